@@ -1,0 +1,141 @@
+// An experiment as its author wrote it. Values only; yaml/reader.hpp makes them, plan.hpp expands them.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "language/check.hpp"
+#include "language/record.hpp"
+
+namespace nsa::language {
+
+using Duration = std::chrono::milliseconds;
+// Absent means no limit. Defaults are those of docs/spec.md.
+struct Timeouts {
+    Duration queue{std::chrono::hours{24}};
+    Duration provision{std::chrono::minutes{15}};
+    Duration setup{std::chrono::minutes{30}};
+    Duration run{std::chrono::hours{4}};     // wall limit of one step unless the step says less
+    Duration silence{Duration::zero()};      // zero: off
+    Duration pull{std::chrono::minutes{15}};
+
+    bool operator==(const Timeouts&) const = default;
+};
+
+enum class FailureClass { kInfra, kNoCapacity, kInterruption };
+
+struct Retry {
+    std::vector<FailureClass> on;  // a threshold FAIL is never retried
+    int max = 0;
+
+    bool operator==(const Retry&) const = default;
+};
+
+enum class DirtyPolicy { kForbid, kCapture };
+
+struct Code {
+    std::string repo, ref, commit;
+    DirtyPolicy dirty = DirtyPolicy::kForbid;
+
+    bool operator==(const Code&) const = default;
+};
+
+enum class EngineKind { kLocal, kSsh, kSlurm };
+
+struct Target {
+    std::string gpu = "any";  // "any", "none", "A100", "A100:80GB"
+    int count = 1;
+    std::optional<EngineKind> engine;
+    std::string instance;  // empty: any ready instance
+
+    bool operator==(const Target&) const = default;
+};
+
+struct Repeat {
+    int n = 1;
+    int warmup = 0;
+    bool interleave = false;
+
+    bool operator==(const Repeat&) const = default;
+};
+
+// A parameter of a step kind, typed by YAML's plain scalars.
+using Scalar = std::variant<bool, std::int64_t, double, std::string>;
+using ParamValue = std::variant<Scalar, std::vector<Scalar>>;
+using Params = std::map<std::string, ParamValue>;
+std::string to_string(const Scalar& scalar);
+
+enum class ParserKind { kCsv, kJunit, kJsonLines, kRegex };
+
+// Turns a file (or "stdout", "stderr") of a command step into measurements.
+struct OutputParser {
+    ParserKind kind = ParserKind::kJsonLines;
+    std::string source = "stdout";              // relative path in the step's folder
+    std::string pattern;                        // regex (RE2) with one group; kRegex only
+    std::string metric, unit;                   // kRegex
+    std::vector<std::string> columns, labels;   // kCsv: value columns and label columns
+    std::map<std::string, std::string> units;   // kCsv: unit by column
+
+    bool operator==(const OutputParser&) const = default;
+};
+
+struct Waiver {
+    std::string owner, reason, expires;  // ISO date, compared with the day of the run
+
+    bool operator==(const Waiver&) const = default;
+};
+
+struct Step {
+    std::string id, kind, title;
+    std::vector<std::string> needs;
+    std::map<std::string, std::string> env;
+    Params params;
+    std::vector<std::string> run;  // argv of kind command
+    std::optional<Duration> timeout, silence;
+    std::vector<std::string> artifacts;  // globs in the step's folder
+    std::vector<OutputParser> metrics;
+    std::vector<Check> checks;
+    std::optional<Waiver> xfail;
+    std::string source;  // file:line:col
+
+    bool operator==(const Step&) const = default;
+};
+
+struct Budget {
+    double hourly = 0, total = 0;  // 0: no cap
+
+    bool operator==(const Budget&) const = default;
+};
+
+struct Report {
+    std::string subject;  // file name and title; default: the spec's subject
+    std::string role = "Test Engineer";
+
+    bool operator==(const Report&) const = default;
+};
+
+struct ExperimentSpec {
+    int version = 1;
+    std::string name, subject;
+    Code code;
+    Target target;
+    std::map<std::string, std::string> env;
+    std::vector<std::vector<std::string>> setup;  // argv each, run before the steps
+    std::map<std::string, std::vector<Scalar>> matrix;
+    std::vector<Step> steps;
+    Timeouts timeouts;
+    Retry retry;
+    Repeat repeat;
+    std::string baseline;  // name; empty: none
+    Budget budget;
+    Report report;
+
+    bool operator==(const ExperimentSpec&) const = default;
+};
+
+}  // namespace nsa::language
