@@ -1,0 +1,68 @@
+// The three branches over whole sequences, as functions of tensors. Differentiable by autograd in q, k and v.
+//
+// Layouts: q [B,H,S,dk], keys [B,G,S,dk], values [B,G,S,dv], outputs [B,H,S,dv]. `scale` multiplies the
+// scores. Routes `reference` and `sdpa` keep what a query may not see from reaching it even when it is NaN or
+// Inf; a visible NaN or Inf row makes the query's output NaN. FlashAttention-2 gives no such promise. A route
+// that cannot run the request throws InputError: choose first (routes.hpp), then call.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "nsa_core/config.hpp"
+#include "nsa_core/routes.hpp"
+
+namespace nsa::core {
+
+class SdpaAudit;
+
+/// How to run: the route, and who watches SDPA calls (may be null; not owned).
+struct Execution {
+    Route route = Route::kReference;
+    SdpaAudit* audit = nullptr;
+};
+
+/// Query t attends the keys [max(0, t-w+1), t].
+[[nodiscard]] at::Tensor sliding_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                           std::int64_t w, double scale, const Execution& how);
+
+/// phi = mean: token i is the mean of rows [i d, i d + l). [B,G,S,c] -> [B,G,compressed_count(S),c].
+[[nodiscard]] at::Tensor compress_mean(const at::Tensor& rows, const NsaConfig& config);
+
+/// Learnable phi of one of K and V, shared by the groups: W2 silu(W1 (block + position) + b1) + b2.
+struct PhiWeights {
+    at::Tensor position;  // [l, c], intra-block position
+    at::Tensor w1;        // [phi_hidden, l c]
+    at::Tensor b1;        // [phi_hidden]
+    at::Tensor w2;        // [c, phi_hidden]
+    at::Tensor b2;        // [c]
+};
+[[nodiscard]] at::Tensor compress_mlp(const at::Tensor& rows, const PhiWeights& phi, const NsaConfig& config);
+
+/// Query t attends the first compressed_count(t+1) compressed tokens; its output is 0 when there are none.
+[[nodiscard]] at::Tensor compressed_attention(const at::Tensor& q, const at::Tensor& k_cmp,
+                                              const at::Tensor& v_cmp, const NsaConfig& config,
+                                              const Execution& how);
+
+/// Importance p_slc of every selection block, summed over the heads of a group (Eqs. 8-10):
+/// [B,G,queries,blocks], fp32 for half types. `first` is the position of the first query: prefill passes 0,
+/// a decode step passes t with one query. Blocks that begin after the query hold 0. Carries no gradient.
+[[nodiscard]] at::Tensor block_importance(const at::Tensor& q, const at::Tensor& k_cmp, std::int64_t first,
+                                          std::int64_t blocks, const NsaConfig& config);
+
+/// Top-n of importance [B,G,queries,blocks] with the forced blocks, ties to the lower index, no block that
+/// begins after the query: [B,G,queries,min(n,blocks)] int64, ascending, -1 behind the last.
+[[nodiscard]] at::Tensor select_blocks(const at::Tensor& importance, std::int64_t first,
+                                       const NsaConfig& config);
+
+/// Query t attends the tokens up to t of its group's selected blocks [B,G,S,n].
+[[nodiscard]] at::Tensor selected_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                            const at::Tensor& blocks, const NsaConfig& config,
+                                            const Execution& how);
+
+/// Plain causal attention: what every branch must equal when it is configured to cover all tokens.
+[[nodiscard]] at::Tensor full_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                        double scale, const Execution& how);
+
+}  // namespace nsa::core

@@ -1,0 +1,58 @@
+// The oracle: Native Sparse Attention in fp64 with plain loops and explicit masks, read straight off the
+// paper's equations. It shares no code with the module or its routes, not even the counting of blocks.
+//
+// Tensors of any dtype and device come in; they are converted to fp64 on the CPU first. Results are fp64 CPU
+// tensors. Layouts as in attention.hpp. Cost is that of the loops: meant for parity, not for speed.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "nsa_core/config.hpp"
+#include "nsa_core/module.hpp"
+
+namespace nsa::core::reference {
+
+[[nodiscard]] at::Tensor full_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                        double scale);
+
+[[nodiscard]] at::Tensor sliding_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                           std::int64_t w, double scale);
+
+/// The hypothesis about the published oracle: each query attends the first key of its window and nothing
+/// else, so its output is that key's value.
+[[nodiscard]] at::Tensor first_key_of_window(const at::Tensor& v, std::int64_t heads, std::int64_t w);
+
+/// Mean compression of [B,G,S,c].
+[[nodiscard]] at::Tensor compress_mean(const at::Tensor& rows, std::int64_t l, std::int64_t d);
+
+/// Query t over compressed keys and values [B,G,Nc,*].
+[[nodiscard]] at::Tensor compressed_attention(const at::Tensor& q, const at::Tensor& k_cmp,
+                                              const at::Tensor& v_cmp, const NsaConfig& config);
+
+/// Group importance of every selection block, [B,G,S,blocks] (Eqs. 8-10).
+[[nodiscard]] at::Tensor block_importance(const at::Tensor& q, const at::Tensor& k_cmp,
+                                          const NsaConfig& config);
+
+/// Selected blocks, [B,G,S,min(n,blocks)] int64 ascending, -1 behind the last.
+[[nodiscard]] at::Tensor select_blocks(const at::Tensor& importance, const NsaConfig& config);
+
+[[nodiscard]] at::Tensor selected_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                            const at::Tensor& blocks, const NsaConfig& config);
+
+struct ModuleResult {
+    at::Tensor out;  // [B,S,dim]
+    at::Tensor cmp;  // [B,H,S,dv]
+    at::Tensor sel;
+    at::Tensor win;
+    at::Tensor importance;  // [B,G,S,blocks]
+    at::Tensor blocks;      // [B,G,S,n]
+};
+
+/// The whole layer from its weights (NSAAttention::parameters()) and x [B,S,dim], with learned gates.
+[[nodiscard]] ModuleResult module_forward(const NsaConfig& config, const std::vector<NamedTensor>& parameters,
+                                          const at::Tensor& x);
+
+}  // namespace nsa::core::reference
