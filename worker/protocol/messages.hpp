@@ -147,6 +147,7 @@ std::string encode(const Error&);  // payload of kError
 template <class Message>
 Result<Message> decode(std::string_view json);
 Result<std::uint64_t> decode_credit(std::string_view json);
+Error decode_error(std::string_view json);  // payload of kError; one that cannot be read is a kProtocol error
 
 // kLog payload: u16 path size, path, u64 offset, bytes.
 struct LogPiece {
