@@ -29,6 +29,11 @@ class RowBuffer {
 struct KeyValueBuffers {
     RowBuffer k;
     RowBuffer v;
+
+    void append(const at::Tensor& k_rows, const at::Tensor& v_rows) {
+        k.append(k_rows);
+        v.append(v_rows);
+    }
 };
 
 /// State of one decoded batch. A step appends one token per branch; every d tokens, once l are there, the
@@ -46,7 +51,9 @@ class DecodeCache {
     /// Forgets all tokens from `length` on, so that a step can be repeated at the same position.
     void truncate(std::int64_t length);
 
-    [[nodiscard]] KeyValueBuffers& raw() { return raw_; }  // compression's input, token rows
+    [[nodiscard]] KeyValueBuffers& raw() {
+        return raw_;
+    }  // compression's input, all of it: truncate needs it
     [[nodiscard]] KeyValueBuffers& cmp() { return cmp_; }  // compressed rows
     [[nodiscard]] KeyValueBuffers& sel() { return sel_; }
     [[nodiscard]] KeyValueBuffers& win() { return win_; }

@@ -1,0 +1,161 @@
+// The branches over whole sequences: which keys a query sees, and the route that attends them.
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "nsa_core/attention.hpp"
+#include "nsa_core/errors.hpp"
+#include "nsa_core/geometry.hpp"
+#include "nsa_core/routes/flash.hpp"
+#include "nsa_core/routes/masked.hpp"
+#include "nsa_core/routes/sdpa.hpp"
+#include "nsa_core/src/checks.hpp"
+
+namespace nsa::core {
+namespace {
+
+bool is_flash(Route route) {
+    return route == Route::kFa2Dense || route == Route::kFa2Varlen;
+}
+
+at::Tensor positions(std::int64_t begin, std::int64_t end, const at::Tensor& like) {
+    return at::arange(begin, end, at::TensorOptions{like.device()}.dtype(at::kLong));
+}
+
+// Runs attend(begin, end) over chunks of the queries [first, last) and joins the results.
+template <class Attend>
+at::Tensor in_chunks(std::int64_t first, std::int64_t last, std::int64_t chunk, const Attend& attend) {
+    std::vector<at::Tensor> parts;
+    for (std::int64_t begin = first; begin < last; begin += chunk) {
+        parts.push_back(attend(begin, std::min(begin + chunk, last)));
+    }
+    return parts.size() == 1 ? parts.front() : at::cat(parts, 2);
+}
+
+// Rows for queries before the first one that sees anything: exactly 0.
+at::Tensor behind_zeros(std::int64_t zeros, const at::Tensor& q, const at::Tensor& rest) {
+    if (zeros == 0) return rest;
+    return at::cat({at::zeros({q.size(0), q.size(1), zeros, rest.size(3)}, rest.options()), rest}, 2);
+}
+
+// The published oracle, query by query: `keys(t)` is the range of key rows that query t was given.
+template <class Keys>
+at::Tensor one_query_at_a_time(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                               std::int64_t first, double scale, SdpaAudit* audit, const Keys& keys) {
+    return in_chunks(first, q.size(2), 1, [&](std::int64_t t, std::int64_t) {
+        const auto [begin, end] = keys(t);
+        return sdpa_causal_one_query(q.narrow(2, t, 1), k.narrow(2, begin, end - begin),
+                                     v.narrow(2, begin, end - begin), scale, audit);
+    });
+}
+
+// Compressed visibility is no causal mask: d neighbouring queries see the same number of tokens. But from
+// query l-1 on, queries [l-1 + i d, l-1 + (i+1) d) see exactly the tokens 0..i. So the d queries of such a
+// run are laid beside one another as d more heads: row i of H*d heads sees tokens 0..i, as many rows as
+// tokens, which is the plain square causal mask that FlashAttention-2 has, with no key copied. The last run
+// is filled up with zero queries whose outputs are dropped.
+at::Tensor compressed_by_flash(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                               const NsaConfig& c, Route route) {
+    const std::int64_t batch = q.size(0);
+    const std::int64_t heads = q.size(1);
+    const std::int64_t runs = k.size(2);
+    const std::int64_t seeing = q.size(2) - (c.l - 1);
+    const at::Tensor filled =
+        at::constant_pad_nd(q.narrow(2, c.l - 1, seeing), {0, 0, 0, runs * c.d - seeing});
+    // [B,H,runs,d,dk] -> [B,H,d,runs,dk]: head h becomes the d heads h*d.., still in the group of h.
+    const at::Tensor rows = filled.view({batch, heads, runs, c.d, q.size(3)})
+                                .transpose(2, 3)
+                                .reshape({batch, heads * c.d, runs, q.size(3)});
+    const at::Tensor out = flash_attention(rows, k, v, FlashMask::kCausal, 0, c.scale(), route);
+    return out.reshape({batch, heads, c.d, runs, v.size(3)})
+        .transpose(2, 3)
+        .reshape({batch, heads, runs * c.d, v.size(3)})
+        .narrow(2, 0, seeing);
+}
+
+at::Tensor compressed_by_mask(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                              const NsaConfig& c, const Execution& how) {
+    return in_chunks(
+        c.l - 1, q.size(2), queries_per_chunk(q, k.size(2)), [&](std::int64_t begin, std::int64_t end) {
+            const std::int64_t tokens = compressed_count(end, c);
+            const at::Tensor last_key = positions(0, tokens, q).mul(c.d).add(c.l - 1);
+            const at::Tensor mask = last_key.unsqueeze(0) <= positions(begin, end, q).unsqueeze(1);
+            return masked_attention(q.narrow(2, begin, end - begin), k.narrow(2, 0, tokens),
+                                    v.narrow(2, 0, tokens), mask.unsqueeze(0).unsqueeze(0), c.scale(), how);
+        });
+}
+
+}  // namespace
+
+at::Tensor sliding_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t w,
+                             double scale, const Execution& how) {
+    check_heads("sliding_attention", q, k, v);
+    check_same_length("sliding_attention", q, k);
+    if (w < 1) throw InputError("sliding_attention: w is " + std::to_string(w) + "; it must be at least 1");
+    if (is_flash(how.route)) return flash_attention(q, k, v, FlashMask::kWindow, w, scale, how.route);
+    if (how.route == Route::kSdpaCausalOneQuery) {
+        return one_query_at_a_time(q, k, v, 0, scale, how.audit, [w](std::int64_t t) {
+            return std::pair{std::max<std::int64_t>(0, t - w + 1), t + 1};
+        });
+    }
+    const std::int64_t keys_per_query = std::min(2 * w, q.size(2));
+    return in_chunks(
+        0, q.size(2), queries_per_chunk(q, keys_per_query), [&](std::int64_t begin, std::int64_t end) {
+            const std::int64_t oldest = std::max<std::int64_t>(0, begin - w + 1);
+            const at::Tensor age =
+                positions(begin, end, q).unsqueeze(1) - positions(oldest, end, q).unsqueeze(0);
+            const at::Tensor mask = age.ge(0).logical_and(age.lt(w));
+            return masked_attention(q.narrow(2, begin, end - begin), k.narrow(2, oldest, end - oldest),
+                                    v.narrow(2, oldest, end - oldest), mask.unsqueeze(0).unsqueeze(0), scale,
+                                    how);
+        });
+}
+
+at::Tensor full_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
+                          const Execution& how) {
+    return sliding_attention(q, k, v, std::max<std::int64_t>(q.size(2), 1), scale, how);
+}
+
+at::Tensor compressed_attention(const at::Tensor& q, const at::Tensor& k_cmp, const at::Tensor& v_cmp,
+                                const NsaConfig& c, const Execution& how) {
+    check_heads("compressed_attention", q, k_cmp, v_cmp);
+    check_compressed_length("compressed_attention", q, k_cmp, c);
+    if (k_cmp.size(2) == 0) {
+        return at::zeros({q.size(0), q.size(1), q.size(2), v_cmp.size(3)}, q.options());
+    }
+    at::Tensor seeing;
+    if (is_flash(how.route)) {
+        seeing = compressed_by_flash(q, k_cmp, v_cmp, c, how.route);
+    } else if (how.route == Route::kSdpaCausalOneQuery) {
+        seeing = one_query_at_a_time(q, k_cmp, v_cmp, c.l - 1, c.scale(), how.audit, [&c](std::int64_t t) {
+            return std::pair{std::int64_t{0}, compressed_count(t + 1, c)};
+        });
+    } else {
+        seeing = compressed_by_mask(q, k_cmp, v_cmp, c, how);
+    }
+    return behind_zeros(c.l - 1, q, seeing);
+}
+
+at::Tensor selected_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                              const at::Tensor& blocks, const NsaConfig& c, const Execution& how) {
+    check_heads("selected_attention", q, k, v);
+    check_same_length("selected_attention", q, k);
+    const std::int64_t length = q.size(2);
+    return in_chunks(0, length, queries_per_chunk(q, length), [&](std::int64_t begin, std::int64_t end) {
+        const at::Tensor picked = blocks.narrow(2, begin, end - begin);
+        const std::int64_t count = block_count(end, c);
+        // One column more than there are blocks takes the -1 entries, and is cut off.
+        const at::Tensor chosen = at::zeros({picked.size(0), picked.size(1), end - begin, count + 1},
+                                            picked.options().dtype(at::kBool))
+                                      .scatter(3, picked.masked_fill(picked.lt(0), count), true)
+                                      .narrow(3, 0, count);
+        const at::Tensor causal = positions(0, end, q).unsqueeze(0) <= positions(begin, end, q).unsqueeze(1);
+        const at::Tensor mask = chosen.repeat_interleave(c.l_sel, 3).narrow(3, 0, end).logical_and(causal);
+        return masked_attention(q.narrow(2, begin, end - begin), k.narrow(2, 0, end), v.narrow(2, 0, end),
+                                mask, c.scale(), how);
+    });
+}
+
+}  // namespace nsa::core

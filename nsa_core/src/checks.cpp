@@ -1,0 +1,61 @@
+#include "nsa_core/src/checks.hpp"
+
+#include <ATen/ATen.h>
+
+#include <sstream>
+
+#include "nsa_core/errors.hpp"
+#include "nsa_core/geometry.hpp"
+
+namespace nsa::core {
+namespace {
+
+template <class... Parts>
+void require(bool holds, const char* where, const Parts&... parts) {
+    if (holds) return;
+    std::ostringstream message;
+    message << where << ": ";
+    (message << ... << parts);
+    throw InputError(message.str());
+}
+
+}  // namespace
+
+void check_heads(const char* where, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+    require(q.dim() == 4 && k.dim() == 4 && v.dim() == 4, where, "q, k and v must have 4 dimensions, not ",
+            q.dim(), ", ", k.dim(), " and ", v.dim());
+    const bool shapes_agree = k.size(0) == q.size(0) && v.size(0) == q.size(0) && k.size(1) == v.size(1) &&
+                              k.size(2) == v.size(2) && k.size(3) == q.size(3);
+    require(shapes_agree, where, "q [B,H,S,dk], k [B,G,N,dk] and v [B,G,N,dv] do not agree: ", q.sizes(),
+            ", ", k.sizes(), ", ", v.sizes());
+    require(k.size(1) > 0 && q.size(1) % k.size(1) == 0, where, "the number of groups, ", k.size(1),
+            ", must divide the number of heads, ", q.size(1));
+    require(q.scalar_type() == k.scalar_type() && q.scalar_type() == v.scalar_type(), where,
+            "q, k and v must have one dtype, not ", q.scalar_type(), ", ", k.scalar_type(), " and ",
+            v.scalar_type());
+    require(q.device() == k.device() && q.device() == v.device(), where,
+            "q, k and v must be on one device, not ", q.device(), ", ", k.device(), " and ", v.device());
+}
+
+void check_same_length(const char* where, const at::Tensor& q, const at::Tensor& k) {
+    require(q.size(2) > 0 && q.size(2) == k.size(2), where,
+            "there must be as many queries as keys, at least one; got ", q.size(2), " and ", k.size(2));
+}
+
+void check_compressed_length(const char* where, const at::Tensor& q, const at::Tensor& k_cmp,
+                             const NsaConfig& config) {
+    const std::int64_t expected = compressed_count(q.size(2), config);
+    require(k_cmp.size(2) == expected, where, q.size(2), " queries go with ", expected,
+            " compressed tokens (l = ", config.l, ", d = ", config.d, "), not ", k_cmp.size(2));
+}
+
+void check_input(const char* where, const at::Tensor& x, std::int64_t dims, std::int64_t dim,
+                 const at::Tensor& parameter) {
+    require(x.dim() == dims && x.size(-1) == dim && x.numel() > 0, where, "the input must have ", dims,
+            " dimensions, none empty, the last ", dim, " wide; its shape is ", x.sizes());
+    require(x.scalar_type() == parameter.scalar_type() && x.device() == parameter.device(), where,
+            "the input is ", x.scalar_type(), " on ", x.device(), ", and the weights are ",
+            parameter.scalar_type(), " on ", parameter.device());
+}
+
+}  // namespace nsa::core

@@ -1,0 +1,36 @@
+// State of NSAAttention and the small parts that prefill and decode share.
+#pragma once
+
+#include <array>
+#include <optional>
+
+#include "nsa_core/module.hpp"
+#include "nsa_core/src/parameters.hpp"
+
+namespace nsa::core {
+
+struct NSAAttention::Impl {
+    NsaConfig config;
+    RoutePolicy policy;
+    std::array<std::optional<Route>, 3> asked;  // by Branch
+    SdpaAudit* audit = nullptr;                 // not owned
+    Parameters parameters;
+    std::vector<NamedTensor> names;
+
+    /// Projection of x [B,S,dim] to heads [B,count,S,width].
+    [[nodiscard]] at::Tensor heads_of(const at::Tensor& x, const at::Tensor& weight,
+                                      std::int64_t count) const;
+    [[nodiscard]] at::Tensor queries(const at::Tensor& x, std::int64_t first) const;
+    [[nodiscard]] at::Tensor keys(const at::Tensor& x, const at::Tensor& weight, std::int64_t first) const;
+    [[nodiscard]] at::Tensor values(const at::Tensor& x, const at::Tensor& weight) const;
+    [[nodiscard]] at::Tensor gates(const at::Tensor& x) const;  // [B,H,S,3]
+    [[nodiscard]] at::Tensor compress_keys(const at::Tensor& rows) const;
+    [[nodiscard]] at::Tensor compress_values(const at::Tensor& rows) const;
+    /// Gated sum of the branches and the output projection: [B,S,dim].
+    [[nodiscard]] at::Tensor combine(const at::Tensor& gates, const at::Tensor& cmp, const at::Tensor& sel,
+                                     const at::Tensor& win) const;
+    [[nodiscard]] RouteChoice choose(Branch branch, const at::Tensor& q, std::int64_t key_len) const;
+    [[nodiscard]] Execution execution(const RouteChoice& choice) const;
+};
+
+}  // namespace nsa::core
