@@ -1,4 +1,5 @@
-// An engine yields a byte stream to `nsa-worker serve` on an instance; everything else is the protocol over it.
+// An engine yields a byte stream to `nsa-worker serve` on an instance; everything else is the protocol over
+// it.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -16,12 +17,12 @@ namespace nsa::engines {
 struct InstanceConfig {
     InstanceName name;
     language::EngineKind engine = language::EngineKind::kSsh;
-    std::string host, user;     // [A-Za-z0-9][A-Za-z0-9._:-]*; never a leading '-'
+    std::string host, user;  // [A-Za-z0-9][A-Za-z0-9._:-]*; never a leading '-'
     int port = 22;
-    std::string key_file;       // private key, absolute path on the control host; public-key auth only
-    std::string host_key;       // pinned: "ssh-ed25519 AAAA..." ; a connection without a pin is refused
-    std::string nsa_core;       // absolute path of nsa-core on the host; empty: built there from its bundle
-    std::string worker_home;    // empty: ~/.nsa
+    std::string key_file;     // private key, absolute path on the control host; public-key auth only
+    std::string host_key;     // pinned: "ssh-ed25519 AAAA..." ; a connection without a pin is refused
+    std::string nsa_core;     // absolute path of nsa-core on the host; empty: built there from its bundle
+    std::string worker_home;  // empty: ~/.nsa
     bool operator==(const InstanceConfig&) const = default;
 };
 

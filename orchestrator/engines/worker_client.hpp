@@ -3,7 +3,7 @@
 // Any number of requests may be in flight. One reader coroutine hands every frame to the request it answers;
 // one writer coroutine sends what was queued, so that small requests of one turn share a write. When the
 // stream ends, by close() or by itself, every request in flight fails with kUnreachable and says what the
-// peer said last.
+// peer said last (with kProtocol when the stream ended because the peer broke the framing or its credit).
 //
 // All calls, and the continuation of every awaitable, on the stream's executor. The awaitables keep what they
 // need alive: destroying the client closes the stream, and requests in flight then fail.
@@ -51,6 +51,8 @@ class FetchSink {
     virtual Async<> on_pieces(std::span<const protocol::FilePiece> pieces) = 0;
 };
 
+class WorkerConnection;  // connection.hpp: the part that outlives a client whose requests are in flight
+
 // A file to be put on the host: where, and with which rights.
 struct PutTarget {
     std::string path;  // safe relative path below the worker's home
@@ -96,8 +98,7 @@ class WorkerClient {
     std::optional<Error> end() const;
 
   private:
-    class Connection;
-    std::shared_ptr<Connection> connection_;
+    std::shared_ptr<WorkerConnection> connection_;
 };
 
 }  // namespace nsa::engines

@@ -1,0 +1,140 @@
+#include "engines/local_engine.hpp"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+#include "engines/child.hpp"
+#include "engines/last_words.hpp"
+
+namespace nsa::engines {
+namespace asio = boost::asio;
+namespace {
+
+constexpr auto quiet = asio::as_tuple(asio::use_awaitable);
+constexpr std::chrono::milliseconds kExitGrace{5000};  // from the end of its stdin to SIGKILL
+constexpr std::chrono::milliseconds kStatusWait{200};  // stdout ends a moment before the process does
+
+// The child and its descriptors; kept by the stream, the stderr reader and the reaper.
+struct LocalChild {
+    LocalChild(const asio::any_io_executor& executor, Child child)
+        : pid(child.pid),
+          process(executor, child.process.release()),
+          stdio(executor, child.stdio.release()),
+          err(executor, child.err.release()) {}
+
+    const pid_t pid;
+    asio::posix::stream_descriptor process, stdio, err;
+    LastWords words;
+    bool closed = false;
+};
+using Shared = std::shared_ptr<LocalChild>;
+
+// True once the process has ended; false when it has not within the limit.
+asio::awaitable<bool> ended_within(Shared child, std::chrono::milliseconds limit) {
+    asio::steady_timer timer{child->process.get_executor(), limit};
+    timer.async_wait([child](boost::system::error_code ec) {
+        if (!ec) child->process.cancel();
+    });
+    const auto [ec] = co_await child->process.async_wait(asio::posix::stream_descriptor::wait_read, quiet);
+    co_return !ec;
+}
+
+// Nobody else reaps this pid, so it cannot be another process's by now.
+asio::awaitable<void> reap(Shared child) {
+    // In a loop: the status wait of a read in flight may cancel this one.
+    const auto deadline = std::chrono::steady_clock::now() + kExitGrace;
+    bool ended = false;
+    while (!ended && std::chrono::steady_clock::now() < deadline)
+        ended = co_await ended_within(child, kExitGrace);
+    if (!ended) {
+        ::kill(child->pid, SIGKILL);
+        co_await ended_within(child, kExitGrace);
+    }
+    ::waitpid(child->pid, nullptr, WNOHANG);
+}
+
+asio::awaitable<void> drain_stderr(Shared child) {
+    std::string buffer(4096, '\0');
+    for (;;) {
+        const auto [ec, n] = co_await child->err.async_read_some(asio::buffer(buffer), quiet);
+        if (ec) co_return;
+        child->words.append(std::string_view{buffer}.substr(0, n));
+    }
+}
+
+class LocalStream : public ByteStream {
+  public:
+    LocalStream(Shared child, std::string where) : child_(std::move(child)), where_(std::move(where)) {
+        asio::co_spawn(child_->err.get_executor(), drain_stderr(child_), asio::detached);
+    }
+    ~LocalStream() override { close(); }
+
+    asio::awaitable<Result<std::size_t>> read_some(std::span<char> into) override {
+        const auto [ec, n] =
+            co_await child_->stdio.async_read_some(asio::buffer(into.data(), into.size()), quiet);
+        if (!ec) co_return n;
+        if (child_->closed) co_return gone("the connection was closed on this side");
+        const bool ended = co_await ended_within(child_, kStatusWait);
+        co_return gone(ended ? "nsa-worker ended with " + describe_end(child_->pid)
+                             : "nsa-worker closed its stdout");
+    }
+
+    asio::awaitable<Result<void>> write(std::string bytes) override {
+        const auto [ec, n] = co_await asio::async_write(child_->stdio, asio::buffer(bytes), quiet);
+        if (ec) co_return gone("nsa-worker takes no more input: " + ec.message());
+        co_return Result<void>{};
+    }
+
+    void close() override {
+        if (std::exchange(child_->closed, true)) return;
+        child_->stdio.close();
+        asio::co_spawn(child_->process.get_executor(), reap(child_), asio::detached);
+    }
+
+    std::string last_words() const override { return child_->words.text(); }
+
+  private:
+    Error gone(std::string text) const { return fail(ErrorCode::kUnreachable, std::move(text), where_); }
+
+    Shared child_;
+    std::string where_;
+};
+
+class LocalEngine : public Engine {
+  public:
+    LocalEngine(asio::any_io_executor executor, std::filesystem::path worker)
+        : executor_(std::move(executor)), worker_(std::move(worker)) {}
+
+    asio::awaitable<Result<std::unique_ptr<ByteStream>>> open(InstanceConfig config) override {
+        std::vector<std::string> arguments{"serve"};
+        if (!config.worker_home.empty()) {
+            arguments.emplace_back("--home");
+            arguments.push_back(config.worker_home);
+        }
+        Result<Child> child = spawn_child(worker_, arguments);
+        if (!child) co_return child.error();
+        Shared shared = std::make_shared<LocalChild>(executor_, std::move(*child));
+        co_return std::make_unique<LocalStream>(std::move(shared), "instance " + config.name.value);
+    }
+
+  private:
+    asio::any_io_executor executor_;
+    std::filesystem::path worker_;
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> make_local_engine(asio::any_io_executor executor, std::filesystem::path worker) {
+    return std::make_unique<LocalEngine>(std::move(executor), std::move(worker));
+}
+
+}  // namespace nsa::engines
