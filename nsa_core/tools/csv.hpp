@@ -8,7 +8,8 @@
 
 namespace nsa::core::tools {
 
-// Replaces an earlier file of that name. Throws std::runtime_error, naming the file, when it cannot be written.
+// Replaces an earlier file of that name. Throws std::runtime_error, naming the file, when it cannot be
+// written.
 class CsvWriter {
   public:
     CsvWriter(std::filesystem::path path, const std::vector<std::string>& header);

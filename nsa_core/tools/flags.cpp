@@ -108,7 +108,8 @@ FlagTable& FlagTable::integers(std::string name, std::vector<std::int64_t>& targ
         return std::nullopt;
     };
     std::vector<std::string> defaults;
-    for (const std::int64_t value : target) defaults.push_back(std::to_string(value));
+    for (const std::int64_t value : target)
+        defaults.push_back(std::to_string(value));
     return add({.name = std::move(name),
                 .takes = "N,N,...",
                 .help = std::move(help),
@@ -146,8 +147,8 @@ FlagTable& FlagTable::text(std::string name, std::string& target, std::string pl
 FlagTable& FlagTable::add_choice(std::string name, std::vector<std::string> names, std::string default_name,
                                  std::function<void(std::size_t)> assign_index, std::string help) {
     std::string takes = joined(names, "|");
-    auto assign = [names = std::move(names),
-                   assign_index = std::move(assign_index)](std::string_view text) -> std::optional<std::string> {
+    auto assign = [names = std::move(names), assign_index = std::move(assign_index)](
+                      std::string_view text) -> std::optional<std::string> {
         const auto found = std::find(names.begin(), names.end(), text);
         if (found == names.end()) {
             const auto near = nearest(text, names);
@@ -164,18 +165,22 @@ FlagTable& FlagTable::add_choice(std::string name, std::vector<std::string> name
 }
 
 const FlagTable::Flag* FlagTable::find(std::string_view name) const {
-    const auto found = std::find_if(flags_.begin(), flags_.end(), [&](const Flag& f) { return f.name == name; });
+    const auto found =
+        std::find_if(flags_.begin(), flags_.end(), [&](const Flag& f) { return f.name == name; });
     return found == flags_.end() ? nullptr : &*found;
 }
 
-bool FlagTable::given(std::string_view name) const { return given_.contains(name); }
+bool FlagTable::given(std::string_view name) const {
+    return given_.contains(name);
+}
 
 std::string FlagTable::unknown(std::string_view name) const {
     if (!name.starts_with("--")) {
         return "unexpected argument \"" + std::string{name} + "\": every option is --flag VALUE";
     }
     std::vector<std::string> names;
-    for (const Flag& flag : flags_) names.push_back(flag.name);
+    for (const Flag& flag : flags_)
+        names.push_back(flag.name);
     const auto near = nearest(name, names);
     return "unknown flag " + std::string{name} + (near ? " (did you mean " + *near + "?)" : "; see --help");
 }

@@ -56,8 +56,8 @@ std::string cpu_model_in(std::string_view cpuinfo) {
     return "unknown";
 }
 
-// "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.159.04  Tue ...": the first word of digits and dots, with
-// at least one dot.
+// "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.159.04  Tue ...": the first word of digits and dots,
+// with at least one dot.
 std::string driver_version_in(std::string_view text) {
     std::istringstream words{std::string{text.substr(0, text.find('\n'))}};
     for (std::string word; words >> word;) {

@@ -9,8 +9,8 @@
 namespace nsa::core::tools {
 namespace {
 
-// Length of the well-formed UTF-8 sequence at the start of `text`, or 0. Overlong forms, surrogates and values
-// above U+10FFFF are not well formed (Unicode 15, table 3-7).
+// Length of the well-formed UTF-8 sequence at the start of `text`, or 0. Overlong forms, surrogates and
+// values above U+10FFFF are not well formed (Unicode 15, table 3-7).
 std::size_t utf8_length(std::string_view text) {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
     const auto continues = [&](std::size_t i, unsigned low = 0x80, unsigned high = 0xBF) {
@@ -91,7 +91,9 @@ std::string json_line(const Fact& fact) {
            json_labels(fact.labels) + "}";
 }
 
-std::string json_skip_line(std::string_view reason) { return "{\"skip\":" + json_text(reason) + "}"; }
+std::string json_skip_line(std::string_view reason) {
+    return "{\"skip\":" + json_text(reason) + "}";
+}
 
 ResultsWriter::ResultsWriter(std::filesystem::path path)
     : path_{std::move(path)}, file_{path_, std::ios::app | std::ios::binary} {

@@ -2,8 +2,8 @@
 //   {"metric":"mae","value":6.0e-05,"unit":"1","labels":{"S":"512"},"sample":0}
 //   {"fact":"route_taken","value":"fa2_dense","labels":{"branch":"sliding"}}
 //   {"skip":"no CUDA device is visible"}
-// labels and sample are left out when absent. NaN and infinities, which JSON lacks, are the texts "nan", "inf"
-// and "-inf". Numbers carry 17 significant digits, so a double survives the trip unchanged.
+// labels and sample are left out when absent. NaN and infinities, which JSON lacks, are the texts "nan",
+// "inf" and "-inf". Numbers carry 17 significant digits, so a double survives the trip unchanged.
 #pragma once
 
 #include <cstdint>
@@ -23,14 +23,14 @@ struct Metric {
     std::string name;
     double value = 0;
     std::string unit = "1";
-    Labels labels;
-    std::optional<std::int64_t> sample;  // index of a raw sample, or of a training step
+    Labels labels = {};
+    std::optional<std::int64_t> sample = {};  // index of a raw sample, or of a training step
 };
 
 struct Fact {
     std::string name;
     std::string value;
-    Labels labels;
+    Labels labels = {};
 };
 
 [[nodiscard]] std::string json_line(const Metric& metric);

@@ -21,9 +21,13 @@ std::uint64_t next_random(std::uint64_t& state) {
 }
 
 // Uniform in [0, bound). The bias of the remainder is below bound / 2^64.
-std::size_t below(std::uint64_t& state, std::size_t bound) { return next_random(state) % bound; }
+std::size_t below(std::uint64_t& state, std::size_t bound) {
+    return next_random(state) % bound;
+}
 
-double unit(std::uint64_t& state) { return static_cast<double>(next_random(state) >> 11) * 0x1.0p-53; }
+double unit(std::uint64_t& state) {
+    return static_cast<double>(next_random(state) >> 11) * 0x1.0p-53;
+}
 
 }  // namespace
 
@@ -35,7 +39,8 @@ std::vector<std::uint8_t> synthetic_bytes(std::size_t count, std::uint64_t seed)
     double total = 0;
     for (std::size_t rank = 0; rank < kWords; ++rank) {
         const std::size_t letters = 2 + below(state, 6);
-        for (std::size_t i = 0; i < letters; ++i) words[rank] += static_cast<char>('a' + below(state, 26));
+        for (std::size_t i = 0; i < letters; ++i)
+            words[rank] += static_cast<char>('a' + below(state, 26));
         total += 1.0 / static_cast<double>(rank + 1);
         cumulative.push_back(total);
     }

@@ -8,9 +8,9 @@
 
 namespace nsa::core::train {
 
-// Text with structure to learn: 64 random words of lower-case letters, drawn with Zipf frequencies and separated
-// by blanks. A model that learns letter frequencies, then spelling, then word frequencies sees its loss fall
-// from ln 256 = 5.55 in steps, within few optimiser steps at first.
+// Text with structure to learn: 64 random words of lower-case letters, drawn with Zipf frequencies and
+// separated by blanks. A model that learns letter frequencies, then spelling, then word frequencies sees its
+// loss fall from ln 256 = 5.55 in steps, within few optimiser steps at first.
 [[nodiscard]] std::vector<std::uint8_t> synthetic_bytes(std::size_t count, std::uint64_t seed);
 
 // Throws std::runtime_error, naming the file, when it cannot be read.

@@ -1,0 +1,154 @@
+// Parity of the whole layer: prefill against the oracle, the identity with full attention, and decoding.
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <iostream>
+
+#include "nsa_core/device.hpp"
+#include "nsa_core/geometry.hpp"
+#include "nsa_core/module.hpp"
+#include "nsa_core/parity/metrics.hpp"
+#include "nsa_core/parity/trial.hpp"
+#include "nsa_core/reference.hpp"
+#include "nsa_core/sdpa_audit.hpp"
+#include "nsa_core/tools/torch_device.hpp"
+
+namespace nsa::core::parity {
+namespace {
+
+at::TensorOptions options_of(const TrialPlan& plan) {
+    return at::TensorOptions{scalar_type(plan.options.dtype)}.device(tools::torch_device(plan.device));
+}
+
+at::Tensor weight(const NSAAttention& module, std::string_view name) {
+    for (const NamedTensor& parameter : module.parameters()) {
+        if (parameter.name == name) return parameter.tensor;
+    }
+    TORCH_CHECK(false, "the module has no parameter ", name);
+}
+
+at::Tensor in_fp64(const at::Tensor& tensor) {
+    return tensor.detach().to(at::kCPU, at::kDouble);
+}
+
+// [B,heads,S,c] -> [B,S,dim] through the output projection.
+at::Tensor project_out(const NSAAttention& module, const at::Tensor& branch) {
+    const at::Tensor merged = branch.transpose(1, 2).flatten(2);
+    return at::linear(merged, in_fp64(weight(module, "wo")));
+}
+
+// The oracle knows learned gates only. With NSA_FORCE_BRANCH the layer is that branch and the projection.
+at::Tensor oracle_output(const TrialPlan& plan, const NSAAttention& module, const at::Tensor& x) {
+    const reference::ModuleResult truth = reference::module_forward(plan.config, module.parameters(), x);
+    if (!plan.policy.force_branch) return truth.out;
+    switch (*plan.policy.force_branch) {
+        case Branch::kCompressed:
+            return project_out(module, truth.cmp);
+        case Branch::kSelected:
+            return project_out(module, truth.sel);
+        case Branch::kSliding:
+            return project_out(module, truth.win);
+    }
+    return truth.out;
+}
+
+std::vector<std::pair<Branch, RouteChoice>> by_branch(const RoutesTaken& routes) {
+    return {
+        {Branch::kCompressed, routes.cmp}, {Branch::kSelected, routes.sel}, {Branch::kSliding, routes.win}};
+}
+
+// A layer whose branches all see every token, one token to a compressed block, share keys and values, and
+// whose gates sum to 1 is plain causal attention, whatever the gates are.
+NSAAttention covering_module(const TrialPlan& plan, std::int64_t seed) {
+    NsaConfig config = plan.config;
+    config.l = config.d = 1;
+    config.n = std::max(block_count(plan.options.seq, config), config.n_initial + config.n_local);
+    config.w = plan.options.seq;
+    config.gate = GateKind::kSoftmax;
+    NSAAttention module{config, options_of(plan), static_cast<std::uint64_t>(seed), plan.policy};
+    module.ask_route(plan.options.route);
+    for (const char* kind : {"wk", "wv"}) {
+        const at::Tensor shared = weight(module, std::string{kind} + "_cmp");
+        weight(module, std::string{kind} + "_sel").copy_(shared);
+        weight(module, std::string{kind} + "_win").copy_(shared);
+    }
+    return module;
+}
+
+ErrorMetrics identity_error(const TrialPlan& plan, const at::Tensor& x, std::int64_t seed) {
+    const NSAAttention module = covering_module(plan, seed);
+    const auto heads_of = [&](std::string_view name, std::int64_t count) {
+        const at::Tensor rows = at::linear(in_fp64(x), in_fp64(weight(module, name)));
+        return rows.unflatten(2, {count, rows.size(2) / count}).transpose(1, 2);
+    };
+    const at::Tensor full =
+        reference::full_attention(heads_of("wq", plan.config.heads), heads_of("wk_cmp", plan.config.groups),
+                                  heads_of("wv_cmp", plan.config.groups), plan.config.scale());
+    return compare(module.prefill(x).out, project_out(module, full));
+}
+
+TrialResult prefill_trial(const TrialPlan& plan, NSAAttention& module, const at::Tensor& x,
+                          const at::Tensor& truth, std::int64_t seed) {
+    const PrefillResult ours = module.prefill(x);
+    const ErrorMetrics identity = identity_error(plan, x, seed);
+    return {.error = compare(ours.out, truth),
+            .baseline_mae = 0,
+            .more = {{"identity_mae", identity.mae}, {"identity_max_abs", identity.max_abs}},
+            .routes = by_branch(ours.routes),
+            .audit = {}};
+}
+
+TrialResult decode_trial(const TrialPlan& plan, NSAAttention& module, const at::Tensor& x,
+                         const at::Tensor& truth) {
+    constexpr std::int64_t kRoomAtFirst = 16;  // less than most sequences: the cache must grow on the way
+    DecodeCache cache = module.make_cache(plan.options.batch, kRoomAtFirst);
+    std::vector<at::Tensor> outputs;
+    std::vector<StepResult> steps;
+    std::int64_t misread = 0;
+    for (std::int64_t t = 0; t < plan.options.seq; ++t) {
+        steps.push_back(module.decode(x.select(1, t), cache));
+        outputs.push_back(steps.back().out);
+        if (steps.back().reads != expected_reads(t, plan.config)) ++misread;
+    }
+    // Early steps see few keys and may fall back; the facts state the route of the last step.
+    const RoutesTaken& last = steps.back().routes;
+    const auto rerouted = std::count_if(steps.begin(), steps.end(), [&](const StepResult& step) {
+        return step.routes.cmp.taken != last.cmp.taken || step.routes.sel.taken != last.sel.taken ||
+               step.routes.win.taken != last.win.taken;
+    });
+    const at::Tensor decoded = at::stack(outputs, 1);
+    return {.error = compare(decoded, truth),
+            .baseline_mae = 0,
+            .more = {{"mae_vs_prefill", compare(decoded, in_fp64(module.prefill(x).out)).mae},
+                     {"reads_mismatches", static_cast<double>(misread)},
+                     {"steps_on_another_route", static_cast<double>(rerouted)}},
+            .routes = by_branch(last),
+            .audit = {}};
+}
+
+}  // namespace
+
+TrialResult module_trial(const TrialPlan& plan, std::int64_t seed) {
+    const c10::NoGradGuard no_grad;
+    const ParityOptions& o = plan.options;
+    at::Generator generator = seeded_generator(seed);
+    const at::Tensor x = random_normal({o.batch, o.seq, plan.config.dim}, generator, options_of(plan));
+    NSAAttention module{plan.config, options_of(plan), static_cast<std::uint64_t>(seed), plan.policy};
+    const at::Tensor truth = oracle_output(plan, module, x);
+
+    // The plain implementation of the layer: every branch spelled out with explicit masks.
+    module.ask_route(Route::kReference);
+    const double baseline_mae = compare(module.prefill(x).out, truth).mae;
+
+    SdpaAudit audit{std::cerr};
+    module.ask_route(o.route);
+    if (plan.policy.sdpa_audit) module.set_audit(&audit);
+    TrialResult result = o.subject == Subject::kModule ? prefill_trial(plan, module, x, truth, seed)
+                                                       : decode_trial(plan, module, x, truth);
+    result.baseline_mae = baseline_mae;
+    result.audit = {audit.calls(), audit.misaligned_calls(), audit.nan_rows()};
+    return result;
+}
+
+}  // namespace nsa::core::parity

@@ -1,0 +1,52 @@
+// nsa-core parity: a candidate route against the fp64 oracle, over several seeds.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "nsa_core/routes.hpp"
+#include "nsa_core/tools/environment.hpp"
+#include "nsa_core/tools/flags.hpp"
+#include "nsa_core/tools/outcome.hpp"
+#include "nsa_core/tools/output.hpp"
+
+namespace nsa::core::parity {
+
+enum class Subject {
+    kSliding,
+    kCompressed,
+    kSelected,
+    kModule,  // the whole layer, and its identity with full attention where it is configured to cover all
+              // tokens
+    kDecode   // the layer token by token through its cache
+};
+enum class Oracle { kFp64 };
+
+// The default shape is that of the sliding-window case of the seed's report.
+struct ParityOptions {
+    Subject subject = Subject::kSliding;
+    std::optional<Route> route;  // nothing: auto, as the environment flags say
+    Oracle oracle = Oracle::kFp64;
+    tools::DeviceFlag device = tools::DeviceFlag::kAuto;
+    DType dtype = DType::kFp32;
+    std::int64_t batch = 2;
+    std::int64_t seq = 64;
+    std::int64_t heads = 4;
+    std::int64_t groups = 2;
+    std::int64_t dk = 64;
+    std::int64_t dv = 64;
+    std::int64_t l = 32;
+    std::int64_t d = 16;
+    std::int64_t l_sel = 64;
+    std::int64_t n = 16;
+    std::int64_t w = 32;
+    std::int64_t seed = 0;
+    std::int64_t trials = 1;  // seeds seed, seed + 1, ...
+};
+
+void add_flags(tools::FlagTable& table, ParityOptions& options);
+
+// Throws InputError for a shape or a route that makes no sense.
+[[nodiscard]] tools::Outcome run(const ParityOptions& options, tools::Output& output);
+
+}  // namespace nsa::core::parity

@@ -1,0 +1,37 @@
+// AdamW (Loshchilov and Hutter 2019) in plain ATen operations: torch::optim would bring torch/torch.h, which
+// takes longer to compile than the rest of the program.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace nsa::core::train {
+
+class AdamW {
+  public:
+    // The leaves that training updates. Weight decay applies to matrices, not to biases and norms.
+    AdamW(const std::vector<at::Tensor>& leaves, double lr);
+
+    // L2 over all gradients, each divided by `loss_scale`. Leaves without a gradient count as zero.
+    [[nodiscard]] double grad_norm(double loss_scale) const;
+
+    // One update from the gradients, divided by `loss_scale`.
+    void update(double loss_scale);
+
+    void forget_gradients();
+
+  private:
+    struct Parameter {
+        at::Tensor leaf;
+        at::Tensor master;  // the leaf itself, or its fp32 copy when the leaf is of a half type
+        at::Tensor first_moment;
+        at::Tensor second_moment;
+    };
+    std::vector<Parameter> parameters_;
+    double lr_;
+    std::int64_t updates_ = 0;
+};
+
+}  // namespace nsa::core::train

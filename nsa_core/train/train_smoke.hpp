@@ -1,0 +1,35 @@
+// nsa-core train-smoke: does a small byte-level language model on NSA attention train, and how fast?
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "nsa_core/tools/environment.hpp"
+#include "nsa_core/tools/flags.hpp"
+#include "nsa_core/tools/outcome.hpp"
+#include "nsa_core/tools/output.hpp"
+
+namespace nsa::core::train {
+
+// The default shape is that of the seed's report.
+struct TrainSmokeOptions {
+    std::int64_t steps = 10;
+    std::int64_t dim = 128;
+    std::int64_t heads = 8;
+    std::int64_t groups = 2;
+    std::int64_t dk = 16;
+    std::int64_t dv = 16;
+    std::int64_t seq = 128;
+    std::int64_t batch = 8;
+    std::int64_t layers = 1;
+    double lr = 1e-3;
+    DType dtype = DType::kFp32;
+    tools::DeviceFlag device = tools::DeviceFlag::kAuto;
+    std::int64_t seed = 0;
+    std::string data = "synthetic";  // or the path of a text file
+};
+
+void add_flags(tools::FlagTable& table, TrainSmokeOptions& options);
+[[nodiscard]] tools::Outcome run(const TrainSmokeOptions& options, tools::Output& output);
+
+}  // namespace nsa::core::train

@@ -1,0 +1,50 @@
+// A small byte-level language model on NSAAttention and its optimiser. The header is free of Torch.
+//
+//   x = embedding(bytes);  per layer  x += attention(norm(x));  x += mlp(norm(x));  logits = head(norm(x))
+//
+// Numbers: weights and activations are of the dtype asked for; loss, gradient norm, AdamW's moments and, for
+// the half types, a master copy of every weight are fp32 (fp64 for fp64). So nothing is cast behind the back
+// of an operation as autocast would: what runs in half precision is what the GPU routes need. fp16 scales the
+// loss, and a step whose gradients overflow halves the scale and is not applied.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "nsa_core/config.hpp"
+#include "nsa_core/routes.hpp"
+#include "nsa_core/tools/environment.hpp"
+#include "nsa_core/train/train_smoke.hpp"
+
+namespace nsa::core::train {
+
+struct StepReport {
+    double loss = 0;          // mean cross entropy in nats per byte, before the update
+    double grad_norm = 0;     // L2 over all parameters
+    bool overflowed = false;  // fp16 only: the gradients overflowed and the update was left out
+};
+
+class Trainer {
+  public:
+    // Weights depend on the seed only. Throws InputError for a configuration that makes no sense.
+    Trainer(const NsaConfig& config, const TrainSmokeOptions& options, const RoutePolicy& policy,
+            tools::DeviceKind device);
+    ~Trainer();
+    Trainer(Trainer&&) noexcept;
+    Trainer& operator=(Trainer&&) noexcept;
+
+    // One optimiser step on batch x (seq + 1) token ids; the device is idle when it returns.
+    StepReport step(const std::vector<std::int64_t>& tokens);
+
+    [[nodiscard]] std::int64_t parameter_count() const;
+    [[nodiscard]] const std::vector<std::pair<Branch, RouteChoice>>& routes() const;  // of the last step
+    [[nodiscard]] tools::AuditCounts audit() const;
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace nsa::core::train
