@@ -74,6 +74,8 @@ find_package(Boost 1.81 REQUIRED COMPONENTS json)
 add_library(nsa_boost INTERFACE)
 target_link_libraries(nsa_boost INTERFACE Boost::headers Boost::json)
 target_compile_definitions(nsa_boost INTERFACE BOOST_ASIO_NO_DEPRECATED)
+# Asio allocates coroutine frames with aligned_alloc behind its operator new; g++ 12 inlines that and warns.
+target_compile_options(nsa_boost INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
 find_package(Threads REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(fmt REQUIRED)
