@@ -1,0 +1,36 @@
+// The journal of a run: numbered events, one JSON line each, durable once commit() has returned.
+// One writer: the supervisor. Readers (reader.hpp) see whole lines only.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "journal/reader.hpp"
+#include "language/event.hpp"
+#include "posix/fd.hpp"
+
+namespace nsa::journal {
+
+class Journal {
+  public:
+    // Opens or creates journal.jsonl in the run directory. A torn last line (the writer died in it) is cut
+    // off and its number used again; a last line that is whole but no event is kCorrupt.
+    static Result<Journal> open(int run_dir);
+
+    std::uint64_t last_seq() const { return last_seq_; }
+
+    // Gives the event the next number. Nothing reaches the disk before commit().
+    void append(language::EventBody body, std::int64_t wall_ms);
+
+    // Writes and fsyncs what was appended, in one go. On an error (kNoSpace) nothing of it stays in the file,
+    // and what was appended is kept: the next commit() tries again.
+    Result<void> commit();
+
+  private:
+    posix::UniqueFd file_;
+    std::uint64_t size_ = 0;  // bytes of whole lines in the file
+    std::uint64_t last_seq_ = 0;
+    std::string pending_;
+};
+
+}  // namespace nsa::journal

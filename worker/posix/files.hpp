@@ -1,0 +1,45 @@
+// Files below a directory that is held open. No function here follows a symbolic link: what runs on this host
+// may plant some where the worker reads and writes.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "language/ids.hpp"
+#include "language/result.hpp"
+#include "posix/fd.hpp"
+
+namespace nsa::posix {
+
+enum class Missing { kFail, kCreate };
+
+// Walks a safe relative path (language::is_safe_relative_path; "" is the root itself) component by component.
+Result<UniqueFd> open_dir_below(int root, std::string_view path, Missing missing);
+
+// A regular file for reading, opened without ever blocking on a FIFO or device. `info`, when given, is its
+// stat.
+Result<UniqueFd> open_regular(int dir, const std::string& name, struct stat* info = nullptr);
+Result<UniqueFd> open_regular_below(int root, std::string_view path, struct stat* info = nullptr);
+
+Result<UniqueFd> open_dir(const std::string& path);
+
+// The whole file, at most `limit` bytes (kCorrupt when it is longer).
+Result<std::string> read_file(int dir, const std::string& name, std::size_t limit);
+
+Result<void> write_all(int fd, std::string_view bytes, std::string_view where);
+
+// tmp, fsync, rename, fsync of the directory: afterwards the file is there whole, even after a power cut.
+Result<void> write_file_durably(int dir, const std::string& name, std::string_view bytes, mode_t mode = 0644);
+
+Result<void> sync_dir(int dir);
+
+// Reads up to `count` bytes at `offset`; fewer only at the end of the file. Appends to `out`.
+Result<std::size_t> read_at(int fd, std::uint64_t offset, std::size_t count, std::string& out);
+
+// Well-formed UTF-8. A name that is not cannot travel in JSON.
+bool is_utf8(std::string_view text);
+
+}  // namespace nsa::posix
