@@ -1,0 +1,66 @@
+#include "store/database.hpp"
+
+#include <sqlite3.h>
+
+namespace nsa::store {
+
+namespace {
+
+constexpr int kBusyTimeoutMs = 5000;
+
+}  // namespace
+
+Database::Database(const std::filesystem::path& path)
+    : connection_(path.string(), SQLite::OPEN_READWRITE, kBusyTimeoutMs) {}
+
+SQLite::Statement& Database::prepared(const char* sql) {
+    std::unique_ptr<SQLite::Statement>& statement = statements_[sql];
+    if (!statement) statement = std::make_unique<SQLite::Statement>(connection_, sql);
+    statement->tryReset();
+    return *statement;
+}
+
+std::int64_t Database::metric_no(const std::string& name, const std::string& unit) {
+    const std::string key = name + '\0' + unit;
+    if (const auto known = metrics_.find(key); known != metrics_.end()) return known->second;
+    execute("INSERT INTO metric (name, unit) VALUES (?, ?) ON CONFLICT DO NOTHING", name, unit);
+    Query found = query("SELECT metric_no FROM metric WHERE name = ? AND unit = ?", name, unit);
+    found.next();
+    return metrics_[key] = found.integer(0);
+}
+
+std::int64_t Database::label_no(const std::string& labels_json) {
+    if (const auto known = label_sets_.find(labels_json); known != label_sets_.end()) return known->second;
+    execute("INSERT INTO label_set (labels) VALUES (?) ON CONFLICT DO NOTHING", labels_json);
+    Query found = query("SELECT label_no FROM label_set WHERE labels = ?", labels_json);
+    found.next();
+    return label_sets_[labels_json] = found.integer(0);
+}
+
+void Database::forget_numbers() {
+    metrics_.clear();
+    label_sets_.clear();
+}
+
+Error to_error(const SQLite::Exception& exception, std::string where) {
+    const std::string text = exception.what();
+    switch (exception.getErrorCode()) {
+        case SQLITE_FULL:
+            return fail(ErrorCode::kNoSpace, "the disk of the database is full: " + text, std::move(where));
+        case SQLITE_BUSY:
+        case SQLITE_LOCKED:
+            return fail(ErrorCode::kTimeout, "another program keeps the database locked: " + text,
+                        std::move(where));
+        case SQLITE_CORRUPT:
+        case SQLITE_NOTADB:
+            return fail(ErrorCode::kCorrupt,
+                        "the database is damaged (" + text + "); stop the daemon and restore a backup",
+                        std::move(where));
+        case SQLITE_CONSTRAINT:
+            return fail(ErrorCode::kConflict, "the database refused a row: " + text, std::move(where));
+        default:
+            return fail(ErrorCode::kInternal, "the database failed: " + text, std::move(where));
+    }
+}
+
+}  // namespace nsa::store

@@ -1,0 +1,180 @@
+// Submission, state, leases, cancel, attempts.
+#include "fixture.hpp"
+
+namespace nsa::store {
+namespace {
+
+using language::Reason;
+using language::RunState;
+
+TEST_F(StoreTest, A_submitted_run_is_queued_with_all_its_cases_waiting) {
+    Store store = open();
+    EXPECT_EQ(must(store.submit(a_run("r-1"))).existed, false);
+    const RunRow run = must(store.find_run(RunId{"r-1"}));
+    EXPECT_EQ(run.state, RunState::kQueued);
+    EXPECT_EQ(run.version, 1U);
+    EXPECT_FALSE(run.attempt.has_value());
+    ASSERT_EQ(run.cases.size(), 2U);
+    EXPECT_EQ(run.cases[0].key.value, "parity");
+    EXPECT_EQ(run.cases[1].state, CaseState::kWaiting);
+    const RunDocuments documents = must(store.documents(RunId{"r-1"}));
+    EXPECT_EQ(documents.spec_yaml, a_run("r-1").spec_yaml);
+    EXPECT_EQ(documents.plan_json, a_run("r-1").plan_json);
+}
+
+TEST_F(StoreTest, The_same_key_and_body_is_the_same_run) {
+    Store store = open();
+    must(store.submit(a_run("r-1", "key")));
+    const Submitted again = must(store.submit(a_run("r-2", "key")));
+    EXPECT_TRUE(again.existed);
+    EXPECT_EQ(again.run.value, "r-1");
+    EXPECT_EQ(must(store.list_runs(10)).size(), 1U);
+}
+
+TEST_F(StoreTest, The_same_key_with_another_body_is_a_conflict_that_names_the_run) {
+    Store store = open();
+    must(store.submit(a_run("r-1", "key")));
+    NewRun other = a_run("r-2", "key");
+    other.requested_instance = InstanceName{"a100"};
+    Result<Submitted> refused = store.submit(other);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, ErrorCode::kConflict);
+    EXPECT_NE(refused.error().text.find("r-1"), std::string::npos);
+}
+
+TEST_F(StoreTest, A_taken_run_id_is_a_conflict) {
+    Store store = open();
+    must(store.submit(a_run("r-1")));
+    Result<Submitted> refused = store.submit(a_run("r-1"));
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, ErrorCode::kConflict);
+}
+
+TEST_F(StoreTest, Runs_are_listed_newest_first_and_only_active_ones_are_loaded) {
+    Store store = open();
+    launch(store, "r-1");
+    must(store.submit(a_run("r-2")));
+    must(store.publish_result(RunId{"r-1"}, a_publication(1)));
+    const std::vector<RunRow> all = must(store.list_runs(10));
+    ASSERT_EQ(all.size(), 2U);
+    EXPECT_EQ(all[0].run.value, "r-2");
+    EXPECT_EQ(must(store.list_runs(1)).size(), 1U);
+    const std::vector<RunRow> active = must(store.load_active_runs());
+    ASSERT_EQ(active.size(), 1U);
+    EXPECT_EQ(active[0].run.value, "r-2");
+    EXPECT_EQ(active[0].cases.size(), 2U);
+}
+
+TEST_F(StoreTest, An_unknown_run_is_not_found_everywhere) {
+    Store store = open();
+    const RunId unknown{"r-none"};
+    EXPECT_EQ(store.find_run(unknown).error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(store.documents(unknown).error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(store.history(unknown).error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(store.request_cancel(unknown, 1).error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(store.append_events(unknown, Attempt{1}, "").error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(store.publish_result(unknown, a_publication(0)).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(StoreTest, Every_change_grows_the_version_and_stands_in_the_history) {
+    Store store = open();
+    must(store.submit(a_run("r-1")));
+    RunChange lost;
+    lost.state = RunState::kLost;
+    lost.reason = Reason::kHostUnreachable;
+    lost.message = "the link to h200 is gone";
+    lost.at_ms = 3'000;
+    EXPECT_EQ(must(store.set_run_state(RunId{"r-1"}, lost)), 2U);
+    EXPECT_EQ(must(store.request_cancel(RunId{"r-1"}, 3'500)), 3U);
+    EXPECT_EQ(must(store.request_cancel(RunId{"r-1"}, 3'600)), 3U);
+    const std::vector<ChangeRow> history = must(store.history(RunId{"r-1"}));
+    ASSERT_EQ(history.size(), 3U);
+    EXPECT_EQ(history[0].what, "submitted");
+    EXPECT_EQ(history[1], (ChangeRow{2, 3'000, "state", RunState::kLost, Reason::kHostUnreachable, 0,
+                                     "the link to h200 is gone"}));
+    EXPECT_EQ(history[2].what, "cancel_requested");
+    EXPECT_TRUE(must(store.find_run(RunId{"r-1"})).cancel_requested);
+}
+
+TEST_F(StoreTest, An_instance_is_leased_to_one_run_at_a_time) {
+    Store store = open();
+    must(store.submit(a_run("r-1")));
+    must(store.submit(a_run("r-2")));
+    RunChange take;
+    take.state = RunState::kProvisioning;
+    take.lease = InstanceName{"h200"};
+    must(store.set_run_state(RunId{"r-1"}, take));
+    Result<std::uint64_t> second = store.set_run_state(RunId{"r-2"}, take);
+    ASSERT_FALSE(second.has_value());
+    EXPECT_EQ(second.error().code, ErrorCode::kConflict);
+    EXPECT_NE(second.error().text.find("r-1"), std::string::npos);
+    EXPECT_EQ(must(store.find_run(RunId{"r-2"})).state, RunState::kQueued);
+
+    RunChange back;
+    back.state = RunState::kQueued;
+    must(store.set_run_state(RunId{"r-1"}, back));
+    EXPECT_FALSE(must(store.find_run(RunId{"r-1"})).holds_lease);
+    must(store.set_run_state(RunId{"r-2"}, take));
+    EXPECT_TRUE(must(store.find_run(RunId{"r-2"})).holds_lease);
+}
+
+TEST_F(StoreTest, A_published_result_gives_the_lease_back) {
+    Store store = open();
+    launch(store, "r-1");
+    RunChange take;
+    take.state = RunState::kRunning;
+    take.lease = InstanceName{"h200"};
+    must(store.set_run_state(RunId{"r-1"}, take));
+    must(store.publish_result(RunId{"r-1"}, a_publication(1)));
+    must(store.submit(a_run("r-2")));
+    must(store.set_run_state(RunId{"r-2"}, take));
+}
+
+TEST_F(StoreTest, A_done_run_changes_no_more) {
+    Store store = open();
+    launch(store, "r-1");
+    must(store.publish_result(RunId{"r-1"}, a_publication(1)));
+    EXPECT_EQ(store.set_run_state(RunId{"r-1"}, {}).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(store.request_cancel(RunId{"r-1"}, 1).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(store.begin_attempt(RunId{"r-1"}, Attempt{2}, InstanceName{"x"}, 1).error().code,
+              ErrorCode::kConflict);
+    EXPECT_EQ(store.append_events(RunId{"r-1"}, Attempt{1}, a_journal()).error().code, ErrorCode::kConflict);
+}
+
+TEST_F(StoreTest, Only_a_published_result_makes_a_run_done) {
+    Store store = open();
+    must(store.submit(a_run("r-1")));
+    RunChange done;
+    done.state = RunState::kDone;
+    EXPECT_EQ(store.set_run_state(RunId{"r-1"}, done).error().code, ErrorCode::kConflict);
+}
+
+TEST_F(StoreTest, The_intent_is_launching_until_the_worker_answers) {
+    Store store = open();
+    must(store.submit(a_run("r-1")));
+    must(store.begin_attempt(RunId{"r-1"}, Attempt{1}, InstanceName{"h200"}, 2'000));
+    EXPECT_EQ(must(store.find_run(RunId{"r-1"})).attempt->state, AttemptState::kLaunching);
+    must(store.record_launch(RunId{"r-1"}, Attempt{1}, {77, 1234, "boot-1", 2'100}));
+    must(store.record_launch(RunId{"r-1"}, Attempt{1}, {77, 1234, "boot-1", 2'200}));
+    const RunRow run = must(store.find_run(RunId{"r-1"}));
+    EXPECT_EQ(run.attempt->state, AttemptState::kLaunched);
+    EXPECT_EQ(run.attempt->start_ticks, 1234U);
+    EXPECT_EQ(run.started_ms, 2'000);
+    EXPECT_EQ(must(store.history(RunId{"r-1"})).size(), 3U);
+}
+
+TEST_F(StoreTest, An_attempt_is_begun_once_and_in_order) {
+    Store store = open();
+    launch(store, "r-1");
+    for (int wrong : {0, 1, 3}) {
+        Result<void> refused = store.begin_attempt(RunId{"r-1"}, Attempt{wrong}, InstanceName{"h200"}, 2'500);
+        ASSERT_FALSE(refused.has_value()) << wrong;
+        EXPECT_EQ(refused.error().code, ErrorCode::kConflict);
+    }
+    must(store.begin_attempt(RunId{"r-1"}, Attempt{2}, InstanceName{"a100"}, 2'500));
+    EXPECT_EQ(must(store.attempts(RunId{"r-1"})).size(), 2U);
+    EXPECT_EQ(must(store.find_run(RunId{"r-1"})).instance.value, "a100");
+}
+
+}  // namespace
+}  // namespace nsa::store
