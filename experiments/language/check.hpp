@@ -4,6 +4,7 @@
 #include <boost/json/fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -29,7 +30,7 @@ struct ThresholdCheck {
     bool operator==(const ThresholdCheck&) const = default;
 };
 
-// total = sum of parts (medians, relative tolerance), or a = b exactly with one part and tolerance 0.
+// total = sum of parts: medians within a relative tolerance; with tolerance 0 every sample, exactly.
 struct IdentityCheck {
     std::string total;
     std::vector<std::string> parts;
@@ -69,8 +70,16 @@ struct FactCheck {
     bool operator==(const FactCheck&) const = default;
 };
 
-using CheckRule =
-    std::variant<ThresholdCheck, IdentityCheck, FiniteCheck, MinSamplesCheck, TrendCheck, FactCheck>;
+// What a host must offer: the fact is known and not empty and, as a dotted version, at least `at_least`.
+struct RequirementCheck {
+    std::string fact;
+    std::string at_least;  // "2.6"; empty: presence is enough
+
+    bool operator==(const RequirementCheck&) const = default;
+};
+
+using CheckRule = std::variant<ThresholdCheck, IdentityCheck, FiniteCheck, MinSamplesCheck, TrendCheck,
+                               FactCheck, RequirementCheck>;
 
 struct Check {
     std::string id;  // "mae <= 0.0002 1": made from the rule, unique in its step
@@ -83,6 +92,9 @@ struct Check {
 
 // The text of a rule, as used in reports and ids.
 std::string describe(const CheckRule& rule);
+
+// "2.6", "12.1.3": digits and single dots.
+bool is_dotted_version(std::string_view text);
 
 boost::json::value to_json(const Check& check);
 Result<Check> check_from_json(const boost::json::value& value);

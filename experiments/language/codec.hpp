@@ -286,6 +286,18 @@ struct Codec<Struct> {
     }
 };
 
+// For types that have to_json and a reading function of their own.
+template <class T, Result<T> (*From)(const json::value&)>
+struct FunctionCodec {
+    static json::value write(const T& value) { return to_json(value); }
+    static ReadStatus read(const json::value& value, T& out) {
+        Result<T> read = From(value);
+        if (!read) return ReadFailure{"", read.error().describe()};
+        out = std::move(*read);
+        return {};
+    }
+};
+
 // Reads a whole document; `what` names it in the error: "plan".
 template <class T>
 Result<T> read_document(const json::value& value, std::string_view what) {

@@ -46,15 +46,7 @@ void visit_fields(Visitor& v, Self& self) {
 }
 
 template <>
-struct Codec<Record> {
-    static json::value write(const Record& record) { return to_json(record); }
-    static ReadStatus read(const json::value& value, Record& out) {
-        Result<Record> record = record_from_json(value);
-        if (!record) return ReadFailure{"", record.error().describe()};
-        out = std::move(*record);
-        return {};
-    }
-};
+struct Codec<Record> : FunctionCodec<Record, record_from_json> {};
 
 template <class Visitor, OneOf<CaseRecords> Self>
 void visit_fields(Visitor& v, Self& self) {

@@ -20,10 +20,10 @@ std::string_view to_string(EndKind kind);
 
 struct ProcessEnd {
     EndKind kind = EndKind::kExited;
-    int exit_code = 0;         // kExited
-    int signal = 0;            // kSignalled, or what finally killed it after a limit
+    int exit_code = 0;  // kExited
+    int signal = 0;     // kSignalled, or what finally killed it after a limit
     bool core_dumped = false;
-    std::string detail;        // kNotStarted: why (program not found, ENOSPC, ...); limits: which and how long
+    std::string detail;  // kNotStarted: why (program not found, ENOSPC, ...); limits: which and how long
 
     bool operator==(const ProcessEnd&) const = default;
 };
@@ -112,8 +112,8 @@ Result<Manifest> manifest_from_json(const boost::json::value& value);
 // when that changed anything, "-" + 8 hex digits of the key's SHA-256, so that two keys never share one.
 std::string case_folder(const CaseKey& key);
 
-// Remote names are lists of checked components: no "", ".", "..", NUL, control character, more than 255 bytes;
-// no absolute path; at most 32 components.
+// Remote names are lists of checked components: no "", ".", "..", NUL, control character, more than 255
+// bytes; no absolute path; at most 32 components.
 bool is_safe_relative_path(std::string_view path);
 
 }  // namespace nsa::language

@@ -1,5 +1,5 @@
-// The judge: from a planned case and what happened to its verdict. Pure; used by the worker for `needs` and by
-// the daemon for the record.
+// The judge: from a planned case and what happened to its verdict. Pure; used by the worker for `needs` and
+// by the daemon for the record.
 #pragma once
 
 #include <optional>
@@ -13,10 +13,10 @@ namespace nsa::language {
 
 // What happened to a case.
 struct CaseOutcome {
-    std::optional<ProcessEnd> end;    // absent: never started
+    std::optional<ProcessEnd> end;  // absent: never started
     std::optional<CaseKey> blocked_by;
-    bool run_cancelled = false;       // never started because the run was cancelled
-    std::string infrastructure;       // never started or never finished because the system failed: why
+    bool run_cancelled = false;  // never started because the run was cancelled
+    std::string infrastructure;  // never started or never finished because the system failed: why
     std::vector<Record> records;
     std::vector<std::string> record_errors;
 };
@@ -38,7 +38,7 @@ struct CheckResult {
 
 struct CaseJudgement {
     Verdict verdict = Verdict::kError;
-    std::string reason;  // one sentence; empty for PASS
+    std::string reason;  // one sentence; empty for a PASS that gave all that was asked
     bool short_of_asked = false;
     bool infrastructure = false;
     std::vector<CheckResult> checks;

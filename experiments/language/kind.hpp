@@ -16,9 +16,9 @@ enum class ParamType { kBool, kInt, kNumber, kText, kIntList };
 struct ParamSchema {
     std::string_view name;
     ParamType type;
-    std::string_view fallback;       // as text; empty: none
+    std::string_view fallback;  // as text; empty: none
     bool required = false;
-    std::string_view one_of;         // "a|b|c", empty: free
+    std::string_view one_of;  // "a|b|c", empty: free
     std::string_view help;
 };
 
@@ -33,7 +33,7 @@ class StepKind {
     virtual Result<void> fill(const Step& step, PlannedCase& planned) const = 0;
 };
 
-std::span<const StepKind* const> step_kinds();       // all, sorted by name
+std::span<const StepKind* const> step_kinds();          // all, sorted by name
 const StepKind* find_step_kind(std::string_view name);  // null: unknown
 
 }  // namespace nsa::language

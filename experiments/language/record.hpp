@@ -46,8 +46,8 @@ using Record = std::variant<Measurement, Fact, Skip>;
 boost::json::value to_json(const Record& record);
 Result<Record> record_from_json(const boost::json::value& value);
 
-// All lines of a results.jsonl. A bad line is an error that names its number; the good ones before it are lost
-// to nobody: `records` holds them.
+// All lines of a results.jsonl. A bad line is an error that names its number; the good ones before it are
+// lost to nobody: `records` holds them.
 struct ParsedRecords {
     std::vector<Record> records;
     std::vector<Error> errors;

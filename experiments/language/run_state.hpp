@@ -1,4 +1,5 @@
-// Where a run is (its verdict is another axis). LOST is visible and reversible: only evidence moves a run out.
+// Where a run is (its verdict is another axis). LOST is visible and reversible: only evidence moves a run
+// out.
 #pragma once
 
 #include <string_view>

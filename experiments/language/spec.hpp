@@ -20,8 +20,8 @@ struct Timeouts {
     Duration queue{std::chrono::hours{24}};
     Duration provision{std::chrono::minutes{15}};
     Duration setup{std::chrono::minutes{30}};
-    Duration run{std::chrono::hours{4}};     // wall limit of one step unless the step says less
-    Duration silence{Duration::zero()};      // zero: off
+    Duration run{std::chrono::hours{4}};  // wall limit of one step unless the step says less
+    Duration silence{Duration::zero()};   // zero: off
     Duration pull{std::chrono::minutes{15}};
 
     bool operator==(const Timeouts&) const = default;
@@ -75,11 +75,11 @@ enum class ParserKind { kCsv, kJunit, kJsonLines, kRegex };
 // Turns a file (or "stdout", "stderr") of a command step into measurements.
 struct OutputParser {
     ParserKind kind = ParserKind::kJsonLines;
-    std::string source = "stdout";              // relative path in the step's folder
-    std::string pattern;                        // regex (RE2) with one group; kRegex only
-    std::string metric, unit;                   // kRegex
-    std::vector<std::string> columns, labels;   // kCsv: value columns and label columns
-    std::map<std::string, std::string> units;   // kCsv: unit by column
+    std::string source = "stdout";             // relative path in the step's folder
+    std::string pattern;                       // regex (RE2) with one group; kRegex only
+    std::string metric, unit;                  // kRegex
+    std::vector<std::string> columns, labels;  // kCsv: value columns and label columns
+    std::map<std::string, std::string> units;  // kCsv: unit by column
 
     bool operator==(const OutputParser&) const = default;
 };

@@ -36,16 +36,19 @@ enum class Status {
     kInconclusive,
     kCancelled,
 };
-std::string_view to_string(Status status);  // "PASS", "PARTIAL PASS", "FAIL", "NO VERDICT (infrastructure)", ...
+std::string_view to_string(
+    Status status);  // "PASS", "PARTIAL PASS", "FAIL", "NO VERDICT (infrastructure)", ...
 
 struct GateOutcome {
     Verdict verdict = Verdict::kError;
-    bool short_of_asked = false;  // passed on fewer samples or steps than asked: caps the status at PARTIAL PASS
+    bool short_of_asked =
+        false;  // passed on fewer samples or steps than asked: caps the status at PARTIAL PASS
     bool infrastructure = false;  // an ERROR that the host, link or deploy caused
 };
 
-// FAIL if any gate is FAIL, XPASS or TIMEOUT; else no gate passed => no verdict (infrastructure, inconclusive or
-// nothing ran); else PARTIAL PASS if any gate is not PASS/XFAIL or fell short; else PASS. A cancelled run with
+// FAIL if any gate is FAIL, XPASS or TIMEOUT; else, when no gate is PASS, no verdict: infrastructure if that
+// stopped a gate, inconclusive if something was measured (INCONCLUSIVE, NO_REFERENCE, XFAIL), nothing ran
+// otherwise; else PARTIAL PASS if any gate is not PASS/XFAIL or fell short; else PASS. A cancelled run with
 // no failed gate is kCancelled.
 Status status_of(const std::vector<GateOutcome>& gates, bool run_cancelled);
 

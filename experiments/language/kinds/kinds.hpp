@@ -1,0 +1,26 @@
+// The step kinds there are, and what they share. Private to kinds/.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "language/kind.hpp"
+
+namespace nsa::language {
+
+const StepKind& command_kind();
+const StepKind& decode_bench_kind();
+const StepKind& env_check_kind();
+const StepKind& parity_kind();
+const StepKind& train_smoke_kind();
+
+// argv `nsa-core <subcommand> --name value ...` from the case's complete params ('_' becomes '-'), the exit
+// code 77 as SKIP, and the CSV and JSON files of the step as artifacts.
+void run_nsa_core(std::string_view subcommand, std::span<const ParamSchema> schema, PlannedCase& planned);
+
+// Adds a check of the kind, unless the author wrote the same rule for the same metric: then theirs stands
+// alone.
+void add_default_check(PlannedCase& planned, CheckRule rule, Level level = Level::kGate);
+
+}  // namespace nsa::language

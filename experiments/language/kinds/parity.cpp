@@ -1,0 +1,70 @@
+#include <algorithm>
+#include <array>
+
+#include "language/kinds/kinds.hpp"
+#include "language/params.hpp"
+
+namespace nsa::language {
+
+namespace {
+
+constexpr std::array kParams{
+    ParamSchema{"branch", ParamType::kText, "", true, "sliding|compressed|selected|module|decode",
+                "what is tested"},
+    ParamSchema{"route", ParamType::kText, "auto", false,
+                "auto|reference|sdpa|fa2_dense|fa2_varlen|sdpa_causal_one_query",
+                "implementation under test; auto: as the NSA_ flags say"},
+    ParamSchema{"oracle", ParamType::kText, "fp64", false, "fp64", "what is taken for true"},
+    ParamSchema{"device", ParamType::kText, "auto", false, "auto|cpu|cuda",
+                "auto: CUDA when a device is visible"},
+    ParamSchema{"dtype", ParamType::kText, "fp32", false, "fp64|fp32|fp16|bf16", "element type"},
+    ParamSchema{"batch", ParamType::kInt, "2", false, "", "sequences"},
+    ParamSchema{"seq", ParamType::kInt, "64", false, "", "tokens in a sequence"},
+    ParamSchema{"heads", ParamType::kInt, "4", false, "", "query heads"},
+    ParamSchema{"groups", ParamType::kInt, "2", false, "", "key/value heads; divides heads"},
+    ParamSchema{"dk", ParamType::kInt, "64", false, "", "width of a query and of a key"},
+    ParamSchema{"dv", ParamType::kInt, "64", false, "", "width of a value"},
+    ParamSchema{"l", ParamType::kInt, "32", false, "", "tokens in a compression block"},
+    ParamSchema{"d", ParamType::kInt, "16", false, "", "stride between compression blocks"},
+    ParamSchema{"l_sel", ParamType::kInt, "64", false, "", "tokens in a selection block"},
+    ParamSchema{"n", ParamType::kInt, "16", false, "", "selected blocks, forced ones included"},
+    ParamSchema{"w", ParamType::kInt, "32", false, "", "sliding window in tokens"},
+    ParamSchema{"seed", ParamType::kInt, "0", false, "", "seed of the first trial"},
+    ParamSchema{"trials", ParamType::kInt, "1", false, "", "trials, each with the next seed"},
+};
+
+// A candidate against the fp64 oracle. That numbers are finite is no proof of parity, so the author must say
+// how near is near enough.
+class Parity final : public StepKind {
+  public:
+    std::string_view name() const override { return "parity"; }
+    std::string_view help() const override { return "compares an attention route with the fp64 oracle"; }
+    std::span<const ParamSchema> params() const override { return kParams; }
+
+    Result<void> fill(const Step&, PlannedCase& planned) const override {
+        const bool has_bound =
+            std::any_of(planned.checks.begin(), planned.checks.end(), [](const Check& check) {
+                return check.level == Level::kGate && std::holds_alternative<ThresholdCheck>(check.rule);
+            });
+        if (!has_bound) {
+            return fail(ErrorCode::kInvalidSpec,
+                        "a parity step needs a gate that bounds its error, like checks: [mae <= 2e-4]");
+        }
+        run_nsa_core("parity", kParams, planned);
+        planned.route_asked = text_param(planned.params, "route");
+        const auto trials = static_cast<int>(int_param(planned.params, "trials"));
+        for (const char* metric : {"mae", "max_abs", "rel_l2"})
+            planned.expected.push_back({metric, 1, trials});
+        add_default_check(planned, FiniteCheck{{"mae", "max_abs"}});
+        return {};
+    }
+};
+
+}  // namespace
+
+const StepKind& parity_kind() {
+    static const Parity kKind;
+    return kKind;
+}
+
+}  // namespace nsa::language
