@@ -18,8 +18,7 @@ std::string run_target(const RunId& run, std::string_view rest = {}) {
 
 // The daemon's own error, or what stands in for one when the answer holds none.
 Error error_of(const HttpResponse& response) {
-    const auto error = from_json_text<Error>(response.body);
-    if (error) return *error;
+    if (const std::optional<Error> error = error_from_json_text(response.body)) return *error;
     return fail(ErrorCode::kProtocol,
                 "HTTP status " + std::to_string(response.status) +
                     " without an error that can be read: " + response.body.substr(0, 200));

@@ -232,6 +232,12 @@ template Result<InstanceRequest> from_json_text(std::string_view);
 template Result<InstanceView> from_json_text(std::string_view);
 template Result<std::vector<InstanceView>> from_json_text(std::string_view);
 template Result<VersionView> from_json_text(std::string_view);
-template Result<Error> from_json_text(std::string_view);
+
+std::optional<Error> error_from_json_text(std::string_view text) {
+    const auto value = language::parse_json(text);
+    Error error;
+    if (!value || language::Codec<Error>::read(*value, error)) return std::nullopt;
+    return error;
+}
 
 }  // namespace nsa::api

@@ -1,6 +1,7 @@
 // The JSON of every value that crosses the API, in one place for the server, the client and `-o json`.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,8 +24,11 @@ std::string to_json_text(const std::vector<InstanceView>& value);
 std::string to_json_text(const VersionView& value);
 std::string to_json_text(const Error& value);
 
-// For each type above. kProtocol: where in the document and what was expected.
+// For each type above but Error. kProtocol: where in the document and what was expected.
 template <class T>
 Result<T> from_json_text(std::string_view text);
+
+// Nothing when the text is no error document.
+std::optional<Error> error_from_json_text(std::string_view text);
 
 }  // namespace nsa::api
