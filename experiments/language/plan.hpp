@@ -81,7 +81,11 @@ struct Plan {
 // place.
 Result<Plan> make_plan(const ExperimentSpec& spec, std::string_view spec_text);
 
+boost::json::value to_json(const PlannedCase& planned);
 boost::json::value to_json(const Plan& plan);
 Result<Plan> plan_from_json(const boost::json::value& value);
+// The text of plan.json. Read it back with plan_from_text: other JSON parsers may miss a number's last bit.
+std::string to_text(const Plan& plan);
+Result<Plan> plan_from_text(std::string_view text);
 
 }  // namespace nsa::language

@@ -1,0 +1,223 @@
+#include "language/plan.hpp"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <set>
+
+#include "language/environment.hpp"
+#include "language/hash.hpp"
+#include "language/kind.hpp"
+#include "language/matrix.hpp"
+#include "language/params.hpp"
+#include "language/text.hpp"
+
+namespace nsa::language {
+
+namespace json = boost::json;
+
+namespace {
+
+// A plan travels in one frame of 4 MiB together with the spec (at most 1 MiB).
+constexpr std::size_t kMostPlanBytes = std::size_t{3} << 20;
+
+// Every case of a step may need every case of another: bounded like the cases themselves.
+constexpr std::size_t kMostNeeds = 65536;
+
+// What later steps need to know of an expanded step.
+struct ExpandedStep {
+    std::string id;
+    std::vector<MatrixPoint> points;
+};
+
+Error at(const Step& step, Error error) {
+    return fail(error.code, "step '" + step.id + "': " + error.text, step.source);
+}
+
+Error at(const Step& step, const std::string& text) {
+    return at(step, fail(ErrorCode::kInvalidSpec, text));
+}
+
+// Two points belong together when they agree on every key that both have.
+bool agree(const MatrixPoint& a, const MatrixPoint& b) {
+    return std::all_of(a.begin(), a.end(), [&](const auto& entry) {
+        const auto other = b.find(entry.first);
+        return other == b.end() || other->second == entry.second;
+    });
+}
+
+Result<std::vector<CaseKey>> needed_cases(const Step& step, const MatrixPoint& point,
+                                          const std::vector<ExpandedStep>& earlier) {
+    std::vector<CaseKey> keys;
+    for (const std::string& need : step.needs) {
+        const auto found = std::find_if(earlier.begin(), earlier.end(),
+                                        [&](const ExpandedStep& other) { return other.id == need; });
+        if (found == earlier.end()) {
+            std::vector<std::string_view> ids;
+            for (const ExpandedStep& other : earlier)
+                ids.push_back(other.id);
+            const std::string_view near = nearest_word(need, ids);
+            return at(step, "needs '" + printable(need) + "', which is no earlier step" +
+                                (near.empty() ? "" : "; did you mean '" + std::string(near) + "'?"));
+        }
+        for (const MatrixPoint& other : found->points) {
+            if (agree(point, other)) keys.push_back(case_key(need, other));
+        }
+    }
+    return keys;
+}
+
+// Ids are made from the rules; the second check with the same text gets " #2".
+void assign_check_ids(std::vector<Check>& checks) {
+    std::map<std::string, int> seen;
+    for (Check& check : checks) {
+        check.id = describe(check.rule);
+        const int count = ++seen[check.id];
+        if (count > 1) check.id += " #" + std::to_string(count);
+    }
+}
+
+Result<std::map<std::string, std::string>> merged_env(const ExperimentSpec& spec, const Step& step) {
+    std::map<std::string, std::string> env = step.env;
+    env.insert(spec.env.begin(), spec.env.end());
+    std::optional<EnvFault> fault = env_fault(env);
+    for (const auto& [name, value] : env) {
+        if (!fault) fault = env_fault(name, value);
+    }
+    if (fault) {
+        return at(step, "env: " + fault->text + "; expected " + fault->expected +
+                            (fault->suggestion.empty() ? "" : "; did you mean '" + fault->suggestion + "'?"));
+    }
+    return env;
+}
+
+Result<PlannedCase> plan_case(const ExperimentSpec& spec, const Step& authored, const MatrixPoint& point,
+                              const std::vector<ExpandedStep>& earlier) {
+    const StepKind* kind = find_step_kind(authored.kind);
+    if (kind == nullptr) return at(authored, "unknown kind '" + printable(authored.kind) + "'");
+    const Step step = substituted(authored, point);
+    PlannedCase planned;
+    planned.key = case_key(step.id, point);
+    planned.step = step.id;
+    planned.kind = step.kind;
+    planned.title = step.title.empty() ? step.id : step.title;
+    for (const auto& [name, value] : point)
+        planned.matrix.emplace(name, to_string(value));
+    planned.timeout = step.timeout.value_or(spec.timeouts.run);
+    planned.silence = step.silence.value_or(spec.timeouts.silence);
+    planned.artifacts = step.artifacts;
+    planned.parsers = step.metrics;
+    planned.checks = step.checks;
+    planned.xfail = step.xfail;
+
+    Result<std::vector<CaseKey>> needs = needed_cases(step, point, earlier);
+    if (!needs) return needs.error();
+    planned.needs = std::move(*needs);
+    Result<std::map<std::string, std::string>> env = merged_env(spec, step);
+    if (!env) return env.error();
+    planned.env = std::move(*env);
+    Result<Params> params = complete_params(kind->params(), step.params);
+    if (!params) return at(step, params.error());
+    planned.params = std::move(*params);
+    if (!step.run.empty() && step.kind != "command") return at(step, "'run' belongs to kind command");
+    if (const Result<void> filled = kind->fill(step, planned); !filled) return at(step, filled.error());
+    assign_check_ids(planned.checks);
+    return planned;
+}
+
+Result<std::vector<ExpandedStep>> expand(const ExperimentSpec& spec) {
+    std::vector<ExpandedStep> expanded;
+    std::set<std::string> used, ids;
+    std::size_t cases = 0;
+    for (const Step& step : spec.steps) {
+        if (!ids.insert(step.id).second) return at(step, "the id is taken by an earlier step");
+        Result<std::set<std::string>> keys = keys_used_by(step, spec.matrix);
+        if (!keys) return at(step, keys.error());
+        cases += count_points(spec.matrix, *keys);
+        if (cases > kMostCases) {
+            return at(step, "the matrix makes more than " + std::to_string(kMostCases) +
+                                " cases; use fewer values");
+        }
+        expanded.push_back({step.id, points_of(spec.matrix, *keys)});
+        used.insert(keys->begin(), keys->end());
+    }
+    for (const auto& [key, values] : spec.matrix) {
+        if (!used.contains(key)) {
+            return fail(ErrorCode::kInvalidSpec,
+                        "matrix key '" + key + "' is used by no step; write ${{ matrix." + key + " }} in one",
+                        spec.name);
+        }
+    }
+    return expanded;
+}
+
+std::string joined_command(const std::vector<std::string>& argv) {
+    return join(argv, " ");
+}
+
+// Places and comments of the spec do not count, so that only an edit of what is demanded changes the hash.
+Sha256 hash_thresholds(const std::vector<PlannedCase>& cases) {
+    Sha256Hasher hasher;
+    for (const PlannedCase& planned : cases) {
+        PlannedCase demands;
+        demands.key = planned.key;
+        demands.checks = planned.checks;
+        for (Check& check : demands.checks)
+            check.source.clear();
+        demands.expected = planned.expected;
+        demands.quotas = planned.quotas;
+        demands.exit_code_is_verdict = planned.exit_code_is_verdict;
+        demands.route_asked = planned.route_asked;
+        demands.xfail = planned.xfail;
+        hasher.update(json::serialize(to_json(demands)) + "\n");
+    }
+    return hasher.finish();
+}
+
+}  // namespace
+
+Result<Plan> make_plan(const ExperimentSpec& spec, std::string_view spec_text) {
+    if (spec.steps.empty())
+        return fail(ErrorCode::kInvalidSpec, "an experiment needs at least one step", spec.name);
+    Result<std::vector<ExpandedStep>> expanded = expand(spec);
+    if (!expanded) return expanded.error();
+    Plan plan;
+    plan.name = spec.name;
+    plan.subject = spec.subject;
+    plan.spec_hash = sha256_of(spec_text);
+    plan.timeouts = spec.timeouts;
+    plan.retry = spec.retry;
+    plan.target = spec.target;
+    plan.code = spec.code;
+    plan.report = spec.report;
+    if (plan.report.subject.empty()) plan.report.subject = spec.subject.empty() ? spec.name : spec.subject;
+    for (const std::vector<std::string>& argv : spec.setup) {
+        plan.setup.push_back({argv, spec.env, "", joined_command(argv)});
+    }
+    std::vector<ExpandedStep> earlier;
+    std::size_t needs = 0;
+    for (std::size_t i = 0; i < spec.steps.size(); ++i) {
+        for (const MatrixPoint& point : (*expanded)[i].points) {
+            Result<PlannedCase> planned = plan_case(spec, spec.steps[i], point, earlier);
+            if (!planned) return planned.error();
+            needs += planned->needs.size();
+            if (needs > kMostNeeds)
+                return at(spec.steps[i], "needs too many cases; let both steps use the same matrix keys");
+            plan.cases.push_back(std::move(*planned));
+        }
+        earlier.push_back((*expanded)[i]);
+    }
+    const bool uses_core = std::any_of(plan.cases.begin(), plan.cases.end(), [](const PlannedCase& planned) {
+        return planned.argv.front() == "nsa-core";
+    });
+    if (uses_core) plan.tools = {"nsa-core"};
+    plan.thresholds_hash = hash_thresholds(plan.cases);
+    if (const std::size_t bytes = to_text(plan).size(); bytes > kMostPlanBytes) {
+        return fail(ErrorCode::kInvalidSpec,
+                    "the plan takes " + std::to_string(bytes) + " bytes, at most " +
+                        std::to_string(kMostPlanBytes) + " can be sent to a host; use fewer cases",
+                    spec.name);
+    }
+    return plan;
+}
+
+}  // namespace nsa::language
