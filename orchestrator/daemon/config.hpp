@@ -1,0 +1,31 @@
+// What a daemon is started with. Values; flags and environment become one in options.hpp, nsactl makes its
+// own.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace nsa::daemon {
+
+struct Config {
+    std::filesystem::path state_dir;      // nsa.db, nsad.lock, nsad.log; made with mode 0700 when missing
+    std::filesystem::path artifacts_dir;  // made when missing
+    std::optional<std::filesystem::path> socket;  // none: no API is served, the service is used in-process
+    std::filesystem::path worker;                 // the nsa-worker program of this build
+    std::filesystem::path nsa_core;         // the nsa-core program for this machine; empty: none was built
+    std::filesystem::path nsa_core_source;  // folder nsa_core/, built on hosts that have none; empty: none
+    bool log_to_stderr = false;             // besides nsad.log
+    bool connect_all = true;                // false: only this machine, for a single run in-process
+};
+
+// The programs and sources that a build keeps beside `program` (bin/nsad, bin/nsactl): bin/nsa-worker,
+// bin/nsa-core; and nsa_core/ of an installation (../share/nsa/nsa_core). Missing ones stay empty.
+struct Siblings {
+    std::filesystem::path worker, nsa_core, nsa_core_source;
+};
+Siblings find_siblings(const std::filesystem::path& program);
+std::filesystem::path this_program();  // of /proc/self/exe
+
+}  // namespace nsa::daemon
