@@ -61,17 +61,25 @@ TrialResult compressed_trial(const TrialPlan& plan, const Inputs& in, const Exec
     const auto plain_mean = [&](const at::Tensor& rows) {
         return rows.unfold(2, config.l, config.d).mean(-1);
     };
+    const at::Tensor mask = compressed_mask(plan.options.seq, config, in.q.device());
     const at::Tensor plain =
-        compressed_count(plan.options.seq, config) == 0
+        mask.size(1) == 0
             ? at::zeros_like(
                   candidate)  // nothing to attend, and unfold refuses a window longer than the rows
-            : plain_attention(in.q, plain_mean(in.k), plain_mean(in.v),
-                              compressed_mask(plan.options.seq, config, in.q.device()), config.scale());
-    return {.error = compare(candidate, truth),
-            .baseline_mae = compare(plain, truth).mae,
-            .more = {},
-            .routes = {},
-            .audit = {}};
+            : plain_attention(in.q, plain_mean(in.k), plain_mean(in.v), mask, config.scale());
+    TrialResult result{.error = compare(candidate, truth),
+                       .baseline_mae = compare(plain, truth).mae,
+                       .more = {},
+                       .routes = {},
+                       .audit = {}};
+    if (how.route == Route::kSdpaCausalOneQuery && mask.size(1) > 0) {
+        const at::Tensor first = reference::compress_mean(in.v, config.l, config.d).narrow(2, 0, 1);
+        const at::Tensor by_head = first.repeat_interleave(config.heads_per_group(), 1);
+        // Queries that see no compressed token yet give 0.
+        const at::Tensor first_key = by_head * mask.cpu().any(-1, true).to(at::kDouble);
+        result.more.emplace_back("mae_first_key_only", compare(candidate, first_key).mae);
+    }
+    return result;
 }
 
 // The attention is compared over the oracle's blocks: where two blocks are all but equally important,

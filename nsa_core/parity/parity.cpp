@@ -5,9 +5,7 @@
 #include <iostream>
 #include <variant>
 
-#include "nsa_core/config.hpp"
-#include "nsa_core/errors.hpp"
-#include "nsa_core/geometry.hpp"
+#include "nsa_core/parity/plan.hpp"
 #include "nsa_core/parity/trial.hpp"
 
 namespace nsa::core::parity {
@@ -17,107 +15,6 @@ using tools::DeviceKind;
 using tools::Fact;
 using tools::Metric;
 using tools::Skipped;
-
-NsaConfig config_of(const ParityOptions& o) {
-    NsaConfig config;
-    config.dim = o.heads * o.dk;
-    config.heads = o.heads;
-    config.groups = o.groups;
-    config.dk = o.dk;
-    config.dv = o.dv;
-    config.l = o.l;
-    config.d = o.d;
-    config.l_sel = o.l_sel;
-    config.n = o.n;
-    config.w = o.w;
-    validate(config);
-    return config;
-}
-
-std::vector<Branch> branches_of(Subject subject) {
-    switch (subject) {
-        case Subject::kSliding:
-            return {Branch::kSliding};
-        case Subject::kCompressed:
-            return {Branch::kCompressed};
-        case Subject::kSelected:
-            return {Branch::kSelected};
-        case Subject::kModule:
-        case Subject::kDecode:
-            break;
-    }
-    return {std::begin(kBranches), std::end(kBranches)};
-}
-
-bool is_fa2(Route route) {
-    return route == Route::kFa2Dense || route == Route::kFa2Varlen;
-}
-
-// A route that was asked for by name must be one that the case and the environment flags allow.
-void refuse_contradictions(const ParityOptions& options, const RoutePolicy& policy) {
-    if (!options.route) return;
-    const std::vector<Branch> branches = branches_of(options.subject);
-    if (*options.route == Route::kSdpaCausalOneQuery && options.subject != Subject::kSliding) {
-        throw InputError{
-            "--route sdpa_causal_one_query is the published oracle of the sliding window: it goes "
-            "with --branch sliding"};
-    }
-    if (is_fa2(*options.route) && options.subject == Subject::kSelected) {
-        throw InputError{
-            "--route " + std::string{name(*options.route)} +
-            ": FlashAttention-2 cannot gather selected blocks; --branch selected takes reference, "
-            "sdpa or auto"};
-    }
-    for (const Branch branch : branches) {
-        if (const auto fault = contradiction(policy, branch, *options.route)) throw InputError{*fault};
-    }
-}
-
-std::int64_t visible_keys(Branch branch, const ParityOptions& o, const NsaConfig& config) {
-    switch (branch) {
-        case Branch::kSliding:
-            return std::min(o.w, o.seq);
-        case Branch::kCompressed:
-            return compressed_count(o.seq, config);
-        case Branch::kSelected:
-            return std::min(o.n * o.l_sel, o.seq);
-    }
-    return o.seq;
-}
-
-std::vector<std::pair<Branch, RouteChoice>> choose_routes(const ParityOptions& o, const NsaConfig& config,
-                                                          const RoutePolicy& policy, DeviceKind device) {
-    const bool cuda = device == DeviceKind::kCuda;
-    const auto gpus = cuda ? tools::visible_gpus() : std::vector<tools::GpuInfo>{};
-    std::vector<std::pair<Branch, RouteChoice>> routes;
-    for (const Branch branch : branches_of(o.subject)) {
-        const RouteRequest request{.branch = branch,
-                                   .dtype = o.dtype,
-                                   .cuda = cuda,
-                                   .sm = gpus.empty() ? 0 : gpus.front().sm,
-                                   .dk = o.dk,
-                                   .dv = o.dv,
-                                   .key_len = visible_keys(branch, o, config)};
-        routes.emplace_back(branch, choose_route(o.route, request, policy));
-    }
-    return routes;
-}
-
-// Why this host or these flags leave nothing to measure.
-std::optional<std::string> skip_reason(const ParityOptions& options, const TrialPlan& plan) {
-    if (options.route && is_fa2(*options.route) && plan.device == DeviceKind::kCpu) {
-        const std::string route = "route " + std::string{name(*options.route)} + " needs a CUDA device: ";
-        return route +
-               (options.device == tools::DeviceFlag::kCpu ? "--device is cpu" : tools::no_cuda_reason());
-    }
-    const bool asks_fa2 = options.route && is_fa2(*options.route);
-    const bool takes_fa2 = std::any_of(plan.routes.begin(), plan.routes.end(),
-                                       [](const auto& chosen) { return is_fa2(chosen.second.taken); });
-    if ((asks_fa2 || takes_fa2) && !plan.policy.test_fa2) {
-        return "parity cases on FlashAttention-2 routes run only with NSA_TEST_FA2=1";
-    }
-    return std::nullopt;
-}
 
 std::string joined(const std::vector<std::int64_t>& values) {
     std::string text;
@@ -183,6 +80,15 @@ void print_trial(const TrialResult& trial, std::int64_t seed) {
     std::cout << std::endl;
 }
 
+DeviceFacts device_facts(const ParityOptions& options, DeviceKind kind) {
+    if (kind == DeviceKind::kCpu) {
+        const bool by_flag = options.device == tools::DeviceFlag::kCpu;
+        return {.kind = kind, .sm = 0, .why_no_cuda = by_flag ? "--device is cpu" : tools::no_cuda_reason()};
+    }
+    const auto gpus = tools::visible_gpus();
+    return {.kind = kind, .sm = gpus.empty() ? 0 : gpus.front().sm, .why_no_cuda = {}};
+}
+
 }  // namespace
 
 void add_flags(tools::FlagTable& table, ParityOptions& o) {
@@ -218,17 +124,13 @@ void add_flags(tools::FlagTable& table, ParityOptions& o) {
 }
 
 tools::Outcome run(const ParityOptions& options, tools::Output& output) {
-    TrialPlan plan{.options = options,
-                   .config = config_of(options),
-                   .policy = RoutePolicy::from_env(),
-                   .device = DeviceKind::kCpu,
-                   .routes = {}};
-    refuse_contradictions(options, plan.policy);
-    const auto device = tools::choose_device(options.device);
-    if (const auto* skipped = std::get_if<Skipped>(&device)) return *skipped;
-    plan.device = std::get<DeviceKind>(device);
-    plan.routes = choose_routes(options, plan.config, plan.policy, plan.device);
-    if (const auto reason = skip_reason(options, plan)) return Skipped{*reason};
+    const RoutePolicy policy = RoutePolicy::from_env();
+    check_request(options, policy);
+    const auto chosen = tools::choose_device(options.device);
+    if (const auto* skipped = std::get_if<Skipped>(&chosen)) return *skipped;
+    const DeviceFacts device = device_facts(options, std::get<DeviceKind>(chosen));
+    const TrialPlan plan = plan_trials(options, policy, device);
+    if (const auto reason = skip_reason(plan, device)) return Skipped{*reason};
 
     tools::write_run_facts(output, plan.device, options.dtype, options.seed);
     const bool whole_layer = options.subject == Subject::kModule || options.subject == Subject::kDecode;

@@ -7,8 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "nsa_core/config.hpp"
-#include "nsa_core/parity/parity.hpp"
+#include "nsa_core/parity/plan.hpp"
 #include "nsa_core/routes.hpp"
 
 namespace nsa::core::parity {
@@ -31,16 +30,6 @@ struct TrialResult {
     std::vector<std::pair<std::string, double>> more;    // metrics of this subject only
     std::vector<std::pair<Branch, RouteChoice>> routes;  // what ran
     tools::AuditCounts audit;
-};
-
-// What all trials of one run share.
-struct TrialPlan {
-    ParityOptions options;
-    NsaConfig config;
-    RoutePolicy policy;
-    tools::DeviceKind device = tools::DeviceKind::kCpu;
-    std::vector<std::pair<Branch, RouteChoice>>
-        routes;  // as chosen beforehand, one for each branch under test
 };
 
 // One branch alone: kSliding, kCompressed or kSelected. Inputs are drawn in fp64 and rounded to the dtype

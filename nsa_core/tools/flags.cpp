@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <numeric>
+#include <set>
 
 namespace nsa::core::tools {
 namespace {
@@ -170,10 +170,6 @@ const FlagTable::Flag* FlagTable::find(std::string_view name) const {
     return found == flags_.end() ? nullptr : &*found;
 }
 
-bool FlagTable::given(std::string_view name) const {
-    return given_.contains(name);
-}
-
 std::string FlagTable::unknown(std::string_view name) const {
     if (!name.starts_with("--")) {
         return "unexpected argument \"" + std::string{name} + "\": every option is --flag VALUE";
@@ -186,13 +182,14 @@ std::string FlagTable::unknown(std::string_view name) const {
 }
 
 std::optional<std::string> FlagTable::parse(std::span<const std::string> args) {
+    std::set<std::string_view> given;
     for (std::size_t i = 0; i < args.size(); ++i) {
         const std::string_view argument = args[i];
         const std::size_t equals = argument.find('=');
         const std::string_view name = argument.substr(0, equals);
         const Flag* flag = find(name);
         if (!flag) return unknown(name);
-        if (!given_.emplace(name).second) return flag->name + " is given twice";
+        if (!given.insert(name).second) return flag->name + " is given twice";
 
         std::string_view value;
         if (equals != std::string_view::npos) {

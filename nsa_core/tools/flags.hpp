@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,9 +35,6 @@ class FlagTable {
     // given and what would be right; nothing else must be read from the targets after an error.
     [[nodiscard]] std::optional<std::string> parse(std::span<const std::string> args);
 
-    // True when the command line named the flag, as against its default.
-    [[nodiscard]] bool given(std::string_view name) const;
-
     // One line per flag: name, what it takes, what it means, the default.
     [[nodiscard]] std::string help() const;
 
@@ -60,7 +56,6 @@ class FlagTable {
     [[nodiscard]] std::string unknown(std::string_view name) const;
 
     std::vector<Flag> flags_;
-    std::set<std::string, std::less<>> given_;
 };
 
 // The candidate nearest to `word` by edit distance, when it is near enough to be a slip of the hand.

@@ -1,12 +1,14 @@
 #include "nsa_core/train/byte_data.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 #include <stdexcept>
 #include <utility>
+
+#include "nsa_core/errors.hpp"
 
 namespace nsa::core::train {
 namespace {
@@ -59,10 +61,15 @@ std::vector<std::uint8_t> synthetic_bytes(std::size_t count, std::uint64_t seed)
 
 std::vector<std::uint8_t> file_bytes(const std::string& path) {
     std::ifstream file{path, std::ios::binary};
-    std::vector<std::uint8_t> bytes{std::istreambuf_iterator<char>{file}, {}};
+    std::vector<std::uint8_t> bytes;
+    std::array<char, 65536> chunk{};
+    while (file.read(chunk.data(), chunk.size()), file.gcount() > 0) {
+        bytes.insert(bytes.end(), chunk.begin(), chunk.begin() + file.gcount());
+    }
     // A folder opens, and fails only when read.
     if (!file.is_open() || file.bad()) {
-        throw std::runtime_error{"cannot read the training data " + path + ": " + std::strerror(errno)};
+        throw InputError{"--data: cannot read " + path + ": " + std::strerror(errno) +
+                         "; give a readable file, or synthetic"};
     }
     return bytes;
 }

@@ -13,7 +13,7 @@ namespace nsa::core::train {
 // loss fall from ln 256 = 5.55 in steps, within few optimiser steps at first.
 [[nodiscard]] std::vector<std::uint8_t> synthetic_bytes(std::size_t count, std::uint64_t seed);
 
-// Throws std::runtime_error, naming the file, when it cannot be read.
+// Throws InputError, naming the file, when it cannot be read.
 [[nodiscard]] std::vector<std::uint8_t> file_bytes(const std::string& path);
 
 // Draws windows of `length` bytes at random places. The draw depends on nothing but seed and bytes: the

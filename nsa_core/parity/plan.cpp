@@ -1,0 +1,117 @@
+#include "nsa_core/parity/plan.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+#include "nsa_core/errors.hpp"
+#include "nsa_core/geometry.hpp"
+
+namespace nsa::core::parity {
+namespace {
+
+using tools::DeviceKind;
+
+NsaConfig config_of(const ParityOptions& o) {
+    NsaConfig config;
+    config.dim = o.heads * o.dk;
+    config.heads = o.heads;
+    config.groups = o.groups;
+    config.dk = o.dk;
+    config.dv = o.dv;
+    config.l = o.l;
+    config.d = o.d;
+    config.l_sel = o.l_sel;
+    config.n = o.n;
+    config.w = o.w;
+    validate(config);
+    return config;
+}
+
+std::vector<Branch> branches_of(Subject subject) {
+    switch (subject) {
+        case Subject::kSliding:
+            return {Branch::kSliding};
+        case Subject::kCompressed:
+            return {Branch::kCompressed};
+        case Subject::kSelected:
+            return {Branch::kSelected};
+        case Subject::kModule:
+        case Subject::kDecode:
+            break;
+    }
+    return {std::begin(kBranches), std::end(kBranches)};
+}
+
+bool is_fa2(Route route) {
+    return route == Route::kFa2Dense || route == Route::kFa2Varlen;
+}
+
+// Keys that the query which sees most can see.
+std::int64_t visible_keys(Branch branch, const ParityOptions& o, const NsaConfig& config) {
+    switch (branch) {
+        case Branch::kSliding:
+            return std::min(o.w, o.seq);
+        case Branch::kCompressed:
+            return compressed_count(o.seq, config);
+        case Branch::kSelected:
+            break;
+    }
+    return std::min(o.n * o.l_sel, o.seq);
+}
+
+}  // namespace
+
+void check_request(const ParityOptions& options, const RoutePolicy& policy) {
+    (void)config_of(options);
+    if (!options.route) return;
+    const Route route = *options.route;
+    const bool one_branch = options.subject == Subject::kSliding || options.subject == Subject::kCompressed;
+    if (route == Route::kSdpaCausalOneQuery && !one_branch) {
+        throw InputError{
+            "--route sdpa_causal_one_query is the published oracle of two branches: it goes with "
+            "--branch sliding or compressed"};
+    }
+    if (is_fa2(route) && options.subject == Subject::kSelected) {
+        throw InputError{"--route " + std::string{name(route)} +
+                         ": FlashAttention-2 has no mask of selected blocks; --branch selected takes "
+                         "reference, sdpa or auto"};
+    }
+    for (const Branch branch : branches_of(options.subject)) {
+        if (const auto fault = contradiction(policy, branch, route)) throw InputError{*fault};
+    }
+}
+
+TrialPlan plan_trials(const ParityOptions& options, const RoutePolicy& policy, const DeviceFacts& device) {
+    TrialPlan plan{.options = options,
+                   .config = config_of(options),
+                   .policy = policy,
+                   .device = device.kind,
+                   .routes = {}};
+    for (const Branch branch : branches_of(options.subject)) {
+        const RouteRequest request{.branch = branch,
+                                   .dtype = options.dtype,
+                                   .cuda = device.kind == DeviceKind::kCuda,
+                                   .sm = device.sm,
+                                   .dk = options.dk,
+                                   .dv = options.dv,
+                                   .key_len = visible_keys(branch, options, plan.config)};
+        plan.routes.emplace_back(branch, choose_route(options.route, request, policy));
+    }
+    return plan;
+}
+
+std::optional<std::string> skip_reason(const TrialPlan& plan, const DeviceFacts& device) {
+    const std::optional<Route>& asked = plan.options.route;
+    const bool asks_fa2 = asked && is_fa2(*asked);
+    if (asks_fa2 && device.kind == DeviceKind::kCpu) {
+        return "route " + std::string{name(*asked)} + " needs a CUDA device: " + device.why_no_cuda;
+    }
+    const bool takes_fa2 = std::any_of(plan.routes.begin(), plan.routes.end(),
+                                       [](const auto& chosen) { return is_fa2(chosen.second.taken); });
+    if ((asks_fa2 || takes_fa2) && !plan.policy.test_fa2) {
+        return "parity cases on FlashAttention-2 routes run only with NSA_TEST_FA2=1";
+    }
+    return std::nullopt;
+}
+
+}  // namespace nsa::core::parity

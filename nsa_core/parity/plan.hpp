@@ -1,0 +1,43 @@
+// What a parity run will do, decided before anything runs: pure functions of flags, environment flags and
+// device.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "nsa_core/config.hpp"
+#include "nsa_core/parity/parity.hpp"
+#include "nsa_core/routes.hpp"
+#include "nsa_core/tools/environment.hpp"
+
+namespace nsa::core::parity {
+
+// The device of the run, as far as planning cares.
+struct DeviceFacts {
+    tools::DeviceKind kind = tools::DeviceKind::kCpu;
+    int sm = 0;               // compute capability, 10 * major + minor; 0 on the CPU
+    std::string why_no_cuda;  // why a CPU run is not a CUDA run: that the host has no device, or --device cpu
+};
+
+// What all trials of one run share.
+struct TrialPlan {
+    ParityOptions options;
+    NsaConfig config;
+    RoutePolicy policy;
+    tools::DeviceKind device = tools::DeviceKind::kCpu;
+    std::vector<std::pair<Branch, RouteChoice>> routes;  // one for each branch under test
+};
+
+// Throws InputError when the shape makes no sense, or when the route asked for does not go with the subject
+// or contradicts an environment flag.
+void check_request(const ParityOptions& options, const RoutePolicy& policy);
+
+[[nodiscard]] TrialPlan plan_trials(const ParityOptions& options, const RoutePolicy& policy,
+                                    const DeviceFacts& device);
+
+// Why this host, or NSA_TEST_FA2, leaves nothing to measure; nothing when the plan can run.
+[[nodiscard]] std::optional<std::string> skip_reason(const TrialPlan& plan, const DeviceFacts& device);
+
+}  // namespace nsa::core::parity

@@ -1,0 +1,153 @@
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+#include "program.hpp"
+
+namespace nsa::core {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Each;
+using ::testing::Ge;
+using ::testing::HasSubstr;
+using ::testing::Le;
+using ::testing::Lt;
+using ::testing::SizeIs;
+
+// B=2 S=64 H=4 d=64 w=32: the sliding-window case of the seed's report.
+const std::vector<std::string> kSeedCase{"parity", "--batch", "2",  "--seq", "64", "--heads", "4", "--groups",
+                                         "4",      "--dk",    "64", "--dv",  "64", "--w",     "32"};
+
+std::vector<std::string> operator+(std::vector<std::string> args, const std::vector<std::string>& more) {
+    args.insert(args.end(), more.begin(), more.end());
+    return args;
+}
+
+using Parity = Program;
+
+TEST_F(Parity, EveryCorrectSlidingRouteAgreesWithTheOracle) {
+    for (const char* route : {"reference", "sdpa", "auto"}) {
+        const Ended ended =
+            run(kSeedCase + std::vector<std::string>{"--branch", "sliding", "--route", route});
+        ASSERT_EQ(ended.exit_code, 0) << ended.err;
+        EXPECT_LT(ended.metric("mae"), 1e-6) << route;
+        EXPECT_LT(ended.metric("max_abs"), 1e-5) << route;
+        EXPECT_LT(ended.metric("rel_l2"), 1e-6) << route;
+        EXPECT_LT(ended.metric("baseline_mae"), 1e-6);
+        EXPECT_EQ(ended.metric("nan_count"), 0);
+        EXPECT_EQ(ended.metric("inf_count"), 0);
+        EXPECT_EQ(ended.fact("route_asked", {{"branch", "sliding"}}), route);
+    }
+}
+
+// The seed blamed FlashAttention-2 for an error of 0.766. It is the oracle's own, and this is its cause.
+TEST_F(Parity, ThePublishedOracleIsWrongAndSeesTheFirstKeyOnly) {
+    const Ended ended =
+        run(kSeedCase + std::vector<std::string>{"--route", "sdpa_causal_one_query", "--trials", "5"});
+    ASSERT_EQ(ended.exit_code, 0) << ended.err;
+    EXPECT_THAT(ended.samples("mae"), AllOf(SizeIs(5), Each(AllOf(Ge(0.72), Le(0.84)))));
+    EXPECT_THAT(ended.samples("mae_first_key_only"), AllOf(SizeIs(5), Each(Lt(1e-5))));
+    EXPECT_EQ(ended.fact("route_taken", {{"branch", "sliding"}}), "sdpa_causal_one_query");
+    EXPECT_EQ(ended.fact("oracle"), "fp64");
+}
+
+TEST_F(Parity, ThePublishedOracleOfTheCompressedBranchHasTheSameDefect) {
+    const Ended ended =
+        run({"parity", "--branch", "compressed", "--seq", "128", "--route", "sdpa_causal_one_query"});
+    ASSERT_EQ(ended.exit_code, 0) << ended.err;
+    EXPECT_GT(ended.metric("mae"), 0.01);
+    EXPECT_LT(ended.metric("mae_first_key_only"), 1e-6);
+}
+
+TEST_F(Parity, EveryBranchAgreesWithTheOracleInFp64) {
+    for (const char* branch : {"sliding", "compressed", "selected", "module", "decode"}) {
+        const Ended ended = run({"parity", "--branch", branch, "--dtype", "fp64", "--seq", "70",
+                                 "--dk",   "16",       "--dv", "8",       "--l",  "8",     "--d",
+                                 "4",      "--l-sel",  "8",    "--n",     "4",    "--w",   "9"});
+        ASSERT_EQ(ended.exit_code, 0) << ended.err;
+        EXPECT_LT(ended.metric("mae"), 1e-12) << branch;
+        EXPECT_EQ(ended.fact("device"), "cpu");
+        EXPECT_EQ(ended.fact("dtype"), "fp64");
+        EXPECT_GT(ended.metric("peak_memory_bytes"), 0);
+    }
+}
+
+TEST_F(Parity, HalfTypesErrNoMoreThanAPlainImplementation) {
+    for (const char* dtype : {"fp16", "bf16"}) {
+        const Ended ended = run(kSeedCase + std::vector<std::string>{"--dtype", dtype});
+        ASSERT_EQ(ended.exit_code, 0) << ended.err;
+        EXPECT_GT(ended.metric("baseline_mae"), 1e-5);
+        EXPECT_LT(ended.metric("mae"), 2 * ended.metric("baseline_mae"));
+    }
+}
+
+TEST_F(Parity, TheLayerEqualsFullAttentionWhenItCoversAllTokens) {
+    const Ended fp32 = run({"parity", "--branch", "module", "--dk", "16", "--dv", "16"});
+    EXPECT_LT(fp32.metric("identity_mae"), 1e-5);
+    const Ended fp64 = run({"parity", "--branch", "module", "--dk", "16", "--dv", "16", "--dtype", "fp64"});
+    EXPECT_LT(fp64.metric("identity_mae"), 1e-12);
+    for (const char* branch : {"compressed", "selected", "sliding"}) {
+        EXPECT_EQ(fp64.fact("route_taken", {{"branch", branch}}), "sdpa");
+    }
+}
+
+TEST_F(Parity, DecodingEqualsPrefillAndReadsWhatTheFormulaSays) {
+    const Ended ended = run({"parity", "--branch", "decode", "--dk", "16", "--dv", "16", "--seq", "100",
+                             "--l-sel", "16", "--n", "4", "--dtype", "fp64"});
+    ASSERT_EQ(ended.exit_code, 0) << ended.err;
+    EXPECT_LT(ended.metric("mae_vs_prefill"), 1e-12);
+    EXPECT_EQ(ended.metric("reads_mismatches"), 0);
+}
+
+TEST_F(Parity, AForcedGateIsComparedWithThatBranchAlone) {
+    for (const char* forced : {"cmp", "sel", "win"}) {
+        const Ended ended =
+            run({"parity", "--branch", "module", "--dtype", "fp64", "--dk", "16", "--dv", "16"},
+                {{"NSA_FORCE_BRANCH", forced}});
+        ASSERT_EQ(ended.exit_code, 0) << ended.err;
+        EXPECT_LT(ended.metric("mae"), 1e-12) << forced;
+    }
+}
+
+TEST_F(Parity, TrialsDifferInSeedAndASeedRepeatsExactly) {
+    const Ended two = run({"parity", "--seed", "7", "--trials", "2"});
+    const Ended second = run({"parity", "--seed", "8"});
+    const auto maes = two.samples("mae");
+    ASSERT_THAT(maes, SizeIs(2));
+    EXPECT_NE(maes[0], maes[1]);
+    EXPECT_EQ(maes[1], second.metric("mae"));
+}
+
+TEST_F(Parity, TheAuditCountsMisalignedSdpaCalls) {
+    const Ended wrong = run({"parity", "--route", "sdpa_causal_one_query"}, {{"NSA_SDPA_AUDIT", "1"}});
+    EXPECT_GT(std::stoi(wrong.fact("sdpa_misaligned_calls")), 0);
+    EXPECT_FALSE(wrong.err.empty());
+    const Ended right = run({"parity", "--route", "sdpa"}, {{"NSA_SDPA_AUDIT", "1"}});
+    EXPECT_GT(std::stoi(right.fact("sdpa_calls")), 0);
+    EXPECT_EQ(right.fact("sdpa_misaligned_calls"), "0");
+    EXPECT_EQ(right.fact("sdpa_nan_rows"), "0");
+}
+
+TEST_F(Parity, WhatNeedsAGpuIsSkippedWithTheReason) {
+    const Ended device = run({"parity", "--device", "cuda"});
+    EXPECT_EQ(device.exit_code, 77);
+    EXPECT_THAT(device.skip().value_or(""), HasSubstr("--device cuda: no CUDA device"));
+    for (const char* route : {"fa2_dense", "fa2_varlen"}) {
+        const Ended fa2 = run({"parity", "--route", route, "--dtype", "fp16"}, {{"NSA_TEST_FA2", "1"}});
+        EXPECT_EQ(fa2.exit_code, 77);
+        EXPECT_THAT(fa2.skip().value_or(""), AllOf(HasSubstr(route), HasSubstr("needs a CUDA device")));
+        EXPECT_TRUE(fa2.samples("mae").empty());
+    }
+}
+
+TEST_F(Parity, AFallbackOfAutoIsRecordedWithItsReason) {
+    const Ended ended = run({"parity", "--dtype", "fp16"}, {{"NSA_USE_FA2", "1"}});
+    ASSERT_EQ(ended.exit_code, 0) << ended.err;
+    EXPECT_EQ(ended.fact("route_asked", {{"branch", "sliding"}}), "auto");
+    EXPECT_EQ(ended.fact("route_taken", {{"branch", "sliding"}}), "sdpa");
+    EXPECT_THAT(ended.fact("route_reason", {{"branch", "sliding"}}), HasSubstr("CUDA"));
+}
+
+}  // namespace
+}  // namespace nsa::core

@@ -1,0 +1,113 @@
+#include "nsa_core/parity/plan.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "nsa_core/errors.hpp"
+
+namespace nsa::core::parity {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Optional;
+using ::testing::ThrowsMessage;
+
+const DeviceFacts kCpuHost{
+    .kind = tools::DeviceKind::kCpu, .sm = 0, .why_no_cuda = "no CUDA device is visible"};
+const DeviceFacts kHopper{.kind = tools::DeviceKind::kCuda, .sm = 90, .why_no_cuda = {}};
+
+ParityOptions half_options(Subject subject, std::optional<Route> route) {
+    ParityOptions options;
+    options.subject = subject;
+    options.route = route;
+    options.dtype = DType::kFp16;
+    return options;
+}
+
+RoutePolicy testing_fa2() {
+    RoutePolicy policy;
+    policy.test_fa2 = true;
+    return policy;
+}
+
+TEST(ParityPlan, AnFa2RouteWithoutACudaDeviceIsSkippedWithTheReason) {
+    const auto options = half_options(Subject::kSliding, Route::kFa2Dense);
+    const TrialPlan plan = plan_trials(options, testing_fa2(), kCpuHost);
+    EXPECT_EQ(skip_reason(plan, kCpuHost), "route fa2_dense needs a CUDA device: no CUDA device is visible");
+}
+
+TEST(ParityPlan, Fa2CasesRunOnlyWhenNsaTestFa2IsSet) {
+    const auto options = half_options(Subject::kSliding, Route::kFa2Varlen);
+    EXPECT_THAT(skip_reason(plan_trials(options, {}, kHopper), kHopper),
+                Optional(HasSubstr("NSA_TEST_FA2=1")));
+
+    const TrialPlan plan = plan_trials(options, testing_fa2(), kHopper);
+    EXPECT_EQ(skip_reason(plan, kHopper), std::nullopt);
+    ASSERT_EQ(plan.routes.size(), 1u);
+    EXPECT_EQ(plan.routes[0].first, Branch::kSliding);
+    EXPECT_EQ(plan.routes[0].second.taken, Route::kFa2Varlen);
+    EXPECT_EQ(plan.routes[0].second.reason, "");
+}
+
+TEST(ParityPlan, AutoThatLeadsToFa2IsAnFa2CaseToo) {
+    const auto options = half_options(Subject::kCompressed, std::nullopt);
+    RoutePolicy policy;
+    policy.use_fa2 = true;
+    EXPECT_THAT(skip_reason(plan_trials(options, policy, kHopper), kHopper),
+                Optional(HasSubstr("NSA_TEST_FA2=1")));
+    EXPECT_EQ(skip_reason(plan_trials(options, policy, kCpuHost), kCpuHost), std::nullopt);
+    EXPECT_EQ(plan_trials(options, policy, kCpuHost).routes[0].second.taken, Route::kSdpa);
+}
+
+TEST(ParityPlan, AFallbackKeepsItsReason) {
+    auto options = half_options(Subject::kSliding, Route::kFa2Dense);
+    options.dtype = DType::kFp32;
+    const TrialPlan plan = plan_trials(options, testing_fa2(), kHopper);
+    EXPECT_EQ(plan.routes[0].second.taken, Route::kSdpa);
+    EXPECT_THAT(plan.routes[0].second.reason, HasSubstr("fp16 or bf16"));
+}
+
+TEST(ParityPlan, MinimumLengthsCountTheKeysThatAQuerySees) {
+    RoutePolicy policy = testing_fa2();
+    policy.fa2_min_len_cmp = 16;
+    auto options = half_options(Subject::kCompressed, Route::kFa2Dense);
+    options.seq = 128;  // (128 - 32) / 16 + 1 = 7 compressed tokens: the seed's case
+    EXPECT_EQ(plan_trials(options, policy, kHopper).routes[0].second.taken, Route::kSdpa);
+    options.seq = 512;
+    EXPECT_EQ(plan_trials(options, policy, kHopper).routes[0].second.taken, Route::kFa2Dense);
+}
+
+TEST(ParityPlan, TheWholeLayerPlansItsThreeBranches) {
+    const TrialPlan plan =
+        plan_trials(half_options(Subject::kModule, Route::kFa2Dense), testing_fa2(), kHopper);
+    ASSERT_EQ(plan.routes.size(), 3u);
+    for (const auto& [branch, choice] : plan.routes) {
+        EXPECT_EQ(choice.taken, branch == Branch::kSelected ? Route::kSdpa : Route::kFa2Dense);
+    }
+}
+
+TEST(ParityRequest, RoutesThatDoNotGoWithTheSubjectAreRefused) {
+    EXPECT_THAT([] { check_request(half_options(Subject::kModule, Route::kSdpaCausalOneQuery), {}); },
+                ThrowsMessage<InputError>(HasSubstr("--branch sliding or compressed")));
+    EXPECT_THAT([] { check_request(half_options(Subject::kSelected, Route::kFa2Dense), {}); },
+                ThrowsMessage<InputError>(HasSubstr("takes reference, sdpa or auto")));
+    EXPECT_NO_THROW(check_request(half_options(Subject::kCompressed, Route::kSdpaCausalOneQuery), {}));
+}
+
+TEST(ParityRequest, ARouteThatContradictsAnEnvironmentFlagIsRefused) {
+    RoutePolicy policy;
+    policy.use_fa2_win = false;
+    EXPECT_THAT([&] { check_request(half_options(Subject::kSliding, Route::kFa2Dense), policy); },
+                ThrowsMessage<InputError>(AllOf(HasSubstr("fa2_dense"), HasSubstr("NSA_USE_FA2_WIN"))));
+}
+
+TEST(ParityRequest, AShapeThatMakesNoSenseIsRefused) {
+    ParityOptions options;
+    options.heads = 4;
+    options.groups = 3;
+    EXPECT_THROW(check_request(options, {}), InputError);
+}
+
+}  // namespace
+}  // namespace nsa::core::parity
