@@ -8,6 +8,7 @@
 #include "nsa_core/attention.hpp"
 #include "nsa_core/errors.hpp"
 #include "nsa_core/geometry.hpp"
+#include "nsa_core/routes/compressed_runs.hpp"
 #include "nsa_core/routes/flash.hpp"
 #include "nsa_core/routes/masked.hpp"
 #include "nsa_core/routes/sdpa.hpp"
@@ -49,30 +50,6 @@ at::Tensor one_query_at_a_time(const at::Tensor& q, const at::Tensor& k, const a
         return sdpa_causal_one_query(q.narrow(2, t, 1), k.narrow(2, begin, end - begin),
                                      v.narrow(2, begin, end - begin), scale, audit);
     });
-}
-
-// Compressed visibility is no causal mask: d neighbouring queries see the same number of tokens. But from
-// query l-1 on, queries [l-1 + i d, l-1 + (i+1) d) see exactly the tokens 0..i. So the d queries of such a
-// run are laid beside one another as d more heads: row i of H*d heads sees tokens 0..i, as many rows as
-// tokens, which is the plain square causal mask that FlashAttention-2 has, with no key copied. The last run
-// is filled up with zero queries whose outputs are dropped.
-at::Tensor compressed_by_flash(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                               const NsaConfig& c, Route route) {
-    const std::int64_t batch = q.size(0);
-    const std::int64_t heads = q.size(1);
-    const std::int64_t runs = k.size(2);
-    const std::int64_t seeing = q.size(2) - (c.l - 1);
-    const at::Tensor filled =
-        at::constant_pad_nd(q.narrow(2, c.l - 1, seeing), {0, 0, 0, runs * c.d - seeing});
-    // [B,H,runs,d,dk] -> [B,H,d,runs,dk]: head h becomes the d heads h*d.., still in the group of h.
-    const at::Tensor rows = filled.view({batch, heads, runs, c.d, q.size(3)})
-                                .transpose(2, 3)
-                                .reshape({batch, heads * c.d, runs, q.size(3)});
-    const at::Tensor out = flash_attention(rows, k, v, FlashMask::kCausal, 0, c.scale(), route);
-    return out.reshape({batch, heads, c.d, runs, v.size(3)})
-        .transpose(2, 3)
-        .reshape({batch, heads, runs * c.d, v.size(3)})
-        .narrow(2, 0, seeing);
 }
 
 at::Tensor compressed_by_mask(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
@@ -127,7 +104,10 @@ at::Tensor compressed_attention(const at::Tensor& q, const at::Tensor& k_cmp, co
     }
     at::Tensor seeing;
     if (is_flash(how.route)) {
-        seeing = compressed_by_flash(q, k_cmp, v_cmp, c, how.route);
+        const at::Tensor rows = runs_as_heads(q, k_cmp.size(2), c);
+        const at::Tensor out =
+            flash_attention(rows, k_cmp, v_cmp, FlashMask::kCausal, 0, c.scale(), how.route);
+        seeing = heads_as_runs(out, q.size(2), c);
     } else if (how.route == Route::kSdpaCausalOneQuery) {
         seeing = one_query_at_a_time(q, k_cmp, v_cmp, c.l - 1, c.scale(), how.audit, [&c](std::int64_t t) {
             return std::pair{std::int64_t{0}, compressed_count(t + 1, c)};
