@@ -30,11 +30,19 @@ struct LocalChild {
           process(executor, child.process.release()),
           stdio(executor, child.stdio.release()),
           err(executor, child.err.release()) {}
+    // The loop may end before the reaper does; `serve` keeps no state that a kill could harm.
+    ~LocalChild() {
+        if (reaped) return;
+        ::kill(pid, SIGKILL);
+        ::waitpid(pid, nullptr, 0);
+    }
+    LocalChild(const LocalChild&) = delete;
+    LocalChild& operator=(const LocalChild&) = delete;
 
     const pid_t pid;
     asio::posix::stream_descriptor process, stdio, err;
     LastWords words;
-    bool closed = false;
+    bool closed = false, reaped = false;
 };
 using Shared = std::shared_ptr<LocalChild>;
 
@@ -59,7 +67,7 @@ asio::awaitable<void> reap(Shared child) {
         ::kill(child->pid, SIGKILL);
         co_await ended_within(child, kExitGrace);
     }
-    ::waitpid(child->pid, nullptr, WNOHANG);
+    child->reaped = ::waitpid(child->pid, nullptr, WNOHANG) == child->pid;
 }
 
 asio::awaitable<void> drain_stderr(Shared child) {

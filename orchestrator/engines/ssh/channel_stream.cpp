@@ -123,12 +123,14 @@ bool Pump::receive_stderr() {
     return true;
 }
 
+// After the end of stdout the exit status is on its way. Asking for it also takes packets off the socket,
+// which reading no longer does then.
 void Pump::look_for_end() {
     if (end_ || !ssh_channel_is_eof(session_->channel())) return;
-    const bool closed = ssh_channel_is_closed(session_->channel()) != 0;
-    if (!closed && wait_limit_ == Clock::time_point::max()) wait_limit_ = Clock::now() + kStatusWait;
-    if (!closed && Clock::now() < wait_limit_) return;
     const int status = ssh_channel_get_exit_status(session_->channel());
+    if (wait_limit_ == Clock::time_point::max()) wait_limit_ = Clock::now() + kStatusWait;
+    const bool closed = ssh_channel_is_closed(session_->channel()) != 0;
+    if (status < 0 && !closed && Clock::now() < wait_limit_) return;
     end_with(
         fail(ErrorCode::kUnreachable,
              status >= 0 ? "nsa-worker ended with exit status " + std::to_string(status) : "nsa-worker ended",
