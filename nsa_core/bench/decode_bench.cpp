@@ -152,6 +152,10 @@ void write_length(tools::Output& output, std::int64_t seq, const LengthResult& r
     }
     write_reads(output, labels, "reads_actual", result.actual);
     write_reads(output, labels, "reads_expected", result.expected);
+    // By length, because a short one may fall back where a long one does not.
+    tools::write_route_facts(output, Branch::kCompressed, result.routes.cmp, labels);
+    tools::write_route_facts(output, Branch::kSelected, result.routes.sel, labels);
+    tools::write_route_facts(output, Branch::kSliding, result.routes.win, labels);
 }
 
 std::vector<std::string> csv_header() {
@@ -247,11 +251,6 @@ tools::Outcome run(const DecodeBenchOptions& options, tools::Output& output) {
         const LengthResult result = measure(module, options, seq, tensor_options);
         write_length(output, seq, result);
         write_row(csv, seq, result);
-        if (seq == options.seq.back()) {
-            tools::write_route_facts(output, Branch::kCompressed, result.routes.cmp);
-            tools::write_route_facts(output, Branch::kSelected, result.routes.sel);
-            tools::write_route_facts(output, Branch::kSliding, result.routes.win);
-        }
     }
     if (policy.sdpa_audit) {
         tools::write_audit_facts(output, {audit.calls(), audit.misaligned_calls(), audit.nan_rows()});

@@ -58,6 +58,11 @@ std::vector<std::pair<Branch, RouteChoice>> by_branch(const RoutesTaken& routes)
         {Branch::kCompressed, routes.cmp}, {Branch::kSelected, routes.sel}, {Branch::kSliding, routes.win}};
 }
 
+void ask_routes(NSAAttention& module, const ParityOptions& options) {
+    for (const Branch branch : kBranches)
+        module.ask_route(branch, route_asked_of(branch, options));
+}
+
 // A layer whose branches all see every token, one token to a compressed block, share keys and values, and
 // whose gates sum to 1 is plain causal attention, whatever the gates are.
 NSAAttention covering_module(const TrialPlan& plan, std::int64_t seed) {
@@ -67,7 +72,7 @@ NSAAttention covering_module(const TrialPlan& plan, std::int64_t seed) {
     config.w = plan.options.seq;
     config.gate = GateKind::kSoftmax;
     NSAAttention module{config, options_of(plan), static_cast<std::uint64_t>(seed), plan.policy};
-    module.ask_route(plan.options.route);
+    ask_routes(module, plan.options);
     for (const char* kind : {"wk", "wv"}) {
         const at::Tensor shared = weight(module, std::string{kind} + "_cmp");
         weight(module, std::string{kind} + "_sel").copy_(shared);
@@ -142,7 +147,7 @@ TrialResult module_trial(const TrialPlan& plan, std::int64_t seed) {
     const double baseline_mae = compare(module.prefill(x).out, truth).mae;
 
     SdpaAudit audit{std::cerr};
-    module.ask_route(o.route);
+    ask_routes(module, o);
     if (plan.policy.sdpa_audit) module.set_audit(&audit);
     TrialResult result = o.subject == Subject::kModule ? prefill_trial(plan, module, x, truth, seed)
                                                        : decode_trial(plan, module, x, truth);

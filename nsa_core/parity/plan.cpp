@@ -61,6 +61,11 @@ std::int64_t visible_keys(Branch branch, const ParityOptions& o, const NsaConfig
 
 }  // namespace
 
+std::optional<Route> route_asked_of(Branch branch, const ParityOptions& options) {
+    const bool has_none = branch == Branch::kSelected && options.route && is_fa2(*options.route);
+    return has_none ? std::nullopt : options.route;
+}
+
 void check_request(const ParityOptions& options, const RoutePolicy& policy) {
     (void)config_of(options);
     if (!options.route) return;
@@ -77,6 +82,7 @@ void check_request(const ParityOptions& options, const RoutePolicy& policy) {
                          "reference, sdpa or auto"};
     }
     for (const Branch branch : branches_of(options.subject)) {
+        if (!route_asked_of(branch, options)) continue;
         if (const auto fault = contradiction(policy, branch, route)) throw InputError{*fault};
     }
 }
@@ -95,7 +101,7 @@ TrialPlan plan_trials(const ParityOptions& options, const RoutePolicy& policy, c
                                    .dk = options.dk,
                                    .dv = options.dv,
                                    .key_len = visible_keys(branch, options, plan.config)};
-        plan.routes.emplace_back(branch, choose_route(options.route, request, policy));
+        plan.routes.emplace_back(branch, choose_route(route_asked_of(branch, options), request, policy));
     }
     return plan;
 }

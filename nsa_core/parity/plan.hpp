@@ -30,6 +30,10 @@ struct TrialPlan {
     std::vector<std::pair<Branch, RouteChoice>> routes;  // one for each branch under test
 };
 
+// What a subject asks of one of its branches: the route of the run, but nothing (auto) of the selected branch
+// of a whole layer when that route is FlashAttention-2, which it does not have.
+[[nodiscard]] std::optional<Route> route_asked_of(Branch branch, const ParityOptions& options);
+
 // Throws InputError when the shape makes no sense, or when the route asked for does not go with the subject
 // or contradicts an environment flag.
 void check_request(const ParityOptions& options, const RoutePolicy& policy);

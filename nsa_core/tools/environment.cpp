@@ -120,8 +120,9 @@ void write_run_facts(Output& output, DeviceKind device, DType dtype, std::int64_
     fact("driver", nvidia_driver_version());
 }
 
-void write_route_facts(Output& output, Branch branch, const RouteChoice& choice) {
-    const Labels labels{{"branch", std::string{name(branch)}}};
+void write_route_facts(Output& output, Branch branch, const RouteChoice& choice, const Labels& more) {
+    Labels labels{{"branch", std::string{name(branch)}}};
+    labels.insert(labels.end(), more.begin(), more.end());
     const std::string asked{choice.asked ? name(*choice.asked) : "auto"};
     output.results.write(Fact{.name = "route_asked", .value = asked, .labels = labels});
     output.results.write(

@@ -44,8 +44,8 @@ struct GpuInfo {
 // and driver.
 void write_run_facts(Output& output, DeviceKind device, DType dtype, std::int64_t seed);
 
-// route_asked, route_taken and route_reason of one branch.
-void write_route_facts(Output& output, Branch branch, const RouteChoice& choice);
+// route_asked, route_taken and route_reason of one branch, labelled with it and with `more`.
+void write_route_facts(Output& output, Branch branch, const RouteChoice& choice, const Labels& more = {});
 
 // What NSA_SDPA_AUDIT counted.
 struct AuditCounts {

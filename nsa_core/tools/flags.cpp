@@ -59,6 +59,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string> candidates) {
+    // In three letters almost any word is a slip away from another: "gpu" would become "cpu".
+    if (word.size() < 4) return std::nullopt;
     std::optional<std::string> best;
     // A third of the letters may be wrong: more is another word, not a slip.
     std::size_t best_distance = std::max<std::size_t>(1, word.size() / 3) + 1;

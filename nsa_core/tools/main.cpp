@@ -25,6 +25,7 @@ using Arguments = std::vector<std::string>;
 struct Subcommand {
     std::string name;
     std::string summary;
+    bool takes_routes;  // obeys the environment flags that choose routes
     int (*run)(const Subcommand& self, const Arguments& args);
 };
 
@@ -42,9 +43,9 @@ constexpr const char* kRouteFlags =
     "  NSA_FA2_MIN_LEN_WIN=N, NSA_FA2_MIN_LEN_CMP=N\n"
     "                               fewer keys than N fall back to sdpa\n"
     "  NSA_SDPA_AUDIT=1             log every scaled_dot_product_attention call to stderr\n"
-    "  NSA_FORCE_BRANCH=cmp|sel|win the gate passes that branch only\n"
-    "  NSA_RESULTS=FILE, NSA_ARTIFACTS=DIR\n"
-    "                               defaults of --results and --artifacts\n";
+    "  NSA_FORCE_BRANCH=cmp|sel|win the gate passes that branch only\n\n";
+constexpr const char* kOutputVariables =
+    "NSA_RESULTS and NSA_ARTIFACTS in the environment are the defaults of --results and --artifacts.\n";
 
 std::string from_environment(const char* variable, std::string otherwise) {
     const char* value = std::getenv(variable);
@@ -88,8 +89,7 @@ int run_subcommand(const Subcommand& self, const Arguments& args) {
     if (asks_for_help(args)) {
         std::cout << "nsa-core " << self.name << ": " << self.summary << "\n\n"
                   << table.help() << "\n"
-                  << kRouteFlags << "\n"
-                  << kExitCodes;
+                  << (self.takes_routes ? kRouteFlags : "") << kOutputVariables << kExitCodes;
         return tools::kExitDone;
     }
     if (const auto error = table.parse(args)) return usage_error(self.name + ": " + *error);
@@ -106,13 +106,13 @@ int run_subcommand(const Subcommand& self, const Arguments& args) {
 
 const std::array<Subcommand, 4>& subcommands() {
     static const std::array<Subcommand, 4> table{{
-        {"parity", "a route against the fp64 oracle: how far off, and where",
+        {"parity", "a route against the fp64 oracle: how far off, and where", true,
          run_subcommand<parity::ParityOptions>},
-        {"decode-bench", "time of one decode step, whole and by branch, and the keys it reads",
+        {"decode-bench", "time of one decode step, whole and by branch, and the keys it reads", true,
          run_subcommand<bench::DecodeBenchOptions>},
         {"train-smoke", "train a small byte-level language model: loss, gradient norm, tokens per second",
-         run_subcommand<train::TrainSmokeOptions>},
-        {"probe", "what this host offers, as JSON", run_subcommand<tools::ProbeOptions>},
+         true, run_subcommand<train::TrainSmokeOptions>},
+        {"probe", "what this host offers, as JSON", false, run_subcommand<tools::ProbeOptions>},
     }};
     return table;
 }

@@ -60,6 +60,9 @@ TEST_F(DecodeBench, KeepsEveryRawSampleOfEveryPart) {
         }
     }
     EXPECT_EQ(ended.fact("timer"), "steady_clock");
+    for (const char* branch : {"compressed", "selected", "sliding"}) {
+        EXPECT_EQ(ended.fact("route_taken", {{"branch", branch}, {"S", "40"}}), "sdpa");
+    }
 }
 
 TEST_F(DecodeBench, PartsSumToTheTotal) {

@@ -108,6 +108,8 @@ TEST(Nearest, OffersNothingForAnotherWord) {
     EXPECT_EQ(nearest("partiy", words), "parity");
     EXPECT_EQ(nearest("prob", words), "probe");
     EXPECT_EQ(nearest("train", words), std::nullopt);
+    const std::vector<std::string> devices{"auto", "cpu", "cuda"};
+    EXPECT_EQ(nearest("gpu", devices), std::nullopt);
 }
 
 }  // namespace

@@ -83,7 +83,10 @@ TEST(ParityPlan, TheWholeLayerPlansItsThreeBranches) {
         plan_trials(half_options(Subject::kModule, Route::kFa2Dense), testing_fa2(), kHopper);
     ASSERT_EQ(plan.routes.size(), 3u);
     for (const auto& [branch, choice] : plan.routes) {
-        EXPECT_EQ(choice.taken, branch == Branch::kSelected ? Route::kSdpa : Route::kFa2Dense);
+        const bool selected = branch == Branch::kSelected;  // it has no FA2 route, so none is asked of it
+        EXPECT_EQ(choice.asked, selected ? std::nullopt : std::optional{Route::kFa2Dense});
+        EXPECT_EQ(choice.taken, selected ? Route::kSdpa : Route::kFa2Dense);
+        EXPECT_EQ(choice.reason, "");
     }
 }
 

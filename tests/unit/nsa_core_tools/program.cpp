@@ -26,7 +26,8 @@ std::string read_file(const fs::path& path) {
 std::vector<std::string> environment_with(const std::map<std::string, std::string>& more) {
     std::vector<std::string> variables;
     for (char** entry = environ; *entry; ++entry) {
-        if (std::strncmp(*entry, "NSA_", 4) != 0 && std::strncmp(*entry, "CUDA_VISIBLE_DEVICES=", 21) != 0) {
+        if (std::strncmp(*entry, "NSA_", 4) != 0 && std::strncmp(*entry, "CUDA_VISIBLE_DEVICES=", 21) != 0 &&
+            std::strncmp(*entry, "OMP_NUM_THREADS=", 16) != 0) {
             variables.emplace_back(*entry);
         }
     }
