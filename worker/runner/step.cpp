@@ -1,0 +1,144 @@
+#include "runner/step.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "journal/run_dir.hpp"
+#include "runner/disk.hpp"
+#include "runner/leftovers.hpp"
+
+namespace nsa::runner {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+Result<posix::UniqueFd> create_log(int folder, const char* name) {
+    // Append: a program that truncates or seeks its own output cannot make holes in what was streamed.
+    posix::UniqueFd file{
+        ::openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0644)};
+    if (!file) return posix::errno_error(errno, std::string{"create "} + name);
+    return file;
+}
+
+std::uint64_t size_of(const posix::UniqueFd& file) {
+    struct stat info {};
+    return ::fstat(file.get(), &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
+}
+
+// How often output and disk are looked at. Silence is noticed at most an eighth late.
+Duration sampling_of(const Limits& limits) {
+    constexpr Duration kSlowest{1'000}, kFastest{10};
+    return limits.silence.count() > 0 ? std::clamp(limits.silence / 8, kFastest, kSlowest) : kSlowest;
+}
+
+struct Exit {
+    int status = 0;
+    rusage usage{};
+};
+
+std::optional<Exit> try_reap(pid_t pid) {
+    Exit exit;
+    return ::wait4(pid, &exit.status, WNOHANG, &exit.usage) == pid ? std::optional{exit} : std::nullopt;
+}
+
+}  // namespace
+
+Result<Step> Step::start(StepCommand command, int folder) {
+    Step step;
+    step.command_ = std::move(command);
+    auto out = create_log(folder, journal::kStdout);
+    if (!out) return out.error();
+    auto err = create_log(folder, journal::kStderr);
+    if (!err) return err.error();
+    step.stdout_ = std::move(*out);
+    step.stderr_ = std::move(*err);
+    step.started_ = Clock::now();
+    const posix::SpawnRequest request{.program = step.command_.argv.front(),
+                                      .argv = step.command_.argv,
+                                      .environment = step.command_.environment,
+                                      .cwd = step.command_.cwd,
+                                      .stdout_fd = step.stdout_.get(),
+                                      .stderr_fd = step.stderr_.get()};
+    const auto pid = posix::spawn(request);
+    if (pid) {
+        step.pid_ = *pid;
+    } else {
+        step.not_started_ = pid.error().describe();
+    }
+    return step;
+}
+
+void Step::kill() {
+    disk_full_ = true;
+    kill_group(pid_);
+}
+
+bool Step::clean_up() const {
+    if (command_.may_leave_services) {
+        kill_group(pid_);
+        return true;
+    }
+    return kill_leftovers(pid_, command_.spared, std::chrono::milliseconds{2'000});
+}
+
+StepResult Step::wait(SignalQueue& signals, int run_dir) {
+    StepResult result;
+    if (pid_ == 0) {
+        result.end.kind = language::EndKind::kNotStarted;
+        result.end.detail = not_started_;
+        return result;
+    }
+    LimitWatch watch{command_.limits, started_};
+    if (disk_full_) watch.stop(StopReason::kDiskFull);
+    const Duration sampling = sampling_of(command_.limits);
+    Instant next_sample = started_ + sampling;
+    std::uint64_t output = 0;
+    std::optional<Exit> exit;
+    while (!(exit = try_reap(pid_)) && !result.unkillable) {
+        const Instant now = Clock::now();
+        if (now >= next_sample) {
+            const std::uint64_t size = size_of(stdout_) + size_of(stderr_);
+            if (size != output) watch.saw_output(now);
+            output = size;
+            if (is_disk_full(run_dir)) watch.stop(StopReason::kDiskFull);
+            next_sample = now + sampling;
+        }
+        if (signals.stop_signal() != 0) watch.stop(StopReason::kCancel);
+        switch (watch.step(now)) {
+            case Action::kTerm:
+                ::kill(-pid_, SIGTERM);
+                break;
+            case Action::kKill:
+                ::kill(-pid_, SIGKILL);
+                break;
+            case Action::kGiveUp:
+                result.unkillable = true;
+                break;
+            case Action::kNone:
+                signals.wait(std::min(watch.next().value_or(next_sample), next_sample));
+                break;
+        }
+    }
+    result.seconds = std::chrono::duration<double>(Clock::now() - started_).count();
+    const bool clean = clean_up();
+    result.end =
+        process_end(exit ? std::optional{exit->status} : std::nullopt, watch.reason(), command_.limits);
+    if (!clean && exit) {
+        result.unkillable = true;
+        result.end.detail += (result.end.detail.empty() ? "" : "; ");
+        result.end.detail += "unkillable: a process that it left behind survived SIGKILL";
+    }
+    result.disk_full = watch.reason() == StopReason::kDiskFull;
+    if (exit) result.max_rss_kib = exit->usage.ru_maxrss;
+    result.stdout_bytes = size_of(stdout_);
+    result.stderr_bytes = size_of(stderr_);
+    return result;
+}
+
+}  // namespace nsa::runner

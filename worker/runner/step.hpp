@@ -1,0 +1,59 @@
+// One program of a run from its start to its end: its folder, its files, its limits, and nothing of it left.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "language/event.hpp"
+#include "posix/fd.hpp"
+#include "posix/spawn.hpp"
+#include "runner/limits.hpp"
+#include "runner/signals.hpp"
+
+namespace nsa::runner {
+
+struct StepCommand {
+    std::vector<std::string> argv;  // argv[0] is the program's path
+    posix::Environment environment;
+    std::string cwd;
+    Limits limits;
+    std::set<pid_t> spared;           // children of ours that its end leaves alone
+    bool may_leave_services = false;  // setup: its group dies with it, what has a session of its own stays
+};
+
+struct StepResult {
+    language::ProcessEnd end;
+    double seconds = 0;
+    std::uint64_t stdout_bytes = 0, stderr_bytes = 0;
+    std::int64_t max_rss_kib = 0;
+    bool unkillable = false;
+    bool disk_full = false;
+};
+
+class Step {
+  public:
+    // `folder`: descriptor of the step's new folder; stdout and stderr are made in it. A program that cannot
+    // be started is a Step whose wait() says kNotStarted; an Error means that the files could not be made.
+    static Result<Step> start(StepCommand command, int folder);
+
+    pid_t pid() const { return pid_; }  // 0: not started
+    const std::vector<std::string>& argv() const { return command_.argv; }
+    // No record of it could be kept: it must not go on. wait() is still to be called.
+    void kill();
+
+    // Blocks until the end. A stop signal in `signals` cancels it; run_dir: whose disk is watched.
+    StepResult wait(SignalQueue& signals, int run_dir);
+
+  private:
+    StepCommand command_;
+    posix::UniqueFd stdout_, stderr_;
+    pid_t pid_ = 0;
+    Instant started_{};
+    std::string not_started_;  // why
+    bool disk_full_ = false;
+
+    bool clean_up() const;
+};
+
+}  // namespace nsa::runner

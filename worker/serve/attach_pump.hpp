@@ -1,0 +1,66 @@
+// Follows a run directory for one attach: journal lines from a sequence number, logs from their offsets.
+// Decides what the next frame holds; the session sends it and waits. Reads files, writes none.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "journal/reader.hpp"
+#include "posix/fd.hpp"
+#include "protocol/frame.hpp"
+#include "protocol/messages.hpp"
+
+namespace nsa::serve {
+
+struct DataFrame {
+    protocol::FrameType type{};
+    std::string payload;
+};
+
+class AttachPump {
+  public:
+    static Result<AttachPump> open(posix::UniqueFd run_dir, const protocol::Attach& request);
+
+    // The next frame, whose payload is at most `credit` bytes; nothing: wait for the run or for credit.
+    // Errors: the journal cannot be read.
+    Result<std::optional<DataFrame>> next(std::uint64_t credit);
+
+    // The supervisor is dead: nothing will grow any more.
+    void supervisor_is_dead();
+    // The run is over (or its supervisor dead), and everything was sent.
+    bool is_over() const { return ended_ && logs_.empty() && caught_up_; }
+    bool has_ended() const { return ended_; }  // the journal said so
+    std::uint64_t last_seq() const { return seen_seq_; }
+    int run_dir() const { return run_dir_.get(); }
+
+  private:
+    // One log file that may still have bytes for the client.
+    struct Log {
+        std::string path;
+        std::uint64_t offset = 0;
+        bool final = false;  // its step is over: drained means done
+        posix::UniqueFd file;
+    };
+
+    AttachPump(posix::UniqueFd run_dir, posix::UniqueFd journal, const protocol::Attach& request);
+    Result<std::optional<DataFrame>> next_events(std::uint64_t credit);
+    std::optional<DataFrame> next_log(std::uint64_t credit);
+    static std::uint64_t bytes_left(const Log& log);
+    static std::optional<DataFrame> read_log(Log& log, std::uint64_t count);
+    void follow(std::string_view line);
+    void follow_folder(const std::string& folder);
+    void finalize();
+
+    posix::UniqueFd run_dir_;
+    journal::LineReader lines_;
+    std::uint64_t from_seq_, seen_seq_ = 0;
+    std::map<std::string, std::uint64_t> offsets_;
+    std::deque<Log> logs_;
+    int setup_ = 0;  // the setup command whose logs are followed
+    bool ended_ = false, caught_up_ = false;
+};
+
+}  // namespace nsa::serve

@@ -1,0 +1,21 @@
+// `nsa-worker serve`: the protocol on stdin and stdout. Its end, however it comes, never touches a run.
+#pragma once
+
+#include <string>
+
+#include "language/result.hpp"
+#include "serve/launch.hpp"
+
+namespace nsa::serve {
+
+struct ServeOptions {
+    std::string home;              // absolute
+    std::string version;           // of this worker
+    SupervisorCommand supervisor;  // how a run is started
+};
+
+// Blocks until stdin ends or the client is gone. Errors: the home cannot be used, stdin is no pipe or socket,
+// the client broke the framing.
+Result<void> serve(ServeOptions options);
+
+}  // namespace nsa::serve
