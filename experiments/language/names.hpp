@@ -118,10 +118,6 @@ inline constexpr std::array kEnumNames<FailureClass>{
     EnumName<FailureClass>{FailureClass::kInterruption, "interruption"}};
 
 template <>
-inline constexpr std::array kEnumNames<DirtyPolicy>{EnumName<DirtyPolicy>{DirtyPolicy::kForbid, "forbid"},
-                                                    EnumName<DirtyPolicy>{DirtyPolicy::kCapture, "capture"}};
-
-template <>
 inline constexpr std::array kEnumNames<EngineKind>{EnumName<EngineKind>{EngineKind::kLocal, "local"},
                                                    EnumName<EngineKind>{EngineKind::kSsh, "ssh"},
                                                    EnumName<EngineKind>{EngineKind::kSlurm, "slurm"}};

@@ -103,7 +103,6 @@ void visit_fields(Visitor& v, Self& self) {
     v.optional("repo", self.repo);
     v.optional("ref", self.ref);
     v.optional("commit", self.commit);
-    v.optional("dirty", self.dirty, DirtyPolicy::kForbid);
 }
 
 template <class Visitor, OneOf<Report> Self>

@@ -15,7 +15,7 @@
 namespace nsa::language {
 
 using Duration = std::chrono::milliseconds;
-// Absent means no limit. Defaults are those of docs/spec.md.
+// Defaults are those of docs/spec.md.
 struct Timeouts {
     Duration queue{std::chrono::hours{24}};
     Duration provision{std::chrono::minutes{15}};
@@ -36,11 +36,9 @@ struct Retry {
     bool operator==(const Retry&) const = default;
 };
 
-enum class DirtyPolicy { kForbid, kCapture };
-
+// What is under test, as its author states it: recorded, never acted on.
 struct Code {
     std::string repo, ref, commit;
-    DirtyPolicy dirty = DirtyPolicy::kForbid;
 
     bool operator==(const Code&) const = default;
 };
@@ -54,14 +52,6 @@ struct Target {
     std::string instance;  // empty: any ready instance
 
     bool operator==(const Target&) const = default;
-};
-
-struct Repeat {
-    int n = 1;
-    int warmup = 0;
-    bool interleave = false;
-
-    bool operator==(const Repeat&) const = default;
 };
 
 // A parameter of a step kind, typed by YAML's plain scalars.
@@ -106,12 +96,6 @@ struct Step {
     bool operator==(const Step&) const = default;
 };
 
-struct Budget {
-    double hourly = 0, total = 0;  // 0: no cap
-
-    bool operator==(const Budget&) const = default;
-};
-
 struct Report {
     std::string subject;  // file name and title; default: the spec's subject
     std::string role = "Test Engineer";
@@ -130,9 +114,6 @@ struct ExperimentSpec {
     std::vector<Step> steps;
     Timeouts timeouts;
     Retry retry;
-    Repeat repeat;
-    std::string baseline;  // name; empty: none
-    Budget budget;
     Report report;
 
     bool operator==(const ExperimentSpec&) const = default;

@@ -89,7 +89,6 @@ TEST(NamesTest, EveryValueOfEveryEnumHasOneWordAndComesBackFromIt) {
     expect_words_round_trip(EndKind::kNotStarted);
     expect_words_round_trip(RunEnd::kWorkerError);
     expect_words_round_trip(FailureClass::kInterruption);
-    expect_words_round_trip(DirtyPolicy::kCapture);
     expect_words_round_trip(EngineKind::kSlurm);
     expect_words_round_trip(ParserKind::kRegex);
 }
