@@ -4,9 +4,10 @@
 #
 # Looked at, in this order: -DNSA_TORCH_DIR or the environment variable of that name (the folder "torch" of the
 # package), the first python3 on the path, the private environments that ./setup makes.
-# Sets NSA_TORCH_DIR, NSA_TORCH_VERSION, NSA_TORCH_CUDA_VERSION ("" for a CPU wheel) and NSA_CUDA_ON.
+# Sets NSA_TORCH_DIR, NSA_TORCH_VERSION, NSA_TORCH_CUDA_VERSION ("" for a CPU wheel), NSA_TORCH_CXX11_ABI (0 or 1,
+# for all code that shares strings with torch) and NSA_CUDA_ON.
 
-set(nsa_torch_floor 2.6)  # older wheels use the old C++ ABI
+set(nsa_torch_floor 2.6)  # what the code was written against: older ones lack calls that it makes
 set(NSA_TORCH_DIR "$ENV{NSA_TORCH_DIR}" CACHE PATH "The folder of the torch package, site-packages/torch")
 set(NSA_CUDA AUTO CACHE STRING "CUDA device support: AUTO (when toolkit and wheel have it), ON or OFF")
 set_property(CACHE NSA_CUDA PROPERTY STRINGS AUTO ON OFF)
@@ -84,6 +85,15 @@ set(NSA_TORCH_DIR ${nsa_torch_found} CACHE PATH "The folder of the torch package
 nsa_read_torch_value(${NSA_TORCH_DIR} __version__ NSA_TORCH_VERSION)
 nsa_read_torch_value(${NSA_TORCH_DIR} cuda NSA_TORCH_CUDA_VERSION)
 
+# Wheels of 2.6 come with either ABI of std::string; newer ones with the new one. What a constructor of c10
+# takes tells which.
+file(STRINGS ${NSA_TORCH_DIR}/lib/libc10.so nsa_new_abi REGEX "_ZN3c105ErrorC.*__cxx11" LIMIT_COUNT 1)
+if(nsa_new_abi)
+    set(NSA_TORCH_CXX11_ABI 1)
+else()
+    set(NSA_TORCH_CXX11_ABI 0)
+endif()
+
 # CUDA: the toolkit's headers and runtime must be of the major version that the wheel was built with, or two
 # CUDA runtimes would live in one process.
 if(NOT NSA_CUDA MATCHES "^(AUTO|ON|OFF)$")
@@ -117,7 +127,6 @@ endfunction()
 add_library(nsa_torch INTERFACE)
 target_include_directories(nsa_torch SYSTEM INTERFACE ${NSA_TORCH_DIR}/include
     ${NSA_TORCH_DIR}/include/torch/csrc/api/include)
-target_compile_definitions(nsa_torch INTERFACE _GLIBCXX_USE_CXX11_ABI=1)
 nsa_import_torch_library(c10)
 nsa_import_torch_library(torch_cpu)
 target_link_libraries(nsa_torch INTERFACE nsa_torch::torch_cpu nsa_torch::c10)

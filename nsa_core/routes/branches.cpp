@@ -17,6 +17,8 @@
 namespace nsa::core {
 namespace {
 
+constexpr std::int64_t kFewQueries = 64;  // fewer in one product waste more time on calls than they save
+
 bool is_flash(Route route) {
     return route == Route::kFa2Dense || route == Route::kFa2Varlen;
 }
@@ -77,17 +79,18 @@ at::Tensor sliding_attention(const at::Tensor& q, const at::Tensor& k, const at:
             return std::pair{std::max<std::int64_t>(0, t - w + 1), t + 1};
         });
     }
-    const std::int64_t keys_per_query = std::min(2 * w, q.size(2));
-    return in_chunks(
-        0, q.size(2), queries_per_chunk(q, keys_per_query), [&](std::int64_t begin, std::int64_t end) {
-            const std::int64_t oldest = std::max<std::int64_t>(0, begin - w + 1);
-            const at::Tensor age =
-                positions(begin, end, q).unsqueeze(1) - positions(oldest, end, q).unsqueeze(0);
-            const at::Tensor mask = age.ge(0).logical_and(age.lt(w));
-            return masked_attention(q.narrow(2, begin, end - begin), k.narrow(2, oldest, end - oldest),
-                                    v.narrow(2, oldest, end - oldest), mask.unsqueeze(0).unsqueeze(0), scale,
-                                    how);
-        });
+    // As many queries at a time as a window has keys: then half of the scores of a chunk are visible, or
+    // more.
+    const std::int64_t chunk =
+        std::min(queries_per_chunk(q, std::min(2 * w, q.size(2))), std::max(w, kFewQueries));
+    return in_chunks(0, q.size(2), chunk, [&](std::int64_t begin, std::int64_t end) {
+        const std::int64_t oldest = std::max<std::int64_t>(0, begin - w + 1);
+        const at::Tensor age = positions(begin, end, q).unsqueeze(1) - positions(oldest, end, q).unsqueeze(0);
+        const at::Tensor mask = age.ge(0).logical_and(age.lt(w));
+        return masked_attention(q.narrow(2, begin, end - begin), k.narrow(2, oldest, end - oldest),
+                                v.narrow(2, oldest, end - oldest), mask.unsqueeze(0).unsqueeze(0), scale,
+                                how);
+    });
 }
 
 at::Tensor full_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
