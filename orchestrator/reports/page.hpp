@@ -1,0 +1,53 @@
+// The sections of the Markdown report, in their order. Private to this box. Each returns Markdown that ends
+// with an empty line.
+#pragma once
+
+#include <string>
+
+#include "reports/findings.hpp"
+#include "reports/text.hpp"
+
+namespace nsa::reports {
+
+struct Page {
+    const RunFacts& facts;
+    const Analysis& analysis;
+
+    // A link to a file of the run with the head of its hash, or a plain word when it did not come home.
+    std::string file(const std::string& text, const std::string& path) const;
+    // "[case](.../results.jsonl) rows (sha256 1a2b...)", for up to a handful of them.
+    std::string evidence(const std::vector<Evidence>& list) const;
+    // results.jsonl, stdout and stderr of a case.
+    std::string case_files(const CaseFacts& one) const;
+};
+
+std::string header_section(const Page& page);
+std::string summary_section(const Page& page);
+std::string environment_section(const Page& page);
+std::string results_section(const Page& page);
+std::string findings_section(const Page& page);
+std::string recommendations_section(const Page& page);
+std::string artifacts_section(const Page& page);
+std::string repeat_section(const Page& page);
+std::string thresholds_section(const Page& page);
+std::string conclusion_section(const Page& page);
+std::string test_summary_section(const Page& page);
+std::string production_section(const Page& page);
+
+// Tables of one kind of step, used by results_section; empty when no case measured anything.
+std::string parity_table(const std::vector<const CaseFacts*>& cases);
+std::string decode_table(const std::vector<const CaseFacts*>& cases);
+std::string training_table(const std::vector<const CaseFacts*>& cases);
+std::string measurement_table(const CaseFacts& one);
+std::string oracle_subsection(const Page& page, const OracleExamination& examined);
+
+// "**PASS**", coloured by the HTML page.
+std::string verdict_word(language::Verdict verdict);
+std::string mark_of(language::Verdict verdict);  // one emoji
+// One sentence: why the status is what it is.
+std::string status_reason(const RunFacts& facts);
+// "1 PASS, 2 SKIP"
+std::string tally(const RunFacts& facts);
+std::string command_line(const CaseFacts& one);
+
+}  // namespace nsa::reports

@@ -1,0 +1,174 @@
+// The production configuration: per branch the fastest route that passed parity on a GPU. Speed counts only
+// between decode steps with the same parameters and length.
+#include <algorithm>
+#include <array>
+
+#include "reports/rules.hpp"
+#include "reports/text.hpp"
+
+namespace nsa::reports {
+
+namespace {
+
+using language::Verdict;
+
+struct BranchWords {
+    const char *branch, *metric, *use_flag;
+};
+constexpr std::array kBranches{BranchWords{"sliding", "ms_win", "NSA_USE_FA2_WIN"},
+                               BranchWords{"compressed", "ms_cmp", "NSA_USE_FA2_CMP"},
+                               BranchWords{"selected", "ms_sel", ""}};
+
+bool is_fa2(std::string_view route) {
+    return route.starts_with("fa2_");
+}
+
+// Routes that passed parity on a GPU in this run; an fp64 reference is not for production.
+std::vector<std::pair<std::string, CaseKey>> passing_routes(const RunFacts& facts, std::string_view branch) {
+    std::vector<std::pair<std::string, CaseKey>> routes;
+    for (const CaseFacts& one : facts.cases) {
+        if (one.planned.kind != "parity" || param_of(one, "branch") != branch) continue;
+        if (one.judgement.verdict != Verdict::kPass || !ran_on_gpu(one) || is_published_oracle(one)) continue;
+        const std::string route = fact_of(one, "route_taken");
+        const bool known = std::any_of(routes.begin(), routes.end(),
+                                       [&](const auto& entry) { return entry.first == route; });
+        if (!route.empty() && route != "reference" && !known) routes.emplace_back(route, one.planned.key);
+    }
+    return routes;
+}
+
+// A route fails when any of its parity cases of the branch failed: a pass at one shape does not outweigh it.
+bool has_failed(const RunFacts& facts, std::string_view branch, std::string_view route) {
+    return std::any_of(facts.cases.begin(), facts.cases.end(), [&](const CaseFacts& one) {
+        return one.planned.kind == "parity" && param_of(one, "branch") == branch &&
+               fact_of(one, "route_taken") == route && one.judgement.verdict == Verdict::kFail;
+    });
+}
+
+struct Timing {
+    std::string route;
+    double ms = 0;
+    const CaseFacts* bench = nullptr;
+    language::Labels labels;
+};
+
+// Times of the branch at the longest sequence of every passing decode bench on a GPU.
+std::vector<Timing> timings(const RunFacts& facts, const BranchWords& words) {
+    std::vector<Timing> found;
+    for (const CaseFacts& one : facts.cases) {
+        if (one.planned.kind != "decode_bench" || one.judgement.verdict != Verdict::kPass || !ran_on_gpu(one))
+            continue;
+        const Series* longest = nullptr;
+        double most = 0;
+        for (const Series& series : one.series) {
+            const auto seq = series.labels.find("S");
+            if (series.metric != words.metric || seq == series.labels.end() || series.samples.empty())
+                continue;
+            const double length = std::strtod(seq->second.c_str(), nullptr);
+            if (longest != nullptr && length <= most) continue;
+            longest = &series;
+            most = length;
+        }
+        const std::string route = fact_of(one, "route_taken", "branch", words.branch);
+        if (longest != nullptr && !route.empty())
+            found.push_back({route, median_of(*longest), &one, longest->labels});
+    }
+    return found;
+}
+
+bool comparable(const Timing& a, const Timing& b) {
+    return a.labels == b.labels && a.bench->planned.params == b.bench->planned.params;
+}
+
+std::string names_of(const std::vector<std::pair<std::string, CaseKey>>& routes) {
+    std::string names;
+    for (const auto& [route, key] : routes)
+        names += (names.empty() ? "" : ", ") + route;
+    return names;
+}
+
+// Among several passing routes: the fastest when every one was timed alike, else the one that needs no flag.
+BranchChoice choose_among(const RunFacts& facts, const BranchWords& words,
+                          const std::vector<std::pair<std::string, CaseKey>>& routes) {
+    BranchChoice choice{words.branch, "", "", std::nullopt, {}};
+    for (const auto& [route, key] : routes)
+        choice.evidence.push_back(key);
+    std::vector<Timing> timed;
+    for (const Timing& timing : timings(facts, words)) {
+        const bool passes = std::any_of(routes.begin(), routes.end(),
+                                        [&](const auto& entry) { return entry.first == timing.route; });
+        if (passes && (timed.empty() || comparable(timed.front(), timing))) timed.push_back(timing);
+    }
+    const auto fastest = std::min_element(timed.begin(), timed.end(),
+                                          [](const Timing& a, const Timing& b) { return a.ms < b.ms; });
+    const bool all_timed = std::all_of(routes.begin(), routes.end(), [&](const auto& entry) {
+        return std::any_of(timed.begin(), timed.end(),
+                           [&](const Timing& timing) { return timing.route == entry.first; });
+    });
+    if (all_timed && fastest != timed.end()) {
+        choice.route = fastest->route;
+        choice.ms = fastest->ms;
+        choice.evidence.push_back(fastest->bench->planned.key);
+        choice.why = "fastest of the passing routes (" + names_of(routes) + "): " + number(fastest->ms) +
+                     " ms of " + words.metric + " at S=" + fastest->labels.at("S");
+        return choice;
+    }
+    if (routes.size() == 1) {
+        choice.route = routes.front().first;
+        choice.why = "the only route that passed parity here";
+        return choice;
+    }
+    const auto plain =
+        std::find_if(routes.begin(), routes.end(), [](const auto& entry) { return !is_fa2(entry.first); });
+    choice.route = plain == routes.end() ? routes.front().first : plain->first;
+    choice.why = "several routes passed (" + names_of(routes) +
+                 ") and not all were timed alike, so speed does not decide; this one needs no special path";
+    return choice;
+}
+
+BranchChoice choose(const RunFacts& facts, const BranchWords& words) {
+    auto routes = passing_routes(facts, words.branch);
+    std::erase_if(routes, [&](const auto& entry) { return has_failed(facts, words.branch, entry.first); });
+    if (routes.empty())
+        return {words.branch, "", "no route passed parity on a GPU in this run", std::nullopt, {}};
+    return choose_among(facts, words, routes);
+}
+
+// The flags that make `choices` happen.
+std::vector<std::string> env_of(const std::vector<BranchChoice>& choices) {
+    std::vector<std::string> env;
+    bool any_fa2 = false, any_dense = false, any_varlen = false;
+    for (std::size_t i = 0; i < choices.size(); ++i) {
+        if (kBranches[i].use_flag[0] == '\0') continue;
+        // Without a recommendation the branch stays on the path that runs everywhere.
+        const bool fa2 = is_fa2(choices[i].route);
+        any_fa2 = any_fa2 || fa2;
+        any_dense = any_dense || choices[i].route == "fa2_dense";
+        any_varlen = any_varlen || choices[i].route == "fa2_varlen";
+        env.push_back(std::string(kBranches[i].use_flag) + (fa2 ? "=1" : "=0"));
+    }
+    env.insert(env.begin(), std::string("NSA_USE_FA2=") + (any_fa2 ? "1" : "0"));
+    if (any_varlen && !any_dense) env.emplace_back("NSA_FA2_FORCE_VARLEN=1");
+    if (any_dense && !any_varlen) env.emplace_back("NSA_FA2_FORCE_DENSE=1");
+    return env;
+}
+
+}  // namespace
+
+ProductionConfig choose_production(const RunFacts& facts) {
+    ProductionConfig config;
+    for (const BranchWords& words : kBranches)
+        config.branches.push_back(choose(facts, words));
+    const bool any = std::any_of(config.branches.begin(), config.branches.end(),
+                                 [](const BranchChoice& choice) { return !choice.route.empty(); });
+    if (any) {
+        config.env = env_of(config.branches);
+    } else if (const std::string reason = no_gpu_reason(facts); !reason.empty()) {
+        config.none_because = "no route was measured on a GPU: " + reason;
+    } else {
+        config.none_because = "no route passed a parity case on a GPU in this run";
+    }
+    return config;
+}
+
+}  // namespace nsa::reports

@@ -1,0 +1,247 @@
+// Test Results: one numbered subsection per group of steps. Parity cases of one branch form a group, other
+// cases one per kind; the tables come first, then every case with its command.
+#include <algorithm>
+#include <cmath>
+
+#include "language/text.hpp"
+#include "reports/page.hpp"
+
+namespace nsa::reports {
+
+namespace {
+
+using language::CheckResult;
+using language::EndKind;
+using language::Verdict;
+
+struct Group {
+    std::string id, kind, branch;
+    std::vector<const CaseFacts*> cases;
+};
+
+std::vector<Group> groups_of(const RunFacts& facts) {
+    std::vector<Group> groups;
+    for (const CaseFacts& one : facts.cases) {
+        const std::string branch = one.planned.kind == "parity" ? param_of(one, "branch") : "";
+        // Commands have nothing in common but their kind: each step stands alone.
+        const std::string id =
+            one.planned.kind + "/" + (one.planned.kind == "command" ? one.planned.step : branch);
+        auto group =
+            std::find_if(groups.begin(), groups.end(), [&](const Group& known) { return known.id == id; });
+        if (group == groups.end()) group = groups.insert(groups.end(), {id, one.planned.kind, branch, {}});
+        group->cases.push_back(&one);
+    }
+    return groups;
+}
+
+std::string title_of(const Group& group) {
+    if (group.kind == "parity") return "Parity of '" + group.branch + "'";
+    if (group.kind == "decode_bench") return "Decode Benchmark";
+    if (group.kind == "train_smoke") return "Training Smoke Test";
+    if (group.kind == "env_check") return "Environment Check";
+    return name_of(*group.cases.front());
+}
+
+// The worst first: the group's word is the one a reader must not miss.
+Verdict group_verdict(const Group& group) {
+    constexpr Verdict kWorstFirst[] = {Verdict::kFail,    Verdict::kXpass,       Verdict::kTimeout,
+                                       Verdict::kError,   Verdict::kNoReference, Verdict::kInconclusive,
+                                       Verdict::kBlocked, Verdict::kCancelled,   Verdict::kSkip,
+                                       Verdict::kXfail};
+    for (Verdict verdict : kWorstFirst) {
+        const bool has = std::any_of(group.cases.begin(), group.cases.end(),
+                                     [&](const CaseFacts* one) { return one->judgement.verdict == verdict; });
+        if (has) return verdict;
+    }
+    return Verdict::kPass;
+}
+
+std::string group_status(const Group& group) {
+    const auto passed = std::count_if(group.cases.begin(), group.cases.end(), [](const CaseFacts* one) {
+        return one->judgement.verdict == Verdict::kPass;
+    });
+    return "**Status**: " + verdict_word(group_verdict(group)) + " - " + std::to_string(passed) + " of " +
+           plural(group.cases.size(), "case") + " passed\n\n";
+}
+
+std::string group_table(const Group& group) {
+    if (group.kind == "parity") return parity_table(group.cases);
+    if (group.kind == "decode_bench") return decode_table(group.cases);
+    if (group.kind == "train_smoke") return training_table(group.cases);
+    return {};
+}
+
+std::string value_cell(const std::optional<double>& value, const std::string& unit) {
+    if (!value) return "-";
+    return number(*value) + (unit.empty() || unit == "1" ? "" : " " + escape(unit));
+}
+
+std::string check_table(const CaseFacts& one) {
+    if (one.judgement.checks.empty()) return {};
+    Table table({{"Check"},
+                 {"Row"},
+                 {"Level"},
+                 {"Measured", true},
+                 {"Threshold", true},
+                 {"Samples", true},
+                 {"Verdict"},
+                 {"Detail"}});
+    for (const CheckResult& check : one.judgement.checks) {
+        const std::string row = language::format_labels(check.row);
+        const std::string samples =
+            std::to_string(check.samples) +
+            (check.samples_expected > 0 ? " of " + std::to_string(check.samples_expected) : "");
+        table.add({escape(check.check), row.empty() ? "-" : escape(row), std::string(to_string(check.level)),
+                   value_cell(check.measured, check.unit), value_cell(check.limit, check.unit), samples,
+                   verdict_word(check.verdict), check.detail.empty() ? "-" : escape(check.detail)});
+    }
+    return table.text();
+}
+
+std::string end_text(const CaseFacts& one) {
+    if (!one.end) return one.argv.empty() ? "never started" : "its end is unknown";
+    const language::ProcessEnd& end = *one.end;
+    std::string text;
+    switch (end.kind) {
+        case EndKind::kExited:
+            text = "exit code " + std::to_string(end.exit_code);
+            break;
+        case EndKind::kSignalled:
+            text =
+                "killed by signal " + std::to_string(end.signal) + (end.core_dumped ? ", core dumped" : "");
+            break;
+        case EndKind::kTimedOut:
+            text = "hit its time limit";
+            break;
+        case EndKind::kSilent:
+            text = "silent for too long";
+            break;
+        case EndKind::kCancelled:
+            text = "cancelled";
+            break;
+        case EndKind::kNotStarted:
+            text = "could not be started";
+            break;
+    }
+    return text + (end.detail.empty() ? "" : " (" + end.detail + ")") + " after " + seconds(one.seconds);
+}
+
+std::string routes_text(const CaseFacts& one) {
+    std::string out;
+    for (const language::Fact& fact : one.facts) {
+        if (fact.name != "route_taken") continue;
+        const std::string where = language::format_labels(fact.labels);
+        const auto beside = [&](std::string_view name) {
+            for (const language::Fact& other : one.facts) {
+                if (other.name == name && other.labels == fact.labels) return other.value;
+            }
+            return std::string{};
+        };
+        const std::string asked = beside("route_asked"), reason = beside("route_reason");
+        out += "- Route" + (where.empty() ? "" : " (" + escape(where) + ")") + ": asked " +
+               escape(asked.empty() ? "not said" : asked) + ", taken " + escape(fact.value) +
+               (reason.empty() ? "" : ", because " + escape(reason)) + "\n";
+    }
+    return out;
+}
+
+std::string case_block(const Page& page, const CaseFacts& one) {
+    std::string out =
+        "#### " + escape(name_of(one)) + "\n\n**Status**: " + verdict_word(one.judgement.verdict);
+    if (!one.judgement.reason.empty()) out += " - " + escape(one.judgement.reason);
+    out += "\n\n" + code_block(command_line(one), "bash");
+    out += "- Ended: " + escape(end_text(one)) + "\n" + routes_text(one);
+    if (one.planned.xfail) {
+        out += "- Waiver: " +
+               escape(one.planned.xfail->owner + " until " + one.planned.xfail->expires + ", " +
+                      one.planned.xfail->reason) +
+               "\n";
+    }
+    for (std::size_t i = 0; i < one.record_errors.size() && i < 5; ++i)
+        out += "- Unreadable result: " + escape(one.record_errors[i]) + "\n";
+    const std::string files = page.case_files(one);
+    out += "- Evidence: " + (files.empty() ? std::string("none came home") : files) + "\n\n";
+    out += check_table(one);
+    const bool has_table = one.planned.kind == "parity" || one.planned.kind == "decode_bench" ||
+                           one.planned.kind == "train_smoke";
+    return has_table ? out : out + measurement_table(one);
+}
+
+}  // namespace
+
+std::string oracle_subsection(const Page& page, const OracleExamination& examined) {
+    using Wrong = OracleExamination::Wrong;
+    std::string out = "#### Verification of the published oracle (" + escape(examined.branch) + ")\n\n";
+    std::string word;
+    switch (examined.wrong) {
+        case Wrong::kOracle:
+            word = "the published oracle is wrong, the routes are right";
+            break;
+        case Wrong::kRoutes:
+            word = "the routes are wrong, the published oracle is right";
+            break;
+        case Wrong::kBoth:
+            word = "the published oracle and the routes both differ from fp64";
+            break;
+        case Wrong::kNeither:
+            word = "neither is wrong";
+            break;
+        case Wrong::kUndecided:
+            word = "not decided by this run";
+            break;
+    }
+    out += "**Which of the two was wrong**: **" + escape(word) + "**\n\n";
+    Table table({{"Against the fp64 explicit-mask oracle"}, {"MAE", true}, {"Bound", true}, {"Within"}});
+    const std::string bound = examined.limit ? number(*examined.limit) : "-";
+    const auto within = [&](double mae) {
+        return examined.limit ? (mae <= *examined.limit ? std::string("yes") : std::string("**no**")) : "-";
+    };
+    table.add({"Published oracle: SDPA, one query, is\\_causal=True", number(examined.mae), bound,
+               within(examined.mae)});
+    for (const auto* group : {&examined.agreeing, &examined.disagreeing}) {
+        for (const CaseFacts* other : *group) {
+            const double mae = median_of(*other, "mae").value_or(std::nan(""));
+            table.add({escape(name_of(*other)), number(mae), bound, within(mae)});
+        }
+    }
+    out += table.text();
+    if (examined.first_key) {
+        out +=
+            "Hypothesis \"top-left alignment: one query with is\\_causal=True sees key 0 only\": residual of "
+            "the "
+            "first-key-only computation " +
+            number(*examined.first_key) + " against an error of " + number(examined.mae) +
+            (examined.first_key_explains ? ", so it explains the error.\n\n"
+                                         : ", so it does not explain the error.\n\n");
+    }
+    if (examined.wrong == Wrong::kOracle) {
+        const double route = median_of(*examined.agreeing.front(), "mae").value_or(0);
+        out +=
+            escape("A test that takes the published oracle for the truth must report an MAE between " +
+                   number(examined.mae - route) + " and " + number(examined.mae + route) + " for " +
+                   name_of(*examined.agreeing.front()) + " (triangle inequality), so it says FAIL against " +
+                   number(*examined.limit) + " whatever the route does.") +
+            "\n\n";
+    }
+    return out + "Evidence: " + page.evidence({{examined.oracle->planned.key, ""}}) + "\n\n";
+}
+
+std::string results_section(const Page& page) {
+    std::string out = "## Test Results\n\n";
+    const std::vector<Group> groups = groups_of(page.facts);
+    if (groups.empty()) return out + "The plan has no cases.\n\n";
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+        const Group& group = groups[i];
+        out += "### " + std::to_string(i + 1) + "\\. " + escape(title_of(group)) + "\n\n" +
+               group_status(group) + group_table(group);
+        for (const OracleExamination& examined : page.analysis.oracles) {
+            if (group.kind == "parity" && examined.branch == group.branch)
+                out += oracle_subsection(page, examined);
+        }
+        for (const CaseFacts* one : group.cases)
+            out += case_block(page, *one);
+    }
+    return out;
+}
+
+}  // namespace nsa::reports

@@ -1,0 +1,272 @@
+#include "reports/text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <cmath>
+
+namespace nsa::reports {
+
+namespace {
+
+struct CodePoint {
+    char32_t value = 0;
+    std::size_t length = 1;
+    bool valid = false;
+};
+
+// The code point at the front of `text`, refusing overlong forms and surrogates.
+CodePoint decode_front(std::string_view text) {
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+    const unsigned char first = byte(0);
+    if (first < 0x80) return {first, 1, true};
+    const std::size_t length = first >= 0xF0 && first < 0xF5 ? 4 : first >= 0xE0 ? 3 : first >= 0xC2 ? 2 : 0;
+    if (length == 0 || first >= 0xF5 || text.size() < length) return {};
+    char32_t value = first & (0xFFU >> (length + 1));
+    for (std::size_t i = 1; i < length; ++i) {
+        if ((byte(i) & 0xC0) != 0x80) return {};
+        value = (value << 6) | (byte(i) & 0x3F);
+    }
+    constexpr std::array<char32_t, 5> kSmallest{0, 0, 0x80, 0x800, 0x10000};
+    const bool surrogate = value >= 0xD800 && value <= 0xDFFF;
+    if (value < kSmallest[length] || surrogate || value > 0x10FFFF) return {};
+    return {value, length, true};
+}
+
+// C0, DEL, C1, and the marks that reorder or hide what stands beside them.
+bool is_control(char32_t c) {
+    return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x200B && c <= 0x200F) ||
+           (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x2069) || c == 0xFEFF;
+}
+
+std::string without_controls(std::string_view text, bool keep_lines) {
+    std::string out;
+    out.reserve(text.size());
+    while (!text.empty()) {
+        const CodePoint point = decode_front(text);
+        const std::string_view piece = text.substr(0, point.length);
+        text.remove_prefix(point.length);
+        if (!point.valid) {
+            out += "\xEF\xBF\xBD";
+        } else if (point.value == '\n' && keep_lines) {
+            out += '\n';
+        } else if (point.value == '\n' || point.value == '\t') {
+            out += ' ';
+        } else if (!is_control(point.value)) {
+            out += piece;
+        }
+    }
+    return out;
+}
+
+std::size_t longest_run(std::string_view text, char wanted) {
+    std::size_t longest = 0, run = 0;
+    for (char c : text) {
+        run = c == wanted ? run + 1 : 0;
+        longest = std::max(longest, run);
+    }
+    return longest;
+}
+
+bool is_word(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+std::string two_digits(std::int64_t value) {
+    return (value < 10 ? "0" : "") + std::to_string(value);
+}
+
+}  // namespace
+
+std::string clean(std::string_view text, std::size_t longest) {
+    std::string out = without_controls(text, false);
+    if (out.size() <= longest) return out;
+    std::size_t cut = longest;
+    while (cut > 0 && (static_cast<unsigned char>(out[cut]) & 0xC0) == 0x80)
+        --cut;
+    return out.substr(0, cut) + "\xE2\x80\xA6";  // ellipsis
+}
+
+std::string escape(std::string_view text) {
+    const std::string plain = clean(text);
+    std::string out;
+    out.reserve(plain.size() + 16);
+    for (std::size_t i = 0; i < plain.size(); ++i) {
+        const char c = plain[i];
+        const char before = i == 0 ? ' ' : plain[i - 1], after = i + 1 == plain.size() ? ' ' : plain[i + 1];
+        bool special = false;
+        switch (c) {
+            case '\\':
+            case '`':
+            case '*':
+            case '[':
+            case ']':
+            case '|':
+            case '&':
+            case '~':
+            case '!':
+            case '$':
+                special = true;
+                break;
+            case '_':  // within a word it is a letter
+                special = !is_word(before) || !is_word(after);
+                break;
+            case '<':  // before a space or '=' it opens no tag
+                special = after != ' ' && after != '=';
+                break;
+            case '#':
+            case '>':
+            case '+':
+            case '-':
+            case '=':  // only the start of a line gives them meaning
+                special = i == 0;
+                break;
+            case '.':
+            case ')':  // "1." would begin a list
+                special = i > 0 && plain.find_first_not_of("0123456789") == i;
+                break;
+            default:
+                break;
+        }
+        if (special) out += '\\';
+        out += c;
+    }
+    return out;
+}
+
+std::string code_span(std::string_view text) {
+    const std::string plain = clean(text);
+    if (plain.empty()) return {};
+    const std::string fence(longest_run(plain, '`') + 1, '`');
+    const bool pad = plain.front() == '`' || plain.back() == '`';
+    return fence + (pad ? " " : "") + plain + (pad ? " " : "") + fence;
+}
+
+std::string code_block(std::string_view text, std::string_view language) {
+    std::string plain = without_controls(text, true);
+    while (!plain.empty() && plain.back() == '\n')
+        plain.pop_back();
+    const std::string fence(std::max<std::size_t>(3, longest_run(plain, '`') + 1), '`');
+    return fence + std::string(language) + "\n" + plain + "\n" + fence + "\n\n";
+}
+
+std::string link(std::string_view text, std::string_view relative_path) {
+    constexpr std::string_view kHex = "0123456789ABCDEF";
+    std::string target;
+    for (char c : relative_path) {
+        if (is_word(c) || std::string_view("-._/").find(c) != std::string_view::npos) {
+            target += c;
+        } else {
+            target += '%';
+            target += kHex[static_cast<unsigned char>(c) >> 4];
+            target += kHex[static_cast<unsigned char>(c) & 15];
+        }
+    }
+    return "[" + escape(text) + "](" + target + ")";
+}
+
+std::string Table::text() const {
+    std::string out = "|", rule = "|";
+    for (const Column& column : columns_) {
+        out += " " + column.title + " |";
+        rule += column.numeric ? " ---: |" : " --- |";
+    }
+    out += "\n" + rule + "\n";
+    for (const std::vector<std::string>& row : rows_) {
+        out += "|";
+        for (const std::string& cell : row)
+            out += " " + cell + " |";
+        out += "\n";
+    }
+    return out + "\n";
+}
+
+std::string number(double value) {
+    if (std::isnan(value)) return "nan";
+    if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
+    const bool whole = value == std::floor(value) && std::abs(value) < 1e15;
+    std::array<char, 64> buffer{};
+    const auto end = whole ? std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
+                                           std::chars_format::fixed, 0)
+                           : std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
+                                           std::chars_format::general, 4);
+    return {buffer.data(), end.ptr};
+}
+
+std::string percent(double part) {
+    std::array<char, 64> buffer{};
+    const auto end =
+        std::to_chars(buffer.data(), buffer.data() + buffer.size(), part * 100, std::chars_format::fixed, 1);
+    return std::string(buffer.data(), end.ptr) + "%";
+}
+
+std::string bytes(std::uint64_t size) {
+    constexpr std::array kUnits{"B", "KiB", "MiB", "GiB", "TiB"};
+    auto value = static_cast<double>(size);
+    std::size_t unit = 0;
+    while (value >= 1024 && unit + 1 < kUnits.size()) {
+        value /= 1024;
+        ++unit;
+    }
+    return number(value) + " " + kUnits[unit];
+}
+
+std::string seconds(double duration) {
+    if (duration < 60) return number(duration) + " s";
+    const auto whole = static_cast<std::int64_t>(duration + 0.5);
+    const std::string tail = two_digits(whole % 60) + " s";
+    if (whole < 3600) return std::to_string(whole / 60) + " min " + tail;
+    return std::to_string(whole / 3600) + " h " + two_digits(whole / 60 % 60) + " min " + tail;
+}
+
+std::string utc_date(std::int64_t ms) {
+    using namespace std::chrono;
+    const year_month_day day{floor<days>(sys_time<milliseconds>{milliseconds{ms}})};
+    return std::to_string(static_cast<int>(day.year())) + "-" +
+           two_digits(static_cast<unsigned>(day.month())) + "-" +
+           two_digits(static_cast<unsigned>(day.day()));
+}
+
+std::string utc(std::int64_t ms) {
+    if (ms == 0) return "-";
+    constexpr std::int64_t kDay = 86400;
+    const std::int64_t second = (ms / 1000 % kDay + kDay) % kDay;
+    return utc_date(ms) + " " + two_digits(second / 3600) + ":" + two_digits(second / 60 % 60) + ":" +
+           two_digits(second % 60) + " UTC";
+}
+
+std::string plural(std::size_t count, std::string_view noun) {
+    return std::to_string(count) + " " + std::string(noun) + (count == 1 ? "" : "s");
+}
+
+std::string shell_word(std::string_view word) {
+    const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
+        return is_word(c) || std::string_view("-._/:=,+@%").find(c) != std::string_view::npos;
+    });
+    if (plain) return std::string(word);
+    std::string out = "'";
+    for (char c : word)
+        out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return out + "'";
+}
+
+std::string file_subject(std::string_view subject) {
+    constexpr std::size_t kLongest = 80;
+    std::string out;
+    for (char c : subject) {
+        const bool keep = is_word(c) || std::string_view("()+,-._").find(c) != std::string_view::npos;
+        if (keep) {
+            out += c;
+        } else if (!out.empty() && out.back() != ' ') {
+            out += ' ';
+        }
+    }
+    out.resize(std::min(out.size(), kLongest));
+    while (!out.empty() && (out.back() == ' ' || out.back() == '.'))
+        out.pop_back();
+    const std::size_t first = out.find_first_not_of(". -");
+    return first == std::string::npos ? "Experiment" : out.substr(first);
+}
+
+}  // namespace nsa::reports

@@ -1,0 +1,110 @@
+#include "reports/write.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "language/hash.hpp"
+#include "reports/load.hpp"
+#include "reports/render.hpp"
+#include "store/store.hpp"
+
+namespace nsa::reports {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+Error system_error(const std::string& what, const fs::path& path) {
+    const int number = errno;
+    const ErrorCode code = number == ENOSPC || number == EDQUOT ? ErrorCode::kNoSpace : ErrorCode::kInternal;
+    return fail(code, what + ": " + std::strerror(number), path.string());
+}
+
+class Descriptor {
+  public:
+    explicit Descriptor(int number) : number_(number) {}
+    ~Descriptor() {
+        if (number_ >= 0) ::close(number_);
+    }
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    int number() const { return number_; }
+
+  private:
+    int number_;
+};
+
+Result<void> write_whole(const fs::path& path, std::string_view bytes) {
+    const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (file.number() < 0) return system_error("cannot write the report", path);
+    while (!bytes.empty()) {
+        const ssize_t written = ::write(file.number(), bytes.data(), bytes.size());
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) return system_error("cannot write the report", path);
+        bytes.remove_prefix(static_cast<std::size_t>(written));
+    }
+    if (::fsync(file.number()) != 0) return system_error("cannot sync the report", path);
+    return {};
+}
+
+// A reader sees the old file or the whole new one.
+Result<void> replace(const fs::path& path, std::string_view bytes) {
+    const fs::path temporary = path.string() + ".tmp";
+    if (Result<void> written = write_whole(temporary, bytes); !written) return written;
+    if (::rename(temporary.c_str(), path.c_str()) != 0) return system_error("cannot name the report", path);
+    const Descriptor folder(::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (folder.number() < 0 || ::fsync(folder.number()) != 0)
+        return system_error("cannot sync the folder of the report", path.parent_path());
+    return {};
+}
+
+// The table people open first, where people look for it. A run without one has none.
+Result<void> copy_decode_csv(const RunFacts& facts, const fs::path& folder) {
+    for (const store::ArtifactRow& artifact : facts.artifacts) {
+        if (fs::path(artifact.path).filename() != "decode.csv") continue;
+        std::error_code failed;
+        fs::copy_file(fs::path(facts.run.artifact_dir) / artifact.path, folder / "decode.csv",
+                      fs::copy_options::overwrite_existing, failed);
+        if (failed) return fail(ErrorCode::kInternal, "cannot copy: " + failed.message(), artifact.path);
+        return {};
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<store::ReportRow> write_report(store::Store& store, const RunId& run, const std::string& folder,
+                                      std::int64_t now_ms) {
+    Result<RunFacts> facts = load(store, run);
+    if (!facts) return facts.error();
+    const Rendered rendered = render(*facts);
+    std::error_code failed;
+    fs::create_directories(folder, failed);
+    if (failed) return fail(ErrorCode::kInternal, "cannot make the folder: " + failed.message(), folder);
+    const fs::path base = fs::absolute(folder);
+    store::ReportRow row = facts->report;
+    struct Output {
+        const char* ending;
+        const std::string& bytes;
+        std::string& path;
+        Sha256& hash;
+    };
+    for (const Output& output : {Output{".md", rendered.markdown, row.markdown_path, row.markdown_sha256},
+                                 Output{".html", rendered.html, row.html_path, row.html_sha256},
+                                 Output{".json", rendered.json, row.json_path, row.json_sha256}}) {
+        const fs::path path = base / (rendered.stem + output.ending);
+        if (Result<void> written = replace(path, output.bytes); !written) return written.error();
+        output.path = path.string();
+        output.hash = sha256_of(output.bytes);
+    }
+    if (Result<void> copied = copy_decode_csv(*facts, base); !copied) return copied.error();
+    row.recorded_ms = now_ms;
+    if (Result<void> recorded = store.record_report(row); !recorded) return recorded.error();
+    return store.find_report(run);
+}
+
+}  // namespace nsa::reports
