@@ -16,12 +16,22 @@ namespace {
 
 using std::chrono::milliseconds;
 
+// What a person types to pin the key that the host showed, once it is known to be right.
+std::string pin_command(const InstanceConfig& config, const HostKey& shown) {
+    std::string command = fmt::format(
+        "nsactl instance add {} {}@{}:{} --key {} --replace --accept-fingerprint {}", config.name.value,
+        config.user, config.host, config.port, config.key_file, fingerprint(shown));
+    if (!config.nsa_core.empty()) command += " --nsa-core " + config.nsa_core;
+    if (!config.worker_home.empty()) command += " --worker-home " + config.worker_home;
+    return command;
+}
+
 Error refused(const InstanceConfig& config, std::string what, const HostKey& shown,
               const std::string& where) {
     return fail(ErrorCode::kRefused,
-                fmt::format("{}; the host shows {} {}. If that is its key (ask the host: ssh-keygen -lf "
-                            "/etc/ssh/ssh_host_ed25519_key.pub), pin it: nsactl instance pin {} \"{}\"",
-                            what, shown.type, fingerprint(shown), config.name.value, to_string(shown)),
+                fmt::format("{}; the host shows {} {}. If that is its key (ask its console: ssh-keygen -lf "
+                            "/etc/ssh/ssh_host_ed25519_key.pub), pin it: {}",
+                            what, shown.type, fingerprint(shown), pin_command(config, shown)),
                 where);
 }
 

@@ -1,0 +1,108 @@
+#include "instances/config.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "engines/host_key.hpp"
+
+namespace nsa::instances {
+namespace {
+
+using engines::InstanceConfig;
+using language::EngineKind;
+
+constexpr std::string_view kLocalName = "local";
+
+// Names folders, rows and arguments.
+bool is_valid_name(std::string_view name) {
+    const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+    return !name.empty() && name.size() <= 64 && plain(name.front()) &&
+           std::all_of(name.begin(), name.end(), [&](char c) {
+               return plain(c) || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
+           });
+}
+
+// Absolute, or below the remote home with "~/"; only characters that no shell looks at.
+bool is_plain_path(std::string_view path, bool home_allowed) {
+    const bool rooted = !path.empty() && (path.front() == '/' || (home_allowed && path.substr(0, 2) == "~/"));
+    if (!rooted || path.size() > 4000 || path.find("..") != std::string_view::npos) return false;
+    return std::all_of(path.begin() + 1, path.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+               c == '_' || c == '-' || c == '+' || c == '/';
+    });
+}
+
+Error wrong(const InstanceConfig& config, std::string_view field, std::string text) {
+    return fail(ErrorCode::kUsage, fmt::format("{}: {}", field, text), "instance " + config.name.value);
+}
+
+Result<void> validate_ssh(const InstanceConfig& config) {
+    constexpr std::string_view kNameRule =
+        "is no plain name; expected letters, digits and . _ : - with a letter or digit first";
+    if (!engines::is_safe_host_or_user(config.host)) {
+        return wrong(config, "host", fmt::format("\"{}\" {}", config.host, kNameRule));
+    }
+    if (!engines::is_safe_host_or_user(config.user)) {
+        return wrong(config, "user", fmt::format("\"{}\" {}", config.user, kNameRule));
+    }
+    if (config.port < 1 || config.port > 65535) {
+        return wrong(config, "port", fmt::format("{} is not within 1..65535", config.port));
+    }
+    if (config.key_file.empty() || config.key_file.front() != '/') {
+        return wrong(
+            config, "key_file",
+            "expected the absolute path of a private key; public-key authentication is the only one");
+    }
+    if (config.host_key.empty()) {
+        return wrong(config, "host_key", "missing; the host's key is pinned before the first connection");
+    }
+    const Result<engines::HostKey> key = engines::parse_host_key(config.host_key);
+    if (!key) return wrong(config, "host_key", key.error().text);
+    return {};
+}
+
+Result<void> validate_local(const InstanceConfig& config) {
+    const bool remote_fields =
+        !config.host.empty() || !config.user.empty() || !config.key_file.empty() || !config.host_key.empty();
+    if (remote_fields)
+        return wrong(config, "engine", "a local instance has no host, user, key_file or host_key");
+    return {};
+}
+
+}  // namespace
+
+Result<void> validate(const InstanceConfig& config) {
+    if (!is_valid_name(config.name.value)) {
+        return wrong(config, "name",
+                     "expected up to 64 letters, digits and . _ -, a lowercase letter or digit first");
+    }
+    const bool local = config.engine == EngineKind::kLocal;
+    if (!config.nsa_core.empty() && !is_plain_path(config.nsa_core, false)) {
+        return wrong(config, "nsa_core",
+                     "expected the absolute path of nsa-core on the host, in plain characters");
+    }
+    if (!config.worker_home.empty() && !is_plain_path(config.worker_home, !local)) {
+        return wrong(
+            config, "worker_home",
+            local ? "expected an absolute path in plain characters"
+                  : "expected an absolute path on the host or one that starts with ~/, in plain characters");
+    }
+    if (local) return validate_local(config);
+    if (config.engine != EngineKind::kSsh) return wrong(config, "engine", "expected \"ssh\" or \"local\"");
+    return validate_ssh(config);
+}
+
+InstanceConfig local_instance() {
+    InstanceConfig config;
+    config.name = InstanceName{std::string{kLocalName}};
+    config.engine = EngineKind::kLocal;
+    return config;
+}
+
+std::string address(const InstanceConfig& config) {
+    if (config.engine == EngineKind::kLocal) return "this machine";
+    return fmt::format("{}@{}:{}", config.user, config.host, config.port);
+}
+
+}  // namespace nsa::instances
