@@ -139,4 +139,14 @@ Result<Plan> plan_from_json(const json::value& value) {
     return read_document<Plan>(value, "plan");
 }
 
+std::string to_text(const Plan& plan) {
+    return json::serialize(to_json(plan));
+}
+
+Result<Plan> plan_from_text(std::string_view text) {
+    const Result<json::value> value = parse_json(text);
+    if (!value) return fail(value.error().code, value.error().text, "plan, " + value.error().where);
+    return plan_from_json(*value);
+}
+
 }  // namespace nsa::language
