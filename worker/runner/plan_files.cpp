@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 
 #include "journal/run_dir.hpp"
+#include "language/json_text.hpp"
 #include "posix/capture.hpp"
 #include "posix/files.hpp"
 #include "runner/environment.hpp"
@@ -15,9 +16,8 @@ constexpr std::size_t kMostBytes = 16U << 20;
 Result<boost::json::value> read_json(int run_dir, const char* name) {
     const auto text = posix::read_file(run_dir, name, kMostBytes);
     if (!text) return text.error();
-    boost::system::error_code failed;
-    auto value = boost::json::parse(*text, failed);
-    if (failed) return fail(ErrorCode::kCorrupt, "is not JSON: " + failed.message(), name);
+    auto value = language::parse_json(*text);
+    if (!value) return fail(ErrorCode::kCorrupt, value.error().describe(), name);
     return value;
 }
 

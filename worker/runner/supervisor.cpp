@@ -73,6 +73,8 @@ class Supervisor {
             if (should_stop()) break;
             if (const auto done = run_case(planned); !done) return done.error();
         }
+        // A stop that hit the last case is the run's end as well; one that came after it changes nothing.
+        if (interrupted_ || recorder_.ran_out_of_space()) should_stop();
         return finish(ending_);
     }
 
@@ -131,6 +133,7 @@ class Supervisor {
 
     void note(const StepResult& result) {
         if (result.disk_full) recorder_.note_out_of_space();
+        interrupted_ = interrupted_ || result.end.kind == EndKind::kCancelled;
         if (result.unkillable && ending_.end == RunEnd::kCompleted) {
             ending_ = {RunEnd::kWorkerError,
                        "a process survived SIGKILL: the host needs somebody to look at it"};
@@ -302,6 +305,7 @@ class Supervisor {
     std::set<pid_t> spared_;
     std::vector<StepFiles> ran_;
     Ending ending_;
+    bool interrupted_ = false;  // a program of the run was stopped by a signal to us
 };
 
 }  // namespace

@@ -54,7 +54,8 @@ net::awaitable<Result<protocol::ProbeReply>> probe_in_child(const Home& home) {
     });
     std::string text;
     auto buffer = net::dynamic_buffer(text, kLongest);
-    const auto [ended, count] = co_await net::async_read(output, buffer, net::as_tuple(net::use_awaitable));
+    // Ends with the pipe's end, which is an "error"; what matters is what was read.
+    co_await net::async_read(output, buffer, net::as_tuple(net::use_awaitable));
     deadline.cancel();
     ::kill(-*pid, SIGKILL);  // it has ended, or must; the session reaps it
     if (late) co_return fail(ErrorCode::kTimeout, "the probe did not end in time", "probe");

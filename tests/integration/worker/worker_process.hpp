@@ -1,0 +1,116 @@
+// A real `nsa-worker serve` child over pipes, and a home of its own. Every wait has a deadline: a test that
+// would hang throws instead.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "language/plan.hpp"
+#include "posix/fd.hpp"
+#include "protocol/frame.hpp"
+#include "protocol/messages.hpp"
+
+namespace nsa::test {
+
+// A new folder that goes away, with what is in it, at the end.
+class TempDir {
+  public:
+    TempDir();
+    ~TempDir();
+    TempDir(const TempDir&) = delete;
+    TempDir& operator=(const TempDir&) = delete;
+    const std::filesystem::path& path() const { return path_; }
+
+  private:
+    std::filesystem::path path_;
+};
+
+class WorkerProcess {
+  public:
+    // Starts serve with short grace times; `greet`: says hello.
+    explicit WorkerProcess(const std::filesystem::path& home, bool greet = true);
+    ~WorkerProcess();  // kills serve, never the runs
+    WorkerProcess(const WorkerProcess&) = delete;
+    WorkerProcess& operator=(const WorkerProcess&) = delete;
+
+    std::uint32_t send(protocol::FrameType type, std::string_view payload);
+    void send_as(std::uint32_t request, protocol::FrameType type, std::string_view payload);
+    void send_raw(std::string_view bytes);
+    protocol::Frame next();  // throws at the end of the stream and after 30 s
+    // The answer of a request; data frames before it go to `on_data`, other requests' frames are dropped.
+    protocol::Frame answer(std::uint32_t request,
+                           const std::function<void(const protocol::Frame&)>& on_data = {});
+
+    template <class Reply>
+    Reply ask(protocol::FrameType type, std::string_view payload) {
+        return read_reply<Reply>(answer(send(type, payload)));
+    }
+    template <class Reply>
+    static Reply read_reply(const protocol::Frame& frame) {
+        if (frame.type == protocol::FrameType::kError) {
+            throw std::runtime_error("refused: " + protocol::decode_error(frame.payload).describe());
+        }
+        return protocol::decode<Reply>(frame.payload).value();
+    }
+    // The error a request is refused with; throws when it was not.
+    Error refused(protocol::FrameType type, std::string_view payload);
+
+    pid_t pid() const { return pid_; }
+    void kill_hard();
+    void close_stdin();
+    int wait();  // exit code, or 128 + signal
+
+  private:
+    pid_t pid_ = 0;
+    posix::UniqueFd to_, from_;
+    protocol::FrameReader reader_;
+    std::uint32_t last_request_ = 0;
+};
+
+// What an attach delivered.
+struct Followed {
+    std::string journal;
+    std::map<std::string, std::string> logs;
+    protocol::AttachEnd end;
+
+    std::vector<language::Event> events() const;
+    template <class Body>
+    std::vector<Body> all() const {
+        std::vector<Body> out;
+        for (const auto& event : events()) {
+            if (const auto* body = std::get_if<Body>(&event.body)) out.push_back(*body);
+        }
+        return out;
+    }
+    language::CaseFinished finished(std::string_view key) const;  // throws when there is none
+};
+
+// Attaches and returns the credit of every piece, until the end.
+Followed follow(WorkerProcess& worker, protocol::Attach request);
+Followed follow(WorkerProcess& worker, const protocol::RunKey& run);
+
+protocol::RunKey run_key(std::string id, int attempt = 1);
+// A case of kind command with limits far away.
+language::PlannedCase shell_case(std::string key, std::string script);
+language::PlannedCase argv_case(std::string key, std::vector<std::string> argv);
+protocol::Launch launch_of(const protocol::RunKey& run, const language::Plan& plan);
+language::Plan plan_of(std::vector<language::PlannedCase> cases);
+
+// Launches and follows to the end.
+Followed run_plan(WorkerProcess& worker, const protocol::RunKey& run, const language::Plan& plan);
+
+// Polls until true; throws after `deadline`.
+void eventually(const std::function<bool()>& condition, std::string_view what,
+                std::chrono::seconds deadline = std::chrono::seconds{20});
+
+std::string read_text(const std::filesystem::path& path);
+bool process_exists(pid_t pid);
+
+}  // namespace nsa::test
