@@ -23,10 +23,6 @@ bool is_flash(Route route) {
     return route == Route::kFa2Dense || route == Route::kFa2Varlen;
 }
 
-at::Tensor positions(std::int64_t begin, std::int64_t end, const at::Tensor& like) {
-    return at::arange(begin, end, at::TensorOptions{like.device()}.dtype(at::kLong));
-}
-
 // Runs attend(begin, end) over chunks of the queries [first, last) and joins the results.
 template <class Attend>
 at::Tensor in_chunks(std::int64_t first, std::int64_t last, std::int64_t chunk, const Attend& attend) {
@@ -73,20 +69,21 @@ at::Tensor sliding_attention(const at::Tensor& q, const at::Tensor& k, const at:
     check_heads("sliding_attention", q, k, v);
     check_same_length("sliding_attention", q, k);
     if (w < 1) throw InputError("sliding_attention: w is " + std::to_string(w) + "; it must be at least 1");
-    if (is_flash(how.route)) return flash_attention(q, k, v, FlashMask::kWindow, w, scale, how.route);
+    const std::int64_t window = std::min(w, q.size(2));  // a longer one sees no more, and cannot overflow
+    if (is_flash(how.route)) return flash_attention(q, k, v, FlashMask::kWindow, window, scale, how.route);
     if (how.route == Route::kSdpaCausalOneQuery) {
-        return one_query_at_a_time(q, k, v, 0, scale, how.audit, [w](std::int64_t t) {
-            return std::pair{std::max<std::int64_t>(0, t - w + 1), t + 1};
+        return one_query_at_a_time(q, k, v, 0, scale, how.audit, [window](std::int64_t t) {
+            return std::pair{std::max<std::int64_t>(0, t - window + 1), t + 1};
         });
     }
     // As many queries at a time as a window has keys: then half of the scores of a chunk are visible, or
     // more.
     const std::int64_t chunk =
-        std::min(queries_per_chunk(q, std::min(2 * w, q.size(2))), std::max(w, kFewQueries));
+        std::min(queries_per_chunk(q, std::min(2 * window, q.size(2))), std::max(window, kFewQueries));
     return in_chunks(0, q.size(2), chunk, [&](std::int64_t begin, std::int64_t end) {
-        const std::int64_t oldest = std::max<std::int64_t>(0, begin - w + 1);
+        const std::int64_t oldest = std::max<std::int64_t>(0, begin - window + 1);
         const at::Tensor age = positions(begin, end, q).unsqueeze(1) - positions(oldest, end, q).unsqueeze(0);
-        const at::Tensor mask = age.ge(0).logical_and(age.lt(w));
+        const at::Tensor mask = age.ge(0).logical_and(age.lt(window));
         return masked_attention(q.narrow(2, begin, end - begin), k.narrow(2, oldest, end - oldest),
                                 v.narrow(2, oldest, end - oldest), mask.unsqueeze(0).unsqueeze(0), scale,
                                 how);

@@ -41,6 +41,10 @@ at::ScalarType accumulation_type(const at::Tensor& tensor) {
     return type == at::kHalf || type == at::kBFloat16 ? at::kFloat : type;
 }
 
+at::Tensor positions(std::int64_t begin, std::int64_t end, const at::Tensor& like) {
+    return at::arange(begin, end, at::TensorOptions{like.device()}.dtype(at::kLong));
+}
+
 at::Tensor fold_heads(const at::Tensor& q, std::int64_t groups) {
     const std::int64_t rows = q.size(1) / groups * q.size(2);
     return q.reshape({q.size(0), groups, rows, q.size(3)});

@@ -13,6 +13,9 @@ namespace nsa::core {
 /// Type that scores and softmax are computed in: fp32 for half types, else the tensor's own.
 [[nodiscard]] at::ScalarType accumulation_type(const at::Tensor& tensor);
 
+/// The integers [begin, end) on the device of `like`.
+[[nodiscard]] at::Tensor positions(std::int64_t begin, std::int64_t end, const at::Tensor& like);
+
 /// q [B,H,queries,c] as [B,G,(H/G) queries,c]: the heads of a group become rows, so one product serves them
 /// all and K and V are never repeated.
 [[nodiscard]] at::Tensor fold_heads(const at::Tensor& q, std::int64_t groups);

@@ -60,15 +60,9 @@ at::Tensor NSAAttention::Impl::combine(const at::Tensor& gates, const at::Tensor
     return at::linear(mixed.transpose(1, 2).flatten(2, 3), parameters.wo);
 }
 
-RouteChoice NSAAttention::Impl::choose(Branch branch, const at::Tensor& q, std::int64_t key_len) const {
-    RouteRequest request{.branch = branch,
-                         .dtype = dtype_of(q),
-                         .cuda = q.is_cuda(),
-                         .sm = compute_capability(q.device()),
-                         .dk = config.dk,
-                         .dv = config.dv,
-                         .key_len = key_len};
-    return choose_route(asked[static_cast<std::size_t>(branch)], request, policy);
+RouteChoice NSAAttention::Impl::choose(Branch branch, const at::Tensor& q, const at::Tensor& v,
+                                       std::int64_t key_len) const {
+    return choose_route(asked[static_cast<std::size_t>(branch)], request_for(branch, q, v, key_len), policy);
 }
 
 Execution NSAAttention::Impl::execution(const RouteChoice& choice) const {
@@ -138,9 +132,9 @@ PrefillResult NSAAttention::prefill(const at::Tensor& x, DecodeCache* cache) con
     const at::Tensor v_win = m.values(x, m.parameters.win.v);
 
     PrefillResult r;
-    r.routes = {.cmp = m.choose(Branch::kCompressed, q, k_cmp.size(2)),
-                .sel = m.choose(Branch::kSelected, q, length),
-                .win = m.choose(Branch::kSliding, q, std::min(c.w, length))};
+    r.routes = {.cmp = m.choose(Branch::kCompressed, q, v_cmp, v_cmp.size(2)),
+                .sel = m.choose(Branch::kSelected, q, v_sel, length),
+                .win = m.choose(Branch::kSliding, q, v_win, std::min(c.w, length))};
     r.blocks = select_blocks(block_importance(q, k_cmp, 0, block_count(length, c), c), 0, c);
     r.cmp = compressed_attention(q, k_cmp, v_cmp, c, m.execution(r.routes.cmp));
     r.sel = selected_attention(q, k_sel, v_sel, r.blocks, c, m.execution(r.routes.sel));

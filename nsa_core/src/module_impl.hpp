@@ -29,7 +29,8 @@ struct NSAAttention::Impl {
     /// Gated sum of the branches and the output projection: [B,S,dim].
     [[nodiscard]] at::Tensor combine(const at::Tensor& gates, const at::Tensor& cmp, const at::Tensor& sel,
                                      const at::Tensor& win) const;
-    [[nodiscard]] RouteChoice choose(Branch branch, const at::Tensor& q, std::int64_t key_len) const;
+    [[nodiscard]] RouteChoice choose(Branch branch, const at::Tensor& q, const at::Tensor& v,
+                                     std::int64_t key_len) const;
     [[nodiscard]] Execution execution(const RouteChoice& choice) const;
 };
 

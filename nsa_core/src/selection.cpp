@@ -17,10 +17,6 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-at::Tensor positions(std::int64_t begin, std::int64_t end, const at::Tensor& like) {
-    return at::arange(begin, end, at::TensorOptions{like.device()}.dtype(at::kLong));
-}
-
 // p_cmp of Eq. 8, summed over the heads of a group (the sum of Eq. 10 taken early: it commutes with Eq. 9).
 // The normaliser runs over visible tokens only. q [B,H,queries,dk] -> [B,G,queries,tokens].
 at::Tensor group_probability(const at::Tensor& q, const at::Tensor& k_cmp, std::int64_t first,

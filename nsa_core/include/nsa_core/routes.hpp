@@ -38,15 +38,13 @@ struct RoutePolicy {
     std::optional<bool> use_fa2_win = {};  // NSA_USE_FA2_WIN: overrides use_fa2 for sliding
     std::optional<bool> use_fa2_cmp = {};  // NSA_USE_FA2_CMP: overrides use_fa2 for compressed
     bool test_fa2 = false;                 // NSA_TEST_FA2: FA2 parity cases run only when 1
-    bool win_force_dense =
-        false;  // NSA_WIN_FORCE_DENSE: sliding takes the dense FA2 path whatever else is set
-    bool fa2_force_varlen = false;     // NSA_FA2_FORCE_VARLEN
-    bool fa2_force_dense = false;      // NSA_FA2_FORCE_DENSE
-    std::int64_t fa2_min_len_win = 0;  // NSA_FA2_MIN_LEN_WIN, keys in a window; fewer fall back to sdpa
-    std::int64_t fa2_min_len_cmp = 0;  // NSA_FA2_MIN_LEN_CMP, compressed tokens; fewer fall back to sdpa
-    bool sdpa_audit = false;           // NSA_SDPA_AUDIT
-    std::optional<Branch> force_branch =
-        {};  // NSA_FORCE_BRANCH=cmp|sel|win: the gate is 1 there and 0 elsewhere
+    bool win_force_dense = false;          // NSA_WIN_FORCE_DENSE: FA2 on sliding is dense, whatever else says
+    bool fa2_force_varlen = false;         // NSA_FA2_FORCE_VARLEN
+    bool fa2_force_dense = false;          // NSA_FA2_FORCE_DENSE
+    std::int64_t fa2_min_len_win = 0;      // NSA_FA2_MIN_LEN_WIN, keys in a window; fewer fall back to sdpa
+    std::int64_t fa2_min_len_cmp = 0;      // NSA_FA2_MIN_LEN_CMP, compressed tokens; fewer fall back to sdpa
+    bool sdpa_audit = false;               // NSA_SDPA_AUDIT
+    std::optional<Branch> force_branch = {};  // NSA_FORCE_BRANCH=cmp|sel|win: the gate is 1 there, else 0
 
     bool operator==(const RoutePolicy&) const = default;
 
