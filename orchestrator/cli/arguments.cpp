@@ -5,7 +5,7 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <array>
-#include <sstream>
+#include <memory>
 
 #include "cli/text.hpp"
 #include "language/text.hpp"
@@ -50,24 +50,39 @@ const CLI::Validator kDuration(
     },
     "DURATION");
 
+// Help without CLI11's remarks on types, checks and exclusions: the texts say what is needed.
+class HelpFormatter final : public CLI::Formatter {
+  public:
+    HelpFormatter() {
+        constexpr std::size_t kNameColumns = 34;
+        column_width(kNameColumns);
+        label("SUBCOMMAND", "VERB");
+        label("Positionals", "Arguments");
+    }
+    std::string make_option_opts(const CLI::Option* option) const override {
+        const std::string type = option->get_option_text();
+        return type.empty() ? "" : " " + type;
+    }
+};
+
 class Parser {
   public:
     Parser() : app_("Submits experiments, follows them, and fetches their verdicts and reports.", "nsactl") {
         app_.require_subcommand(1);
-        app_.set_help_all_flag();
+        app_.set_help_flag("-h,--help", "Show this help");
         app_.fallthrough();
-        app_.get_formatter()->column_width(34);
-        app_.get_formatter()->label("OPTIONS", "[OPTIONS]");
+        app_.formatter(std::make_shared<HelpFormatter>());
         app_.footer(kFooter);
-        app_.add_option("--socket", invocation_.socket, "Socket of nsad")->type_name("PATH");
-        app_.add_option("--state-dir", invocation_.state_dir, "State directory of nsad")->type_name("DIR");
+        app_.add_option("--socket", invocation_.socket, "Socket of nsad (nsad.sock in its state directory)")
+            ->option_text("PATH");
+        app_.add_option("--state-dir", invocation_.state_dir, "State directory of nsad")->option_text("DIR");
         spec_verbs();
         run_verbs();
         result_verbs();
         instance_verbs();
         auto* version = verb("version", "Versions of nsactl and of the daemon", slots_.version, true);
         version->add_option("--wait", slots_.version_wait, "Wait this long for a daemon that is starting")
-            ->type_name("DURATION")
+            ->option_text("DURATION")
             ->check(kDuration);
     }
 
@@ -87,29 +102,30 @@ class Parser {
     CLI::App* verb(const std::string& name, const std::string& help, Args& slot, bool has_output,
                    CLI::App* under = nullptr) {
         CLI::App* sub = (under != nullptr ? under : &app_)->add_subcommand(name, help);
+        sub->group("Verbs");
         sub->footer("");
         sub->callback([this, sub, &slot] {
             if (sub->get_subcommands().empty()) slots_.chosen = slot;
         });
         if (has_output)
             sub->add_option("-o,--output", slots_.output, "table (default) or json")
-                ->type_name("FORMAT")
+                ->option_text("FORMAT")
                 ->check(CLI::IsMember({"table", "json"}));
         return sub;
     }
     static void spec_argument(CLI::App* sub, std::string& spec) {
-        sub->add_option("SPEC", spec, "Experiment file; - for standard input")->required()->type_name("");
+        sub->add_option("SPEC", spec, "Experiment file; - for standard input")->required()->option_text("");
     }
     static void run_argument(CLI::App* sub, std::string& run) {
-        sub->add_option("RUN", run, "Run id, its unique start, or 'last'")->required()->type_name("");
+        sub->add_option("RUN", run, "Run id, its unique start, or 'last'")->required()->option_text("");
     }
     static void instance_option(CLI::App* sub, std::string& instance) {
         sub->add_option("-i,--instance", instance, "Run on this instance, whatever the spec's target says")
-            ->type_name("NAME");
+            ->option_text("NAME");
     }
     static void timeout_option(CLI::App* sub, std::string& timeout) {
         sub->add_option("--timeout", timeout, "Stop waiting after this long (exit code 124); the run goes on")
-            ->type_name("DURATION")
+            ->option_text("DURATION")
             ->check(kDuration);
     }
 
@@ -117,7 +133,7 @@ class Parser {
         auto* validate = verb("validate", "Check experiment files", slots_.validate, true);
         validate->add_option("SPEC", slots_.validate.specs, "Experiment files; - for standard input")
             ->required()
-            ->type_name("");
+            ->option_text("");
         auto* plan = verb("plan", "Show what an experiment would run, and its thresholds", slots_.plan, true);
         spec_argument(plan, slots_.plan.spec);
         instance_option(plan, slots_.plan.instance);
@@ -134,7 +150,7 @@ class Parser {
         submit
             ->add_option("--key", slots_.submit.key,
                          "Idempotency key: the same key and experiment give the same run")
-            ->type_name("TEXT");
+            ->option_text("TEXT");
         auto* run = verb("run", "Run an experiment and follow it; needs no daemon", slots_.run, true);
         run->footer(
             "With a daemon the run is submitted to it, and Ctrl-C leaves it running there.\n"
@@ -146,11 +162,11 @@ class Parser {
         run->add_option(
                "--artifacts", invocation_.artifacts_dir,
                "Where artifacts go without a daemon; else NSA_ARTIFACTS_DIR, ./artifacts if it exists")
-            ->type_name("DIR");
+            ->option_text("DIR");
         auto* ps = verb("ps", "List runs, newest first", slots_.ps, true);
         ps->alias("list");
         ps->add_option("-n,--limit", slots_.ps.limit, "At most this many (20)")
-            ->type_name("N")
+            ->option_text("N")
             ->check(CLI::Range(1, 10'000));
         auto* status = verb("status", "Show a run; the exit code states its verdict", slots_.status, true);
         run_argument(status, slots_.status.run);
@@ -163,7 +179,7 @@ class Parser {
         auto* logs = verb("logs", "Print what a run's cases wrote", slots_.logs, false);
         run_argument(logs, slots_.logs.run);
         logs->add_option("CASE", slots_.logs.key, "Case, or a step that has one case; all cases without it")
-            ->type_name("");
+            ->option_text("");
         logs->add_flag("-f,--follow", slots_.logs.follow, "Go on until the case, or the run, is over");
         logs->add_flag("--stderr", slots_.logs.use_stderr, "Standard error instead of standard output");
         auto* report = verb("report", "Render the report of a finished run again", slots_.report, true);
@@ -171,15 +187,16 @@ class Parser {
         report->add_flag("--print", slots_.report.print, "Print the Markdown instead of its path");
         auto* artifacts = verb("artifacts", "List the files of a run, or copy them", slots_.artifacts, true);
         artifacts->add_option("RUN", slots_.artifacts.run, "Run id, its unique start, or 'last'")
-            ->type_name("");
+            ->option_text("");
         auto* pull =
             verb("pull", "Copy the files of a run, each checked by its hash", slots_.pull, false, artifacts);
         run_argument(pull, slots_.pull.run);
-        pull->add_option("DIR", slots_.pull.into, "Into this folder (./RUN)")->type_name("");
+        pull->add_option("DIR", slots_.pull.into, "Into this folder (./RUN)")->option_text("");
     }
 
     void instance_verbs() {
         auto* instance = app_.add_subcommand("instance", "Manage the hosts that runs go to");
+        instance->group("Verbs");
         instance->require_subcommand(1);
         instance->footer("");
         auto* add = verb("add", "Register a host and probe it", slots_.add, true, instance);
@@ -187,29 +204,29 @@ class Parser {
             "Without --host-key or --accept-fingerprint the host is asked for its key and you\n"
             "for your consent. Authentication is by public key only.\n\n"
             "  nsactl instance add a100 root@203.0.113.7:40022 --key ~/.ssh/id_ed25519");
-        add->add_option("NAME", slots_.add.name, "What to call it")->required()->type_name("");
+        add->add_option("NAME", slots_.add.name, "What to call it")->required()->option_text("");
         add->add_option("ADDRESS", slots_.add.address, "USER@HOST[:PORT], or 'local' for this machine")
             ->required()
-            ->type_name("");
-        add->add_option("--key", slots_.add.key_file, "Private key to log in with")->type_name("FILE");
+            ->option_text("");
+        add->add_option("--key", slots_.add.key_file, "Private key to log in with")->option_text("FILE");
         auto* key =
             add->add_option("--host-key", slots_.add.host_key, "The host's public key, 'ssh-ed25519 AAAA...'")
-                ->type_name("KEY");
+                ->option_text("KEY");
         add->add_option("--accept-fingerprint", slots_.add.accept_fingerprint,
                         "Take the key that the host shows if it has this fingerprint")
-            ->type_name("SHA256:...")
+            ->option_text("SHA256:...")
             ->excludes(key);
         add->add_option("--nsa-core", slots_.add.nsa_core,
                         "nsa-core on the host; without it, built there on demand")
-            ->type_name("PATH");
+            ->option_text("PATH");
         add->add_option("--worker-home", slots_.add.worker_home, "Folder of the worker on the host (~/.nsa)")
-            ->type_name("PATH");
+            ->option_text("PATH");
         add->add_flag("--replace", slots_.add.replace, "Change an instance of that name");
         static InstanceListArgs list;
         verb("list", "Show all instances", list, true, instance);
         auto* probe =
             verb("probe", "Connect to an instance now and show its facts", slots_.probe, true, instance);
-        probe->add_option("NAME", slots_.probe.name, "Instance")->required()->type_name("");
+        probe->add_option("NAME", slots_.probe.name, "Instance")->required()->option_text("");
     }
 
     Parsed finish() {
@@ -251,26 +268,32 @@ class Parser {
         const CLI::App* at = deepest();
         if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
             parsed.out = at->help(at->get_parent() == nullptr ? "" : path_of(at->get_parent()));
+            while (parsed.out.ends_with("\n\n"))
+                parsed.out.pop_back();
             return parsed;
         }
         parsed.exit_code = language::exit_code::kUsage;
-        parsed.err =
-            path_of(at) + ": " + error.what() + suggestion(at, error) + "\nTry: " + path_of(at) + " --help\n";
+        parsed.err = path_of(at) + ": " + what_is_wrong(at, error) + "\nTry: " + path_of(at) + " --help\n";
         return parsed;
     }
 
-    // For a misspelt verb, the one that was meant.
-    static std::string suggestion(const CLI::App* at, const CLI::ParseError& error) {
+    // CLI11's sentence, but for what is unexpected: a verb that was meant, or all there are.
+    std::string what_is_wrong(const CLI::App* at, const CLI::ParseError& error) const {
+        const std::vector<std::string> unexpected = app_.remaining(true);
         std::vector<std::string> names;
         for (const CLI::App* sub : at->get_subcommands([](const CLI::App*) { return true; }))
             names.push_back(sub->get_name());
-        const std::vector<std::string_view> views(names.begin(), names.end());
-        if (views.empty()) return "";
-        const std::string text = error.what();
-        const std::string word = text.substr(text.rfind(' ') + 1);
-        const std::string_view near = language::nearest_word(word, views);
-        const std::string list = "; verbs are " + language::join(std::span<const std::string_view>(views));
-        return near.empty() ? list : "; did you mean '" + std::string(near) + "'?";
+        const bool wants_verb = at->get_require_subcommand_min() > 0;
+        const bool is_verb = wants_verb && !unexpected.empty() && !unexpected.front().starts_with('-');
+        const std::string list = "; verbs are " + language::join(std::span<const std::string>(names));
+        if (is_verb) {
+            const std::vector<std::string_view> views(names.begin(), names.end());
+            const std::string_view near = language::nearest_word(unexpected.front(), views);
+            return "there is no verb '" + harmless(unexpected.front()) + "'" +
+                   (near.empty() ? list : "; did you mean '" + std::string(near) + "'?");
+        }
+        if (!unexpected.empty()) return "unexpected argument '" + harmless(unexpected.front()) + "'";
+        return wants_verb ? "a verb is missing" + list : error.what();
     }
 
     CLI::App app_;

@@ -68,7 +68,7 @@ bool daemon_listens(const std::filesystem::path& socket) {
     return connected || connected.error().code != ErrorCode::kUnreachable;
 }
 
-Result<std::unique_ptr<Backend>> become_daemon(const Paths& paths, bool only_this_machine) {
+Result<std::unique_ptr<Backend>> become_daemon(const Paths& paths) {
     daemon::Siblings siblings = daemon::find_siblings(daemon::this_program());
     daemon::Config config;
     config.state_dir = paths.state_dir;
@@ -76,7 +76,7 @@ Result<std::unique_ptr<Backend>> become_daemon(const Paths& paths, bool only_thi
     config.worker = std::move(siblings.worker);
     config.nsa_core = std::move(siblings.nsa_core);
     config.nsa_core_source = std::move(siblings.nsa_core_source);
-    config.connect_all = !only_this_machine;
+    config.connect_all = false;
     if (config.worker.empty())
         return fail(ErrorCode::kNotFound, "no nsa-worker beside nsactl; build the target nsa-worker",
                     daemon::this_program().string());

@@ -13,7 +13,7 @@ std::unique_ptr<Backend> connect_to_daemon(const std::filesystem::path& socket);
 bool daemon_listens(const std::filesystem::path& socket);
 
 // kConflict when another process has the state folder.
-Result<std::unique_ptr<Backend>> become_daemon(const Paths& paths, bool only_this_machine);
+Result<std::unique_ptr<Backend>> become_daemon(const Paths& paths);
 
 // Asks the host, without authenticating; runs a loop of its own.
 Result<std::string> scan_host_key(const std::string& host, int port);

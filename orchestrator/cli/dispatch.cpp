@@ -13,8 +13,7 @@ int run_anywhere(const RunArgs& args, const Paths& paths, const Console& console
     if (!spec_is_valid(console, *yaml, args.spec)) return language::exit_code::kUsage;
     if (parts.daemon_listens(paths))
         return run(parts.connect(paths)->control(), console, args, *yaml, false, output);
-    const bool only_this_machine = args.instance.empty() || args.instance == "local";
-    auto own = parts.become_daemon(paths, only_this_machine);
+    auto own = parts.become_daemon(paths);
     if (!own) return console.complain(own.error());
     return run((*own)->control(), console, args, *yaml, true, output);
 }

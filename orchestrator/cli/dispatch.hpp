@@ -13,8 +13,7 @@ namespace nsa::cli {
 struct Parts {
     std::function<std::unique_ptr<Backend>(const Paths&)> connect;  // to the daemon at paths.socket
     std::function<bool(const Paths&)> daemon_listens;
-    // In this process. `only_this_machine`: other registered hosts are left alone.
-    std::function<Result<std::unique_ptr<Backend>>(const Paths&, bool only_this_machine)> become_daemon;
+    std::function<Result<std::unique_ptr<Backend>>(const Paths&)> become_daemon;  // in this process
     ScanHostKey scan_host_key;
 };
 

@@ -114,7 +114,6 @@ class Follower {
 
     std::optional<int> failed(const Error& error) {
         constexpr std::int64_t kPatienceMs = 120'000;
-        constexpr milliseconds kRetry{500};
         const std::int64_t now = console_.now_ms();
         const bool may_return = error.code == ErrorCode::kUnreachable || error.code == ErrorCode::kTimeout;
         if (!may_return || (lost_since_ms_ && now - *lost_since_ms_ > kPatienceMs) || now >= end_ms_) {
@@ -125,7 +124,7 @@ class Follower {
             lost_since_ms_ = now;
             display_.say("nsad does not answer; the run is safe, waiting for it to come back");
         }
-        control_.pause(kRetry);
+        control_.pause(options_.retry);
         if (control_.interrupts() > interrupts_) return interrupted();
         return std::nullopt;
     }

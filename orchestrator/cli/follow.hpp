@@ -1,6 +1,7 @@
 // Staying with a run until it is done.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 
@@ -20,6 +21,7 @@ struct FollowOptions {
     OnInterrupt on_interrupt = OnInterrupt::kLeave;
     std::optional<std::int64_t> timeout_ms;  // stop waiting after this long: exit 124
     Output output = Output::kTable;
+    std::chrono::milliseconds retry{500};  // between attempts to reach a daemon that went away
 };
 
 // Shows the changes on err; when the run is done, its summary (or JSON) on out. Returns the exit code of the

@@ -58,6 +58,11 @@ Async<std::vector<api::RunView>> FakeService::list_runs(int limit) {
 
 Async<api::RunView> FakeService::wait_run(RunId run, std::uint64_t since, milliseconds wait) {
     check();
+    if (!hiccups.empty()) {
+        const Error error = hiccups.front();
+        hiccups.pop_front();
+        co_return error;
+    }
     auto view = find(run);
     if (!view || view->version > since || wait.count() == 0) co_return view;
     if (!upcoming.empty()) {
@@ -65,6 +70,7 @@ Async<api::RunView> FakeService::wait_run(RunId run, std::uint64_t since, millis
         upcoming.pop_front();
     } else {
         ++waits;
+        on_wait();
         co_await wait_for_change(wait);
     }
     co_return find(run);
@@ -76,7 +82,10 @@ Async<api::LogChunk> FakeService::read_log(api::LogRequest request) {
     log_requests.push_back(request);
     const std::pair<CaseKey, std::string> name{request.key, request.stream};
     if (!logs.contains(name)) co_return fail(ErrorCode::kNotFound, "no such case", request.key.value);
-    if (logs[name].size() <= request.offset && !logs_complete) co_await wait_for_change(request.wait);
+    if (logs[name].size() <= request.offset && !logs_complete) {
+        on_log_wait();
+        if (logs[name].size() <= request.offset && !logs_complete) co_await wait_for_change(request.wait);
+    }
     api::LogChunk chunk;
     if (request.offset < logs[name].size()) chunk.bytes = logs[name].substr(request.offset);
     chunk.next_offset = request.offset + chunk.bytes.size();
@@ -87,6 +96,7 @@ Async<api::LogChunk> FakeService::read_log(api::LogRequest request) {
 Async<api::RunView> FakeService::cancel(RunId run) {
     check();
     cancelled.push_back(run);
+    on_cancel();
     co_return find(run);
 }
 

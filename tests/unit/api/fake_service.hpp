@@ -5,6 +5,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -22,9 +23,13 @@ class FakeService final : public api::Service {
     // Set before the calls; afterwards only on the executor.
     std::optional<Error> failure;  // every call answers it
     bool throws = false;           // every call throws
+    std::deque<Error> hiccups;     // answered by wait_run, one each, before it works
     std::map<RunId, api::RunView> runs;
     // What a run becomes, one view each time somebody waits for more than is known.
     std::deque<api::RunView> upcoming;
+    std::function<void()> on_wait = [] {};  // when wait_run is about to wait
+    std::function<void()> on_log_wait = [] {};
+    std::function<void()> on_cancel = [] {};                      // before it is answered
     std::map<std::pair<CaseKey, std::string>, std::string> logs;  // by case and stream
     bool logs_complete = true;
     std::vector<api::ArtifactView> artifact_list;
