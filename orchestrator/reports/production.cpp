@@ -109,13 +109,15 @@ BranchChoice choose_among(const RunFacts& facts, const BranchWords& words,
         choice.route = fastest->route;
         choice.ms = fastest->ms;
         choice.evidence.push_back(fastest->bench->planned.key);
-        choice.why = "fastest of the passing routes (" + names_of(routes) + "): " + number(fastest->ms) +
-                     " ms of " + words.metric + " at S=" + fastest->labels.at("S");
+        choice.why = (routes.size() == 1 ? "the only route that passed parity here"
+                                         : "fastest of the passing routes (" + names_of(routes) + ")") +
+                     std::string(": ") + number(fastest->ms) + " ms of " + words.metric +
+                     " at S=" + fastest->labels.at("S");
         return choice;
     }
     if (routes.size() == 1) {
         choice.route = routes.front().first;
-        choice.why = "the only route that passed parity here";
+        choice.why = "the only route that passed parity here; it was not timed";
         return choice;
     }
     const auto plain =

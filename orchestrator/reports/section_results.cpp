@@ -42,26 +42,18 @@ std::string title_of(const Group& group) {
     return name_of(*group.cases.front());
 }
 
-// The worst first: the group's word is the one a reader must not miss.
-Verdict group_verdict(const Group& group) {
-    constexpr Verdict kWorstFirst[] = {Verdict::kFail,    Verdict::kXpass,       Verdict::kTimeout,
-                                       Verdict::kError,   Verdict::kNoReference, Verdict::kInconclusive,
-                                       Verdict::kBlocked, Verdict::kCancelled,   Verdict::kSkip,
-                                       Verdict::kXfail};
-    for (Verdict verdict : kWorstFirst) {
-        const bool has = std::any_of(group.cases.begin(), group.cases.end(),
-                                     [&](const CaseFacts* one) { return one->judgement.verdict == verdict; });
-        if (has) return verdict;
-    }
-    return Verdict::kPass;
-}
-
+// The same algebra as for the whole run, so that a group never sounds better or worse than its gates.
 std::string group_status(const Group& group) {
-    const auto passed = std::count_if(group.cases.begin(), group.cases.end(), [](const CaseFacts* one) {
-        return one->judgement.verdict == Verdict::kPass;
-    });
-    return "**Status**: " + verdict_word(group_verdict(group)) + " - " + std::to_string(passed) + " of " +
-           plural(group.cases.size(), "case") + " passed\n\n";
+    std::vector<language::GateOutcome> gates;
+    bool cancelled = false;
+    std::size_t passed = 0;
+    for (const CaseFacts* one : group.cases) {
+        gates.push_back(one->judgement.gate());
+        cancelled = cancelled || one->judgement.verdict == Verdict::kCancelled;
+        if (one->judgement.verdict == Verdict::kPass) ++passed;
+    }
+    return "**Status**: **" + escape(to_string(language::status_of(gates, cancelled))) + "** - " +
+           std::to_string(passed) + " of " + plural(group.cases.size(), "case") + " passed\n\n";
 }
 
 std::string group_table(const Group& group) {
@@ -167,6 +159,17 @@ std::string case_block(const Page& page, const CaseFacts& one) {
     return has_table ? out : out + measurement_table(one);
 }
 
+// What a test against the published oracle must say of a route that is right.
+std::string old_verdict(const OracleExamination& examined) {
+    const CaseFacts& route = *examined.agreeing.front();
+    const double mae = median_of(route, "mae").value_or(0);
+    const std::string least = number(examined.mae - mae), most = number(examined.mae + mae);
+    return "A test that takes the published oracle for the truth must report an MAE " +
+           (least == most ? "of " + least : "between " + least + " and " + most) + " for " + name_of(route) +
+           " (triangle inequality), so it says FAIL against " + number(*examined.limit) +
+           " although the route is right.";
+}
+
 }  // namespace
 
 std::string oracle_subsection(const Page& page, const OracleExamination& examined) {
@@ -214,15 +217,7 @@ std::string oracle_subsection(const Page& page, const OracleExamination& examine
             (examined.first_key_explains ? ", so it explains the error.\n\n"
                                          : ", so it does not explain the error.\n\n");
     }
-    if (examined.wrong == Wrong::kOracle) {
-        const double route = median_of(*examined.agreeing.front(), "mae").value_or(0);
-        out +=
-            escape("A test that takes the published oracle for the truth must report an MAE between " +
-                   number(examined.mae - route) + " and " + number(examined.mae + route) + " for " +
-                   name_of(*examined.agreeing.front()) + " (triangle inequality), so it says FAIL against " +
-                   number(*examined.limit) + " whatever the route does.") +
-            "\n\n";
-    }
+    if (examined.wrong == Wrong::kOracle) out += escape(old_verdict(examined)) + "\n\n";
     return out + "Evidence: " + page.evidence({{examined.oracle->planned.key, ""}}) + "\n\n";
 }
 

@@ -89,7 +89,7 @@ std::string clean(std::string_view text, std::size_t longest) {
 }
 
 std::string escape(std::string_view text) {
-    const std::string plain = clean(text);
+    const std::string plain = clean(text, 2000);
     std::string out;
     out.reserve(plain.size() + 16);
     for (std::size_t i = 0; i < plain.size(); ++i) {
@@ -117,14 +117,16 @@ std::string escape(std::string_view text) {
                 break;
             case '#':
             case '>':
+                special = i == 0;
+                break;
             case '+':
             case '-':
-            case '=':  // only the start of a line gives them meaning
-                special = i == 0;
+            case '=':  // a list item, a rule or an underline; "--flag" is none of them
+                special = i == 0 && (after == ' ' || plain.find_first_not_of("-=+ ") == std::string::npos);
                 break;
             case '.':
             case ')':  // "1." would begin a list
-                special = i > 0 && plain.find_first_not_of("0123456789") == i;
+                special = i > 0 && after == ' ' && plain.find_first_not_of("0123456789") == i;
                 break;
             default:
                 break;
