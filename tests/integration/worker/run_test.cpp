@@ -263,7 +263,7 @@ TEST_F(Run, AnUnreadablePlanEndsTheRunWithAReason) {
 TEST_F(Run, AFullDiskIsLabelledAndTheExitRecordIsStillWritten) {
     TempDir small;
     if (::mount("tmpfs", small.path().c_str(), "tmpfs", 0, "size=16m") != 0) {
-        GTEST_SKIP() << "a small file system cannot be mounted without rights";
+        GTEST_SKIP() << "needs the right to mount a tmpfs (CAP_SYS_ADMIN)";
     }
     {
         WorkerProcess worker{small.path()};
