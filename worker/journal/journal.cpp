@@ -32,12 +32,9 @@ void Journal::append(language::EventBody body, std::int64_t wall_ms) {
     pending_ += language::to_line({++last_seq_, wall_ms, std::move(body)});
 }
 
-Result<void> Journal::commit() {
+Result<void> Journal::write() {
     if (pending_.empty()) return {};
     auto written = posix::write_all(file_.get(), pending_, "append to the journal");
-    if (written && ::fdatasync(file_.get()) != 0) {
-        written = posix::errno_error(errno, "fsync of the journal");
-    }
     if (!written) {
         // A reader may have seen the lines; they will be written again, byte for byte.
         if (::ftruncate(file_.get(), static_cast<off_t>(size_)) != 0) {
@@ -47,6 +44,11 @@ Result<void> Journal::commit() {
     }
     size_ += pending_.size();
     pending_.clear();
+    return {};
+}
+
+Result<void> Journal::sync() const {
+    if (::fdatasync(file_.get()) != 0) return posix::errno_error(errno, "fsync of the journal");
     return {};
 }
 

@@ -1,4 +1,4 @@
-// The journal of a run: numbered events, one JSON line each, durable once commit() has returned.
+// The journal of a run: numbered events, one JSON line each, durable once sync() has returned.
 // One writer: the supervisor. Readers (reader.hpp) see whole lines only.
 #pragma once
 
@@ -19,12 +19,14 @@ class Journal {
 
     std::uint64_t last_seq() const { return last_seq_; }
 
-    // Gives the event the next number. Nothing reaches the disk before commit().
+    // Gives the event the next number. Nothing reaches the file before write().
     void append(language::EventBody body, std::int64_t wall_ms);
 
-    // Writes and fsyncs what was appended, in one go. On an error (kNoSpace) nothing of it stays in the file,
-    // and what was appended is kept: the next commit() tries again.
-    Result<void> commit();
+    // Writes what was appended, in one go. On an error (kNoSpace) nothing of it stays in the file, and what
+    // was appended is kept: the next call tries again.
+    Result<void> write();
+    // Makes what was written durable. May run in another thread than write().
+    Result<void> sync() const;
 
   private:
     posix::UniqueFd file_;

@@ -4,19 +4,31 @@
 
 namespace nsa::runner {
 
-Result<Recorder> Recorder::open(int run_dir) {
+Result<std::unique_ptr<Recorder>> Recorder::open(int run_dir) {
     auto journal = journal::Journal::open(run_dir);
     if (!journal) return journal.error();
     if (journal->last_seq() != 0) {
         return fail(ErrorCode::kConflict, "this directory has run before; a run directory runs once",
                     "journal.jsonl");
     }
-    Recorder recorder{run_dir, std::move(*journal)};
+    std::unique_ptr<Recorder> recorder{new Recorder{run_dir, std::move(*journal)}};
     if (const auto reserved = take_reserve(run_dir); !reserved) {
         if (reserved.error().code != ErrorCode::kNoSpace) return reserved.error();
-        recorder.note_out_of_space();
+        recorder->note_out_of_space();
     }
     return recorder;
+}
+
+Recorder::Recorder(int run_dir, journal::Journal journal)
+    : run_dir_{run_dir}, journal_{std::move(journal)}, syncer_{[this] { sync_in_background(); }} {}
+
+Recorder::~Recorder() {
+    {
+        const std::lock_guard lock{mutex_};
+        closing_ = true;
+    }
+    changed_.notify_one();
+    syncer_.join();
 }
 
 void Recorder::append(language::EventBody body) {
@@ -26,17 +38,46 @@ void Recorder::append(language::EventBody body) {
     journal_.append(std::move(body), now);
 }
 
-Result<void> Recorder::try_commit() {
-    auto committed = journal_.commit();
-    if (!committed && committed.error().code == ErrorCode::kNoSpace) out_of_space_ = true;
-    return committed;
+Result<void> Recorder::write() {
+    auto written = journal_.write();
+    if (!written && written.error().code == ErrorCode::kNoSpace) out_of_space_ = true;
+    return written;
+}
+
+Result<void> Recorder::flush() {
+    if (auto written = write(); !written) return written;
+    std::optional<Error> error;
+    {
+        const std::lock_guard lock{mutex_};
+        sync_wanted_ = true;
+        error = sync_error_;
+    }
+    changed_.notify_one();
+    if (error) return *error;
+    return {};
 }
 
 Result<void> Recorder::commit() {
-    auto committed = try_commit();
-    if (committed || committed.error().code != ErrorCode::kNoSpace) return committed;
-    release_reserve();
-    return journal_.commit();
+    auto written = write();
+    if (!written && written.error().code == ErrorCode::kNoSpace) {
+        release_reserve();
+        written = journal_.write();
+    }
+    if (!written) return written;
+    return journal_.sync();
+}
+
+void Recorder::sync_in_background() {
+    std::unique_lock lock{mutex_};
+    for (;;) {
+        changed_.wait(lock, [this] { return sync_wanted_ || closing_; });
+        if (closing_) return;  // commit() has synced what matters
+        sync_wanted_ = false;
+        lock.unlock();
+        const auto synced = journal_.sync();
+        lock.lock();
+        if (!synced) sync_error_ = synced.error();
+    }
 }
 
 }  // namespace nsa::runner

@@ -55,12 +55,12 @@ std::string describe(const language::ProcessEnd& end) {
 
 class Supervisor {
   public:
-    Supervisor(std::string directory, int run_dir, const SupervisorOptions& options, Recorder recorder,
+    Supervisor(std::string directory, int run_dir, const SupervisorOptions& options, Recorder& recorder,
                SignalQueue signals)
         : directory_{std::move(directory)},
           run_dir_{run_dir},
           options_{options},
-          recorder_{std::move(recorder)},
+          recorder_{recorder},
           signals_{std::move(signals)},
           home_{variable("HOME")} {}
 
@@ -257,10 +257,10 @@ class Supervisor {
         if (!*step) return StepRecords{};
         if ((*step)->pid() != 0) {
             recorder_.append(language::CaseStarted{planned.key, (*step)->pid(), (*step)->argv()});
-            // Also makes the end of the case before durable, while this one already runs. What cannot be
+            // Also has the end of the case before fsynced, while this one already runs. What cannot be
             // recorded must not run; its events wait for the space that the reserve gives back once it is
             // dead.
-            if (const auto committed = recorder_.try_commit(); !committed) (*step)->kill();
+            if (const auto written = recorder_.flush(); !written) (*step)->kill();
         }
         const StepResult result = (*step)->wait(signals_, run_dir_);
         note(result);
@@ -297,7 +297,7 @@ class Supervisor {
     std::string directory_;
     int run_dir_;
     SupervisorOptions options_;
-    Recorder recorder_;
+    Recorder& recorder_;
     SignalQueue signals_;
     std::string home_;
     LaunchFiles launch_;
@@ -323,7 +323,7 @@ Result<void> supervise(const std::string& directory, const SupervisorOptions& op
     auto recorder = Recorder::open(run_dir->get());
     if (!recorder) return recorder.error();
     become_reaper();
-    return Supervisor{path, run_dir->get(), options, std::move(*recorder), std::move(*signals)}.run();
+    return Supervisor{path, run_dir->get(), options, **recorder, std::move(*signals)}.run();
 }
 
 }  // namespace nsa::runner

@@ -94,7 +94,12 @@ net::awaitable<Result<protocol::LaunchReply>> await_start(int run_dir, std::stri
         const bool gone = pid != 0 && (!identity || posix::liveness_of(*identity) != posix::Liveness::kAlive);
         const auto status = journal::read_run_status(run_dir);
         if (!status) co_return status.error();
-        if (const auto reply = reply_of(*status, pid == 0)) co_return *reply;
+        if (const auto reply = reply_of(*status, pid == 0)) {
+            // It may have been seen before it was durable.
+            const auto journal = posix::open_regular(run_dir, journal::kJournalFile);
+            if (journal && ::fdatasync(journal->get()) == 0) co_return *reply;
+            co_return posix::errno_error(errno, "fsync of the journal");
+        }
         if (gone) {
             co_return fail(ErrorCode::kInternal,
                            "the supervisor ended before its first event: " + last_words(run_dir),
