@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "language/params.hpp"
-#include "language/text.hpp"
 
 namespace nsa::reports {
 
@@ -52,9 +51,9 @@ std::string param_of(const CaseFacts& facts, std::string_view name) {
 
 std::string name_of(const CaseFacts& facts) {
     const language::PlannedCase& planned = facts.planned;
-    if (planned.title.empty() || planned.title == planned.step) return planned.key.value;
-    if (planned.matrix.empty()) return planned.title;
-    return planned.title + " [" + language::format_labels(planned.matrix) + "]";
+    if (planned.title.empty() || planned.title == planned.step || planned.title == planned.key.value)
+        return planned.key.value;
+    return planned.title + " (" + planned.key.value + ")";
 }
 
 bool ran_on_gpu(const CaseFacts& facts) {

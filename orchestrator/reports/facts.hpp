@@ -58,7 +58,7 @@ std::string fact_of(const CaseFacts& facts, std::string_view name, std::string_v
                     std::string_view value);
 // A parameter of the case as text; empty: it has none.
 std::string param_of(const CaseFacts& facts, std::string_view name);
-// What people call the case: its title, else its key; with the matrix point when the title is shared.
+// What people call the case: its key, after its title when it has one.
 std::string name_of(const CaseFacts& facts);
 
 // Whether the case measured on a CUDA device.

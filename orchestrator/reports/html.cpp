@@ -24,7 +24,7 @@ a { color: var(--link); text-decoration: none; } a:hover { text-decoration: unde
 .scroll { overflow-x: auto; margin: .8rem 0 1.2rem; }
 table { border-collapse: collapse; font-size: .88rem; min-width: 40%; }
 th, td { padding: .4rem .7rem; border: 1px solid var(--line); text-align: left; vertical-align: top; }
-td { overflow-wrap: anywhere; min-width: 3.2rem; }
+td { overflow-wrap: break-word; max-width: 36rem; }
 th { background: var(--band); font-weight: 600; white-space: nowrap; }
 tbody tr:nth-child(even) { background: #fbfcfd; }
 th[align=right], td[align=right] { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
@@ -32,7 +32,7 @@ code, pre { font: .86em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "Deja
 code { background: var(--band); padding: .1em .3em; border-radius: 3px; overflow-wrap: anywhere; }
 pre { background: #10161f; color: #e6ebf2; padding: .8rem 1rem; border-radius: 6px; white-space: pre-wrap;
   overflow-wrap: anywhere; }
-pre code { background: none; padding: 0; color: inherit; }
+pre code { background: none; padding: 0; color: inherit; font-size: inherit; }
 .word { display: inline-block; padding: .02rem .5rem; border-radius: 1rem; font-size: .82em; font-weight: 700;
   letter-spacing: .02em; white-space: nowrap; }
 .good { background: #d9f2e1; color: #0b5f2a; } .bad { background: #fde0de; color: #98170f; }

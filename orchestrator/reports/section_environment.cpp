@@ -1,4 +1,5 @@
 // The environment as probed. A value that nobody probed is said to be so, never filled in.
+#include <algorithm>
 #include <set>
 
 #include "reports/page.hpp"
@@ -95,8 +96,10 @@ std::string setup_lines(const RunFacts& facts) {
 std::string environment_section(const Page& page) {
     const RunFacts& facts = page.facts;
     std::string out = "## Test Environment\n\n";
-    if (facts.host.empty() && facts.cases.empty()) return out + "No host was reached.\n\n";
+    const bool cases_spoke = std::any_of(facts.cases.begin(), facts.cases.end(),
+                                         [](const CaseFacts& one) { return !one.facts.empty(); });
     if (facts.host.empty()) out += "No host was probed: no worker answered in this run.\n\n";
+    if (facts.host.empty() && !cases_spoke) return out;
     Table table({{"What"}, {"As probed"}});
     table.add({"Instance", shown(facts.run.instance.value)});
     table.add({"Host", shown(host_fact(facts, "hostname"))});

@@ -93,7 +93,8 @@ std::string go_or_not(const RunFacts& facts) {
 std::string where(const RunFacts& facts) {
     const std::string gpu = gpu_name(facts);
     const std::string instance = facts.run.instance.empty() ? "no instance" : facts.run.instance.value;
-    return escape(instance) + ", " + (gpu.empty() ? "no GPU" : escape(gpu));
+    const std::string without = facts.host.empty() ? "host not probed" : "no GPU";
+    return escape(instance) + ", " + (gpu.empty() ? without : escape(gpu));
 }
 
 std::string code_of(const RunFacts& facts) {

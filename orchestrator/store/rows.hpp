@@ -103,7 +103,7 @@ struct RunRow {
     bool holds_lease = false;
     bool cancel_requested = false;
     std::optional<AttemptRow> attempt;                             // the latest; absent: none was begun
-    std::int64_t created_ms = 0, started_ms = 0, finished_ms = 0;  // started: first case; 0: not yet
+    std::int64_t created_ms = 0, started_ms = 0, finished_ms = 0;  // started: first attempt; 0: not yet
     std::uint64_t version = 0;   // grows with every change of the run or its cases
     std::string artifact_dir;    // absolute folder of the published artifacts
     std::string report_path;     // Markdown, once rendered
@@ -128,7 +128,8 @@ struct RunChange {
 struct ChangeRow {
     std::uint64_t version = 0;
     std::int64_t at_ms = 0;
-    std::string what;  // "state", "cancel_requested", "attempt_begun", "launched", "published", "report"
+    std::string
+        what;  // "submitted", "state", "cancel_requested", "attempt_begun", "launched", "published", "report"
     language::RunState state = language::RunState::kQueued;
     language::Reason reason = language::Reason::kNone;
     int attempt = 0;  // 0: none yet
