@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <boost/json.hpp>
 #include <set>
 
 #include "language/text.hpp"
@@ -102,7 +101,7 @@ std::string plan_text(const Plan& plan, Paint paint) {
 }
 
 std::string plan_json(const Plan& plan) {
-    return boost::json::serialize(language::to_json(plan));
+    return language::to_text(plan);
 }
 
 }  // namespace nsa::cli

@@ -4,18 +4,24 @@
 #include <boost/json.hpp>
 
 #include "language/json_text.hpp"
+#include "language/text.hpp"
 
 namespace nsa::cli {
 namespace {
 
 namespace json = boost::json;
 
+// Boost.JSON writes 0.84 as 8.4E-1.
+std::string scalar(const json::value& value) {
+    return value.is_double() ? language::format_number(value.get_double()) : json::serialize(value);
+}
+
 bool fits_a_line(const json::array& array) {
     constexpr std::size_t kMost = 80;
     std::size_t length = 0;
     for (const json::value& item : array) {
         if (item.is_structured()) return false;
-        length += json::serialize(item).size() + 2;
+        length += scalar(item).size() + 2;
     }
     return length <= kMost;
 }
@@ -43,12 +49,12 @@ void print(std::string& out, const json::value& value, std::size_t depth) {
     } else if (array != nullptr) {
         out += '[';
         for (const json::value& item : *array) {
-            out += separator + json::serialize(item);
+            out += separator + scalar(item);
             separator = ", ";
         }
         out += ']';
     } else {
-        out += json::serialize(value);
+        out += scalar(value);
     }
 }
 

@@ -4,11 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_future.hpp>
-#include <filesystem>
 #include <future>
 #include <optional>
 #include <string>
@@ -17,22 +15,9 @@
 #include "api/client.hpp"
 #include "api/server.hpp"
 #include "fake_service.hpp"
+#include "support/temp_dir.hpp"
 
 namespace nsa::test {
-
-// A fresh folder, gone with the object.
-class TempFolder {
-  public:
-    TempFolder() {
-        std::string name = (std::filesystem::temp_directory_path() / "nsa-api-XXXXXX").string();
-        if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp " + name);
-        path = name;
-    }
-    ~TempFolder() { std::filesystem::remove_all(path); }
-    TempFolder(const TempFolder&) = delete;
-    TempFolder& operator=(const TempFolder&) = delete;
-    std::filesystem::path path;
-};
 
 // Runs one awaitable to its end on this thread.
 template <class T>
@@ -50,8 +35,8 @@ T run_here(boost::asio::awaitable<T> awaitable) {
 
 class ServerTest : public ::testing::Test {
   protected:
-    ServerTest() : service(io.get_executor()), client(folder.path / "nsad.sock") {
-        options.socket = folder.path / "nsad.sock";
+    ServerTest() : service(io.get_executor()), client(folder / "nsad.sock") {
+        options.socket = folder / "nsad.sock";
         options.wait.slice = std::chrono::milliseconds{20};
     }
     ~ServerTest() override { stop(); }
@@ -77,7 +62,7 @@ class ServerTest : public ::testing::Test {
         thread.join();
     }
 
-    TempFolder folder;
+    TempDir folder;
     boost::asio::io_context io{1};
     FakeService service;
     api::ServerOptions options;

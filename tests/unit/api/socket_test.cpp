@@ -62,7 +62,7 @@ TEST_F(Socket, of_a_successor_survives_the_end_of_its_predecessor) {
 }
 
 TEST_F(Socket, path_that_does_not_fit_is_refused_with_the_way_out) {
-    const auto refused = api::listen_on(folder.path / std::string(200, 'x'));
+    const auto refused = api::listen_on(folder / std::string(200, 'x'));
     ASSERT_FALSE(refused.has_value());
     EXPECT_EQ(refused.error().code, ErrorCode::kUsage);
     EXPECT_EQ(refused.error().text,
@@ -76,8 +76,8 @@ TEST(Peers, are_taken_when_they_are_us_or_root) {
 }
 
 TEST(Client, says_how_to_start_a_daemon_when_there_is_none) {
-    const TempFolder folder;
-    const std::filesystem::path socket = folder.path / "nsad.sock";
+    const TempDir folder;
+    const std::filesystem::path socket = folder / "nsad.sock";
     const Error expected =
         fail(ErrorCode::kUnreachable,
              "no nsad at " + socket.string() + "; start it with `nsad` or use `nsactl run SPEC`");
@@ -90,12 +90,12 @@ TEST(Client, says_how_to_start_a_daemon_when_there_is_none) {
 }
 
 TEST(Client, gives_up_at_its_deadline) {
-    const TempFolder folder;
-    const auto mute = api::listen_on(folder.path / "s");
+    const TempDir folder;
+    const auto mute = api::listen_on(folder / "s");
     ASSERT_TRUE(mute.has_value());
     api::ClientDeadlines deadlines;
     deadlines.answer = 50ms;
-    api::Client client(folder.path / "s", deadlines);
+    api::Client client(folder / "s", deadlines);
     const auto version = run_here(client.version());
     EXPECT_EQ(version.error().code, ErrorCode::kTimeout);
     EXPECT_EQ(version.error().text, "nsad did not answer within 50 ms; see its nsad.log");
@@ -118,14 +118,14 @@ void serve(int fd, std::vector<std::string> answers) {
 
 class OddServer : public ::testing::Test {
   protected:
-    OddServer() : listening(api::listen_on(folder.path / "s").value()), client(folder.path / "s") {}
+    OddServer() : listening(api::listen_on(folder / "s").value()), client(folder / "s") {}
     ~OddServer() override {
         if (thread.joinable()) thread.join();
         ::close(listening.fd);
     }
     void answer(std::vector<std::string> answers) { thread = std::thread(serve, listening.fd, answers); }
 
-    TempFolder folder;
+    TempDir folder;
     api::Listening listening;
     api::Client client;
     std::thread thread;

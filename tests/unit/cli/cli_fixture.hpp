@@ -4,29 +4,23 @@
 #include <gtest/gtest.h>
 
 #include <boost/asio/io_context.hpp>
-#include <filesystem>
-#include <fstream>
 #include <sstream>
 
 #include "cli/commands.hpp"
 #include "fake_service.hpp"
+#include "support/temp_dir.hpp"
 
 namespace nsa::test {
 
 class CliTest : public ::testing::Test {
   protected:
-    CliTest() : service(io.get_executor()), control(io, service) {
-        std::string name = (std::filesystem::temp_directory_path() / "nsa-cli-XXXXXX").string();
-        if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp " + name);
-        folder = name;
-    }
-    ~CliTest() override { std::filesystem::remove_all(folder); }
+    CliTest() : service(io.get_executor()), control(io, service) {}
 
     cli::Console console() {
         return cli::Console(out, err, in, facts, [this] { return now_ms += tick_ms; });
     }
     std::string write(const std::string& name, const std::string& text) const {
-        std::ofstream(folder / name) << text;
+        write_file(folder / name, text);
         return (folder / name).string();
     }
 
@@ -75,7 +69,7 @@ class CliTest : public ::testing::Test {
     boost::asio::io_context io{1};
     FakeService service;
     cli::Control control;
-    std::filesystem::path folder;
+    TempDir folder;
     std::ostringstream out, err;
     std::istringstream in;
     cli::TerminalFacts facts;

@@ -202,8 +202,7 @@ TEST_F(Commands, pull_copies_each_file_when_its_hash_holds) {
     const std::string into = (folder / "out").string();
     EXPECT_EQ(cli::pull(control, console(), {kRun, into}), 0);
     EXPECT_EQ(out.str(), "1 file, 13 B, to " + into + "\n");
-    std::ifstream in_file(folder / "out/steps/decode/decode.csv");
-    EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in_file), {}), "S,ms\n512,3.2\n");
+    EXPECT_EQ(read_file(folder / "out/steps/decode/decode.csv"), "S,ms\n512,3.2\n");
 
     service.artifact_list[0].sha256 = sha256_of("other");
     EXPECT_EQ(cli::pull(control, console(), {kRun, (folder / "bad").string()}), 4);

@@ -89,7 +89,7 @@ TEST_F(Follow, draws_a_block_over_itself_on_a_terminal) {
               "\r  PASS          env                0.8s\x1b[K\n"
               "\r  running       decode[S=512]      0.0s\x1b[K\n\x1b[J"
               "\x1b[3A"
-              "\rDONE  r-0123456789abc  fa2_routing  on a100  1m 28s\x1b[K\n"
+              "\rDONE  r-0123456789abc  fa2_routing  on a100  1m 29s\x1b[K\n"
               "\r  PASS          env                0.8s\x1b[K\n"
               "\r  SKIP          decode[S=512]     12.3s  no CUDA device is visible\x1b[K\n\x1b[J");
 }

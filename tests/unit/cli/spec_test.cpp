@@ -17,9 +17,9 @@ constexpr char kGood[] =
     "    run: [sh, -c, 'echo 1']\n"
     "    timeout: 90s\n"
     "    metrics:\n"
-    "      - {regex: '([0-9]+)', metric: count, unit: '1'}\n"
+    "      - {parse: regex, pattern: '([0-9]+)', metric: count, unit: '1'}\n"
     "    checks:\n"
-    "      - {metric: count, op: '>=', value: 1, unit: '1'}\n";
+    "      - count >= 1\n";
 
 class Specs : public CliTest {};
 
@@ -31,12 +31,12 @@ TEST_F(Specs, that_are_valid_are_counted) {
 
 TEST_F(Specs, that_are_wrong_are_reported_with_line_column_and_suggestion) {
     std::string bad = kGood;
-    bad.replace(bad.find("steps:"), 6, "setps:");
+    bad.replace(bad.find("subject:"), 8, "subjct:");
     const std::string file = write("bad.yaml", bad);
     const std::string good = write("good.yaml", kGood);
     EXPECT_EQ(cli::validate(console(), {{file, good}}, Output::kTable), 2);
-    EXPECT_TRUE(err.str().starts_with(file + ":4:1: ")) << err.str();
-    EXPECT_NE(err.str().find("did you mean 'steps'?"), std::string::npos) << err.str();
+    EXPECT_TRUE(err.str().starts_with(file + ":3:1: unknown key 'subjct'")) << err.str();
+    EXPECT_NE(err.str().find("did you mean 'subject'?"), std::string::npos) << err.str();
     EXPECT_EQ(out.str(), good + ": valid: 1 step, 1 case, 1 check\n") << "the good one is still looked at";
 }
 
@@ -48,13 +48,13 @@ TEST_F(Specs, from_standard_input_are_called_so) {
 
 TEST_F(Specs, that_are_not_there_or_no_file_are_usage_errors) {
     const std::string missing = (folder / "none.yaml").string();
-    EXPECT_EQ(cli::validate(console(), {{missing, folder.string()}}, Output::kTable), 2);
-    EXPECT_EQ(err.str(), missing + ": no such experiment file\n" + folder.string() +
+    EXPECT_EQ(cli::validate(console(), {{missing, folder.path().string()}}, Output::kTable), 2);
+    EXPECT_EQ(err.str(), missing + ": no such experiment file\n" + folder.path().string() +
                              ": not a regular file; give the path of an experiment's YAML\n");
 }
 
 TEST_F(Specs, have_their_problems_as_json_too) {
-    const std::string file = write("bad.yaml", "version: 1\nnmae: y\n");
+    const std::string file = write("bad.yaml", "version: 1\nnamee: y\n");
     EXPECT_EQ(cli::validate(console(), {{file}}, Output::kJson), 2);
     EXPECT_NE(out.str().find("\"valid\": false"), std::string::npos) << out.str();
     EXPECT_NE(out.str().find("\"line\": 2"), std::string::npos) << out.str();

@@ -90,19 +90,21 @@ TEST(Tables, with_colours_are_aligned_the_same) {
 }
 
 TEST(PrettyJson, breaks_what_is_long_and_keeps_what_is_short) {
-    EXPECT_EQ(pretty_json(R"({"a":1,"b":[],"c":{},"argv":["x","y z"],"list":[{"k":null}],"t":"\"\n"})"),
-              "{\n"
-              "  \"a\": 1,\n"
-              "  \"b\": [],\n"
-              "  \"c\": {},\n"
-              "  \"argv\": [\"x\", \"y z\"],\n"
-              "  \"list\": [\n"
-              "    {\n"
-              "      \"k\": null\n"
-              "    }\n"
-              "  ],\n"
-              "  \"t\": \"\\\"\\n\"\n"
-              "}");
+    EXPECT_EQ(
+        pretty_json(R"({"a":1,"s":8.4E-1,"b":[],"c":{},"argv":["x","y z"],"list":[{"k":null}],"t":"\"\n"})"),
+        "{\n"
+        "  \"a\": 1,\n"
+        "  \"s\": 0.84,\n"
+        "  \"b\": [],\n"
+        "  \"c\": {},\n"
+        "  \"argv\": [\"x\", \"y z\"],\n"
+        "  \"list\": [\n"
+        "    {\n"
+        "      \"k\": null\n"
+        "    }\n"
+        "  ],\n"
+        "  \"t\": \"\\\"\\n\"\n"
+        "}");
 }
 
 TEST(Addresses, have_a_user_a_host_and_perhaps_a_port) {
