@@ -112,6 +112,12 @@ std::optional<std::string> skip_reason(const TrialPlan& plan, const DeviceFacts&
     if (asks_fa2 && device.kind == DeviceKind::kCpu) {
         return "route " + std::string{name(*asked)} + " needs a CUDA device: " + device.why_no_cuda;
     }
+    if (plan.options.subject == Subject::kCompressed &&
+        compressed_count(plan.options.seq, plan.config) == 0) {
+        // Zero against zero would agree and prove nothing.
+        return "no query sees a compressed token: --seq " + std::to_string(plan.options.seq) +
+               " is shorter than --l " + std::to_string(plan.options.l);
+    }
     const bool takes_fa2 = std::any_of(plan.routes.begin(), plan.routes.end(),
                                        [](const auto& chosen) { return is_fa2(chosen.second.taken); });
     if ((asks_fa2 || takes_fa2) && !plan.policy.test_fa2) {

@@ -41,7 +41,7 @@ void check_request(const ParityOptions& options, const RoutePolicy& policy);
 [[nodiscard]] TrialPlan plan_trials(const ParityOptions& options, const RoutePolicy& policy,
                                     const DeviceFacts& device);
 
-// Why this host, or NSA_TEST_FA2, leaves nothing to measure; nothing when the plan can run.
+// Why the host, NSA_TEST_FA2 or the shape leaves nothing to measure; nothing when the plan can run.
 [[nodiscard]] std::optional<std::string> skip_reason(const TrialPlan& plan, const DeviceFacts& device);
 
 }  // namespace nsa::core::parity

@@ -78,6 +78,15 @@ TEST(ParityPlan, MinimumLengthsCountTheKeysThatAQuerySees) {
     EXPECT_EQ(plan_trials(options, policy, kHopper).routes[0].second.taken, Route::kFa2Dense);
 }
 
+TEST(ParityPlan, ACompressedCaseWithoutCompressedTokensIsSkippedNotPassed) {
+    auto options = half_options(Subject::kCompressed, std::nullopt);
+    options.seq = 31;
+    EXPECT_EQ(skip_reason(plan_trials(options, {}, kCpuHost), kCpuHost),
+              "no query sees a compressed token: --seq 31 is shorter than --l 32");
+    options.seq = 32;
+    EXPECT_EQ(skip_reason(plan_trials(options, {}, kCpuHost), kCpuHost), std::nullopt);
+}
+
 TEST(ParityPlan, TheWholeLayerPlansItsThreeBranches) {
     const TrialPlan plan =
         plan_trials(half_options(Subject::kModule, Route::kFa2Dense), testing_fa2(), kHopper);
