@@ -1,0 +1,75 @@
+#include "posix/files.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "posix/identity.hpp"
+#include "temp_dir.hpp"
+
+namespace nsa::posix {
+namespace {
+
+TEST(Files, DurableWriteReplacesWholeAndLeavesNoTemporary) {
+    const test::TempDir dir;
+    ASSERT_TRUE(write_file_durably(dir.fd(), "exit.json", "old"));
+    ASSERT_TRUE(write_file_durably(dir.fd(), "exit.json", "new"));
+    EXPECT_EQ(dir.read("exit.json"), "new");
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator{dir.path()}, {}), 1);
+}
+
+TEST(Files, NoComponentMayBeALink) {
+    const test::TempDir dir, outside;
+    outside.write("secret", "s");
+    std::filesystem::create_directory_symlink(outside.path(), dir.path() / "link");
+    dir.write("real/file", "x");
+    std::filesystem::create_symlink("file", dir.path() / "real/alias");
+    EXPECT_EQ(open_regular_below(dir.fd(), "link/secret").error().code, ErrorCode::kRefused);
+    EXPECT_EQ(open_regular_below(dir.fd(), "real/alias").error().code, ErrorCode::kRefused);
+    EXPECT_EQ(open_dir_below(dir.fd(), "link/new", Missing::kCreate).error().code, ErrorCode::kRefused);
+    EXPECT_FALSE(std::filesystem::exists(outside.path() / "new"));
+    EXPECT_TRUE(open_regular_below(dir.fd(), "real/file"));
+}
+
+TEST(Files, OnlyRegularFilesAreReadAndAFifoDoesNotBlock) {
+    const test::TempDir dir;
+    ASSERT_EQ(::mkfifo((dir.path() / "fifo").c_str(), 0600), 0);
+    EXPECT_EQ(open_regular(dir.fd(), "fifo").error().code, ErrorCode::kRefused);
+    EXPECT_EQ(open_regular(dir.fd(), ".").error().code, ErrorCode::kRefused);
+    EXPECT_EQ(open_regular(dir.fd(), "none").error().code, ErrorCode::kNotFound);
+}
+
+TEST(Files, AFileOverItsLimitIsRefusedBeforeItIsRead) {
+    const test::TempDir dir;
+    dir.write("plan.json", "12345");
+    EXPECT_EQ(read_file(dir.fd(), "plan.json", 5).value(), "12345");
+    EXPECT_EQ(read_file(dir.fd(), "plan.json", 4).error().code, ErrorCode::kCorrupt);
+}
+
+TEST(Files, Utf8IsWellFormedOrNot) {
+    for (const std::string good : {"", "plain", "ümläut", "\xF0\x9F\x98\x80", "\xEF\xBF\xBD"})
+        EXPECT_TRUE(is_utf8(good)) << good;
+    for (const std::string bad : {"\xff", "\xC3", "\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "a\x80",
+                                  "\xE2\x82", "\xE0\x80\x80"}) {
+        EXPECT_FALSE(is_utf8(bad));
+    }
+}
+
+TEST(Identity, ProcStatIsReadPastTheNastiestProgramName) {
+    const std::string text =
+        "4242 (a) R (b 1) S 1 4242 4242 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654321 1 2 3";
+    EXPECT_EQ(parse_proc_stat(text), (ProcStat{'S', 987654321}));
+    EXPECT_FALSE(parse_proc_stat(""));
+    EXPECT_FALSE(parse_proc_stat("1 (x) S 1 2 3"));
+    EXPECT_FALSE(parse_proc_stat("1 (x)"));
+}
+
+TEST(Identity, WeAreAliveAndAnotherStartIsNotUs) {
+    const auto self = identity_of(::getpid()).value();
+    EXPECT_EQ(liveness_of(self), Liveness::kAlive);
+    EXPECT_EQ(liveness_of({self.pid, self.start_ticks + 1, self.boot_id}), Liveness::kDead);
+    EXPECT_EQ(liveness_of({self.pid, self.start_ticks, "other"}), Liveness::kRebooted);
+}
+
+}  // namespace
+}  // namespace nsa::posix
