@@ -17,7 +17,8 @@ struct Config {
     std::filesystem::path nsa_core;         // the nsa-core program for this machine; empty: none was built
     std::filesystem::path nsa_core_source;  // folder nsa_core/, built on hosts that have none; empty: none
     bool log_to_stderr = false;             // besides nsad.log
-    bool connect_all = true;                // false: only this machine, for a single run in-process
+    // False: other instances than this machine are connected when a run needs them, not at once.
+    bool connect_all = true;
 };
 
 // The programs and sources that a build keeps beside `program` (bin/nsad, bin/nsactl): bin/nsa-worker,

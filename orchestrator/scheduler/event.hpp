@@ -17,7 +17,6 @@ struct RunSubmitted {
     language::Target target;  // the submitter's instance, when given, replaces the spec's
     Limits limits;
     language::Retry retry;
-    bool has_setup = false;
 };
 
 // How far an attempt had gone when the daemon died.
@@ -30,7 +29,8 @@ struct RunRestored {
     Stored stored = Stored::kNotBegun;
     InstanceName instance;  // of that attempt
     bool cancel_asked = false;
-    Saved saved;  // what its row says
+    bool in_setup = false;  // no case of the attempt has started, and there is a setup
+    Saved saved;            // what its row says
 };
 
 struct CancelAsked {  // the wish is durable
@@ -41,6 +41,7 @@ struct InstanceKnown {  // registered, registered anew with another way to reach
     InstanceName name;
     language::EngineKind engine = language::EngineKind::kLocal;
     std::map<std::string, std::string> facts;  // of an earlier probe
+    bool connect_now = true;                   // false: when a run needs it
 };
 struct InstanceProbed {
     InstanceName name;
@@ -71,6 +72,7 @@ struct Staged {
 };
 struct Launched {  // the answer is durable
     Ticket ticket;
+    bool has_setup = false;
 };
 struct Progress {  // of an attached run: its events or logs grow
     Ticket ticket;

@@ -26,7 +26,8 @@ Limits limits_of(const language::Plan& plan, int setup_commands) {
 
 Duration reconnect_delay(const Policy& policy, int failures, double jitter) {
     const int doublings = std::clamp(failures - 1, 0, 20);
-    const Duration ceiling = std::min(policy.first_reconnect * (std::int64_t{1} << doublings), policy.last_reconnect);
+    const Duration ceiling =
+        std::min(policy.first_reconnect * (std::int64_t{1} << doublings), policy.last_reconnect);
     // Half of it fixed, half of it drawn: never at once, never all together.
     const auto drawn = std::chrono::duration<double, Duration::period>(ceiling) * (0.5 + 0.5 * jitter);
     return std::clamp(std::chrono::duration_cast<Duration>(drawn), policy.first_reconnect,

@@ -68,7 +68,7 @@ void instance_known(Context& c, const InstanceKnown& event) {
     instance.link = Link::kDown;
     Run* holder = instance.lease ? find_run(c.state, instance.lease->run) : nullptr;
     if (holder && !added) holder_lost_link(c, *holder, instance);
-    if (instance.link != Link::kConnecting) connect(c, instance);
+    if (event.connect_now && instance.link != Link::kConnecting) connect(c, instance);
     if (!instance.lease) fill(c, instance);
 }
 

@@ -14,7 +14,6 @@ Run& add_run(Context& c, const RunSubmitted& submitted) {
     run.target = submitted.target;
     run.limits = submitted.limits;
     run.retry = submitted.retry;
-    run.has_setup = submitted.has_setup;
     run.queue_until = after(c.now, run.limits.queue);
     return run;
 }
@@ -154,7 +153,7 @@ void restored(Context& c, const RunRestored& event) {
     run.instance = instance->name;
     run.launched = event.stored == Stored::kLaunched;
     run.phase = run.launched ? Phase::kAttached : Phase::kLaunching;
-    run.in_setup = run.has_setup;
+    run.in_setup = event.in_setup;
     run.lost = true;
     run.message = "the daemon was restarted and asks instance " + run.instance.value + " for it";
     if (run.cancel_asked) run.cancel_until = c.now + c.state.policy.cancel_patience;
@@ -211,7 +210,7 @@ void launched(Context& c, const Launched& event) {
     run->act_failures = 0;
     run->launched = true;
     run->phase = Phase::kAttached;
-    run->in_setup = run->has_setup;
+    run->in_setup = event.has_setup;
     if (!run->cancel_asked) run->message.clear();
     resume(c, *run);
 }

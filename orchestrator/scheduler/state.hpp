@@ -56,7 +56,6 @@ struct Run {
     language::Target target;  // with the submitter's instance, if any
     Limits limits;
     language::Retry retry;
-    bool has_setup = false;
 
     Phase phase = Phase::kQueued;
     bool lost = false;      // phases kLaunching and kAttached: the link has been down longer than the grace

@@ -62,7 +62,6 @@ struct Driver {
     void submit(const std::string& run, const std::string& instance = "", language::Retry retry = {}) {
         RunSubmitted event{.run = {run}, .target = {}, .limits = limits, .retry = std::move(retry)};
         event.target.instance = instance;
-        event.has_setup = has_setup;
         apply(event);
     }
     // From submission to a followed job; returns the ticket of the attach.
@@ -73,7 +72,7 @@ struct Driver {
     }
     Ticket attach_from_stage() {
         apply(Staged{one<Stage>().ticket});
-        apply(Launched{one<Launch>().ticket});
+        apply(Launched{one<Launch>().ticket, has_setup});
         return one<Attach>().ticket;
     }
     const Run& run(const std::string& id) { return state.runs.at(RunId{id}); }

@@ -104,6 +104,14 @@ TEST(Link, RegisteringAnInstanceAnewConnectsAnewAndKeepsItsRun) {
     EXPECT_EQ(d.all<Attach>().size(), 1U);
 }
 
+TEST(Link, AnInstanceThatIsConnectedOnDemandIsConnectedByItsFirstRun) {
+    Driver d;
+    d.apply(InstanceKnown{{"a"}, language::EngineKind::kSsh, {}, false});
+    EXPECT_TRUE(d.all<Connect>().empty());
+    d.submit("r1", "a");
+    EXPECT_EQ(d.one<Connect>().instance, InstanceName{"a"});
+}
+
 TEST(Link, AJobThatWasSupersededByARetryIsAStray) {
     Driver d;
     d.add_instance("a");

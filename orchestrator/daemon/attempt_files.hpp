@@ -1,0 +1,50 @@
+// The files of one attempt on this host: artifacts/<run>/<attempt>/steps/<case>/{stdout,stderr,...}. Names
+// come from the worker and are checked here; only regular files inside the folder are touched. Blocking.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "language/ids.hpp"
+#include "language/result.hpp"
+#include "store/rows.hpp"
+
+namespace nsa::daemon {
+
+std::filesystem::path attempt_dir(const std::filesystem::path& artifacts, const RunId& run, Attempt attempt);
+
+class AttemptFiles {
+  public:
+    explicit AttemptFiles(std::filesystem::path dir) : dir_(std::move(dir)) {}
+
+    const std::filesystem::path& dir() const { return dir_; }
+
+    // kNoSpace when the disk is full, kProtocol for a name that leaves the folder. Makes missing folders.
+    Result<void> write_at(std::string_view path, std::uint64_t offset, std::string_view bytes);
+    // The file becomes empty, or is made so.
+    Result<void> truncate(std::string_view path);
+    // Sizes of the logs that are here, by path: where to go on.
+    std::map<std::string, std::uint64_t> log_sizes() const;
+    // 0 when there is no such file.
+    std::uint64_t size_of(std::string_view path) const;
+    // At most `limit` bytes from `offset`; less at the end of the file; none when it is not there yet.
+    Result<std::string> read_at(std::string_view path, std::uint64_t offset, std::size_t limit) const;
+    // Size and hash of a file. kNotFound.
+    Result<store::ArtifactRow> describe(const std::string& path) const;
+    // Everything below steps/, described, sorted by path.
+    Result<std::vector<store::ArtifactRow>> describe_all() const;
+    // All of it is on the disk and survives a power cut. One call for any number of files.
+    Result<void> sync() const;
+
+  private:
+    Result<int> open_for_writing(std::string_view path, int flags);
+
+    std::filesystem::path dir_;
+    std::set<std::string> known_dirs_;  // made or seen, relative
+};
+
+}  // namespace nsa::daemon

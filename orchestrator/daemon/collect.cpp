@@ -1,0 +1,191 @@
+// Brings the files of an ended attempt home. All or nothing: the set is taken when every hash of the manifest
+// holds, and published by another act.
+#include <boost/json/parse.hpp>
+#include <set>
+
+#include "daemon/acts.hpp"
+#include "daemon/attempt_files.hpp"
+#include "daemon/file_intake.hpp"
+#include "language/hash.hpp"
+
+namespace nsa::daemon {
+
+namespace asio = boost::asio;
+using language::ManifestEntry;
+
+namespace {
+
+constexpr std::chrono::seconds kSilence{60};  // longest pause in a transfer
+constexpr std::size_t kBatch = 20'000;        // paths in one request: its frame stays far below the limit
+constexpr std::size_t kMostFiles = 200'000;
+constexpr std::uint64_t kMostBytes = std::uint64_t{64} << 30;
+constexpr const char* kManifest = "manifest.json";
+
+Error about(ErrorCode code, std::string text, const scheduler::Ticket& ticket) {
+    return fail(code, std::move(text), "artifacts of run " + ticket.run.value);
+}
+
+class TextSink : public engines::FetchSink {
+  public:
+    std::string text;
+    engines::Async<> on_pieces(std::span<const protocol::FilePiece> pieces) override {
+        for (const protocol::FilePiece& piece : pieces) {
+            if (piece.path != kManifest || piece.offset != text.size()) {
+                co_return fail(ErrorCode::kProtocol, "the worker sent a piece that was not asked for",
+                               std::string(piece.path));
+            }
+            text += piece.bytes;
+        }
+        co_return Result<void>{};
+    }
+};
+
+class FileSink : public engines::FetchSink {
+  public:
+    FileSink(FileIntake& intake, BlockingThread& disk) : intake_(intake), disk_(disk) {}
+    engines::Async<> on_pieces(std::span<const protocol::FilePiece> pieces) override {
+        auto take = [&] { return intake_.take(pieces); };
+        co_return co_await disk_.call(take);
+    }
+
+  private:
+    FileIntake& intake_;
+    BlockingThread& disk_;
+};
+
+// A set of names that a hostile worker cannot turn against this host.
+Result<void> check_manifest(const language::Manifest& manifest, const scheduler::Ticket& ticket) {
+    if (manifest.size() > kMostFiles) {
+        return about(ErrorCode::kProtocol,
+                     "the manifest lists " + std::to_string(manifest.size()) + " files; at most " +
+                         std::to_string(kMostFiles) + " are taken",
+                     ticket);
+    }
+    std::set<std::string_view> seen;
+    std::uint64_t bytes = 0;
+    for (const ManifestEntry& entry : manifest) {
+        if (!language::is_safe_relative_path(entry.path))
+            return about(ErrorCode::kProtocol, "the manifest names the unsafe path " + entry.path, ticket);
+        if (!seen.insert(entry.path).second)
+            return about(ErrorCode::kProtocol, "the manifest names " + entry.path + " twice", ticket);
+        if (entry.size > kMostBytes - bytes)
+            return about(ErrorCode::kProtocol, "the manifest lists more than 64 GiB", ticket);
+        bytes += entry.size;
+    }
+    return {};
+}
+
+asio::awaitable<Result<language::Manifest>> fetch_manifest(HostSession& session,
+                                                           const scheduler::Ticket& ticket,
+                                                           const Sha256& expected) {
+    protocol::Fetch request;
+    request.run = {ticket.run, ticket.attempt};
+    request.items.push_back({kManifest, 0});
+    TextSink sink;
+    const Result<protocol::FetchEnd> end = co_await session.client.fetch(request, sink, kSilence);
+    if (!end) co_return end.error();
+    if (!end->missing.empty()) co_return about(ErrorCode::kCorrupt, "the host has no manifest.json", ticket);
+    if (sha256_of(sink.text) != expected) {
+        co_return about(ErrorCode::kCorrupt,
+                        "manifest.json does not have the hash that the journal announced", ticket);
+    }
+    boost::system::error_code ec;
+    const boost::json::value value = boost::json::parse(sink.text, ec);
+    if (ec) co_return about(ErrorCode::kCorrupt, "manifest.json is no JSON: " + ec.message(), ticket);
+    Result<language::Manifest> manifest = language::manifest_from_json(value);
+    if (!manifest) co_return manifest.error();
+    const Result<void> sane = check_manifest(*manifest, ticket);
+    if (!sane) co_return sane.error();
+    co_return manifest;
+}
+
+asio::awaitable<Result<void>> fetch_files(Workplace& place, HostSession& session,
+                                          const scheduler::Ticket& ticket, AttemptFiles& files,
+                                          const language::Manifest& wanted) {
+    for (std::size_t begin = 0; begin < wanted.size(); begin += kBatch) {
+        const std::size_t end = std::min(begin + kBatch, wanted.size());
+        const std::span<const ManifestEntry> batch(wanted.data() + begin, end - begin);
+        FileIntake intake(files, batch);
+        FileSink sink(intake, place.disk);
+        protocol::Fetch request;
+        request.run = {ticket.run, ticket.attempt};
+        for (const ManifestEntry& entry : batch)
+            request.items.push_back({entry.path, 0});
+        const Result<protocol::FetchEnd> fetched = co_await session.client.fetch(request, sink, kSilence);
+        if (!fetched) co_return fetched.error();
+        auto finish = [&] { return intake.finish(); };
+        const Result<void> whole = co_await place.disk.call(finish);
+        if (!whole) co_return whole.error();
+    }
+    co_return Result<void>{};
+}
+
+asio::awaitable<Result<std::vector<store::ArtifactRow>>> collect_whole(Workplace& place, HostSession& session,
+                                                                       const scheduler::Ticket& ticket,
+                                                                       AttemptFiles& files) {
+    auto read = [&](store::Store& store) { return store.find_run(ticket.run); };
+    const Result<store::RunRow> row = co_await place.books.read(read);
+    if (!row) co_return row.error();
+    if (!row->attempt || !row->attempt->finished)
+        co_return about(ErrorCode::kCorrupt, "the run has no run_finished event", ticket);
+    const Sha256 expected = row->attempt->finished->manifest;
+    const Result<language::Manifest> manifest = co_await fetch_manifest(session, ticket, expected);
+    if (!manifest) co_return manifest.error();
+    // What streamed home while it ran, or came in an earlier try, is not fetched again.
+    auto compare = [&]() -> Result<language::Manifest> { return missing_of(files, *manifest); };
+    const Result<language::Manifest> missing = co_await place.disk.call(compare);
+    if (!missing) co_return missing.error();
+    const Result<void> fetched = co_await fetch_files(place, session, ticket, files, *missing);
+    if (!fetched) co_return fetched.error();
+    std::vector<store::ArtifactRow> rows;
+    for (const ManifestEntry& entry : *manifest)
+        rows.push_back({entry.path, entry.size, entry.sha256});
+    co_return rows;
+}
+
+// The worker died: its logs and results as far as they go, with the hashes that they have here.
+asio::awaitable<Result<std::vector<store::ArtifactRow>>> collect_remains(Workplace& place,
+                                                                         HostSession& session,
+                                                                         const scheduler::Ticket& ticket,
+                                                                         AttemptFiles& files,
+                                                                         const language::Plan& plan) {
+    language::Manifest hoped;
+    for (const language::PlannedCase& planned : plan.cases) {
+        for (const char* name : {"stdout", "stderr", "results.jsonl"})
+            hoped.push_back({"steps/" + language::case_folder(planned.key) + "/" + name, 0, {}});
+    }
+    FileIntake intake(files, hoped, FileIntake::Verify::kNothing);
+    FileSink sink(intake, place.disk);
+    protocol::Fetch request;
+    request.run = {ticket.run, ticket.attempt};
+    for (const ManifestEntry& entry : hoped)
+        request.items.push_back({entry.path, 0});
+    const Result<protocol::FetchEnd> fetched = co_await session.client.fetch(request, sink, kSilence);
+    if (!fetched) co_return fetched.error();
+    auto describe = [&] { return files.describe_all(); };
+    co_return co_await place.disk.call(describe);
+}
+
+}  // namespace
+
+ActResult collect(Workplace& place, scheduler::Collect act) {
+    const std::shared_ptr<HostSession> session = place.instances.session(act.instance);
+    if (!session) co_return link_is_down(act.instance);
+    const Result<std::shared_ptr<ActiveRun>> active = co_await place.runs.find(act.ticket.run);
+    if (!active) co_return active.error();
+    AttemptFiles files(attempt_dir(place.config.artifacts_dir, act.ticket.run, act.ticket.attempt));
+    Result<std::vector<store::ArtifactRow>> rows = std::vector<store::ArtifactRow>{};
+    if (act.whole) {
+        rows = co_await collect_whole(place, *session, act.ticket, files);
+    } else {
+        rows = co_await collect_remains(place, *session, act.ticket, files, (*active)->plan);
+    }
+    if (!rows) co_return rows.error();
+    auto sync = [&] { return files.sync(); };
+    const Result<void> durable = rows->empty() ? Result<void>{} : co_await place.disk.call(sync);
+    if (!durable) co_return durable.error();
+    (*active)->artifacts = std::move(*rows);
+    co_return scheduler::Event(scheduler::Collected{act.ticket});
+}
+
+}  // namespace nsa::daemon

@@ -1,0 +1,224 @@
+#include "daemon/daemon.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <random>
+
+#include "api/server.hpp"
+#include "daemon/clock.hpp"
+#include "daemon/performer.hpp"
+#include "daemon/recovery.hpp"
+#include "daemon/run_ids.hpp"
+#include "daemon/service.hpp"
+#include "daemon/state_lock.hpp"
+#include "daemon/version.hpp"
+#include "engine_ssh/ssh_engine.hpp"
+#include "engines/local_engine.hpp"
+#include "instances/config.hpp"
+
+namespace nsa::daemon {
+
+namespace asio = boost::asio;
+using std::chrono::milliseconds;
+
+namespace {
+
+std::string text_of(const std::exception_ptr& error) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::exception& thrown) {
+        return thrown.what();
+    } catch (...) {
+        return "an exception that is no std::exception";
+    }
+}
+
+engines::SshSettings ssh_settings(const Config& config) {
+    engines::SshSettings settings;
+    settings.worker = config.worker;
+    return settings;
+}
+
+}  // namespace
+
+// Members in order of construction; what is below may use what is above.
+struct Daemon::Impl {
+    Impl(asio::io_context& io_context, Config with, StateLock held, Log to, store::Store store)
+        : io(io_context),
+          config(std::move(with)),
+          lock(std::move(held)),
+          log(std::move(to)),
+          tasks(io.get_executor(),
+                [this](const std::string& name, std::exception_ptr error) {
+                    if (!stopping) log.error("task \"" + name + "\": " + text_of(error));
+                }),
+          books(io.get_executor(), std::move(store)),
+          log_disk(io.get_executor()),
+          disk(io.get_executor()),
+          log_growth(io.get_executor()),
+          runs(books),
+          local_engine(engines::make_local_engine(io.get_executor(), config.worker)),
+          ssh_engine(engines::make_ssh_engine(io.get_executor(), ssh_settings(config))),
+          instances({.loop = io.get_executor(),
+                     .local = *local_engine,
+                     .ssh = *ssh_engine,
+                     .books = books,
+                     .tasks = tasks,
+                     .emit = [this](scheduler::Event event) { performer.apply(event); },
+                     .jitter = [this] { return std::uniform_real_distribution<>(0, 1)(random); }}),
+          place{.config = config,
+                .log = log,
+                .books = books,
+                .runs = runs,
+                .instances = instances,
+                .log_disk = log_disk,
+                .disk = disk,
+                .log_growth = log_growth,
+                .emit = [this](scheduler::Event event) { performer.apply(event); }},
+          performer(io.get_executor(), place, tasks),
+          service(place, [this](std::int64_t wall) {
+              return make_run_id(wall, static_cast<std::uint32_t>(random()));
+          }) {}
+
+    Result<void> adopt_instances();
+    Result<void> adopt_runs();
+    Result<void> render_missing_reports();
+    Result<void> serve();
+    asio::awaitable<void> wind_down(milliseconds grace);
+
+    asio::io_context& io;
+    const Config config;
+    StateLock lock;
+    Log log;
+    bool stopping = false;
+    std::mt19937 random{std::random_device{}()};
+    TaskGroup tasks;
+    Books books;
+    BlockingThread log_disk, disk;
+    Changes log_growth;
+    RunBook runs;
+    std::unique_ptr<engines::Engine> local_engine, ssh_engine;
+    Instances instances;
+    Workplace place;
+    Performer performer;
+    DaemonService service;
+    std::unique_ptr<api::Server> server;
+};
+
+Result<void> Daemon::Impl::adopt_instances() {
+    store::Store& store = books.directly();
+    const engines::InstanceConfig local = instances::local_instance();
+    if (!store.find_instance(local.name)) {
+        if (Result<void> put = store.put_instance(row_of(local, wall_ms())); !put) return put;
+    }
+    const Result<std::vector<store::InstanceRow>> rows = store.list_instances();
+    if (!rows) return rows.error();
+    for (const store::InstanceRow& row : *rows) {
+        if (Result<void> loaded = instances.load(row); !loaded) return loaded;
+    }
+    for (const auto& [name, entry] : instances.all()) {
+        const bool now = config.connect_all || entry.config.engine == language::EngineKind::kLocal;
+        performer.apply(scheduler::InstanceKnown{name, entry.config.engine, entry.facts, now});
+    }
+    return {};
+}
+
+Result<void> Daemon::Impl::adopt_runs() {
+    store::Store& store = books.directly();
+    const Result<std::vector<store::RunRow>> rows = store.load_active_runs();
+    if (!rows) return rows.error();
+    for (const store::RunRow& row : *rows) {
+        const Result<store::RunDocuments> documents = store.documents(row.run);
+        if (!documents) return documents.error();
+        const Result<language::Plan> plan = read_plan(documents->plan_json);
+        if (!plan) {
+            // One damaged run must not keep the others from going on.
+            log.error("run " + row.run.value + " cannot be taken over: " + plan.error().describe());
+            continue;
+        }
+        performer.apply(restored_event(row, *plan));
+    }
+    if (!rows->empty()) log.info("took over " + std::to_string(rows->size()) + " runs that are not done");
+    return {};
+}
+
+// A daemon that died between the result and its report.
+Result<void> Daemon::Impl::render_missing_reports() {
+    constexpr int kLooked = 100;  // newest runs
+    const Result<std::vector<store::RunRow>> rows = books.directly().list_runs(kLooked);
+    if (!rows) return rows.error();
+    for (const store::RunRow& row : *rows) {
+        if (row.state == language::RunState::kDone && row.report_path.empty()) performer.render(row.run);
+    }
+    return {};
+}
+
+Result<void> Daemon::Impl::serve() {
+    if (!config.socket) return {};
+    api::ServerOptions options;
+    options.socket = *config.socket;
+    options.on_problem = [this](const std::string& text) { log.warn("api: " + text); };
+    Result<std::unique_ptr<api::Server>> opened =
+        api::Server::open(io.get_executor(), service, std::move(options));
+    if (!opened) return opened.error();
+    server = std::move(*opened);
+    return {};
+}
+
+Result<std::unique_ptr<Daemon>> Daemon::open(asio::io_context& io, Config config) {
+    if (Result<void> made = make_private_dir(config.state_dir); !made) return made.error();
+    Result<StateLock> lock = StateLock::take(config.state_dir / "nsad.lock");
+    if (!lock) return lock.error();
+    std::error_code ec;
+    std::filesystem::create_directories(config.artifacts_dir, ec);
+    if (ec) return fail(ErrorCode::kInternal, ec.message(), "make folder " + config.artifacts_dir.string());
+    Result<Log> log = Log::open(config.state_dir / "nsad.log", config.log_to_stderr);
+    if (!log) return log.error();
+    Result<store::Store> store = store::Store::open(config.state_dir / "nsa.db");
+    if (!store) return store.error();
+    auto impl =
+        std::make_unique<Impl>(io, std::move(config), std::move(*lock), std::move(*log), std::move(*store));
+    impl->log.info(std::string("nsad ") + kVersion + " (" + kCommit + ") starts");
+    // The socket first: it changes the umask for a moment, and the store's thread starts with the first save.
+    if (Result<void> served = impl->serve(); !served) return served.error();
+    if (Result<void> adopted = impl->adopt_instances(); !adopted) return adopted.error();
+    if (Result<void> adopted = impl->adopt_runs(); !adopted) return adopted.error();
+    if (Result<void> reports = impl->render_missing_reports(); !reports) return reports.error();
+    if (impl->config.socket) impl->log.info("serves " + impl->config.socket->string());
+    return std::unique_ptr<Daemon>(new Daemon(std::move(impl)));
+}
+
+Daemon::Daemon(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Daemon::~Daemon() = default;
+
+api::Service& Daemon::service() {
+    return impl_->service;
+}
+
+asio::awaitable<void> Daemon::Impl::wind_down(milliseconds grace) {
+    log_growth.close();
+    books.changes().close();
+    if (server) {
+        const std::size_t left = co_await server->stop(grace);
+        if (left > 0) log.warn(std::to_string(left) + " API connections did not end");
+    }
+    performer.stop();
+    instances.close_all();
+    tasks.cancel();
+}
+
+bool Daemon::shut_down(milliseconds limit) {
+    const auto deadline = std::chrono::steady_clock::now() + limit;
+    impl_->stopping = true;
+    impl_->io.restart();
+    impl_->tasks.spawn(impl_->wind_down(limit / 2), "shutdown");
+    const auto ended = [this] { return impl_->tasks.empty() && impl_->service.calls() == 0; };
+    while (!ended() && std::chrono::steady_clock::now() < deadline)
+        impl_->io.run_one_until(deadline);
+    for (const std::string& name : impl_->tasks.names())
+        impl_->log.error("task \"" + name + "\" does not end");
+    impl_->log.info(ended() ? "nsad ends" : "nsad gives up waiting");
+    return ended();
+}
+
+}  // namespace nsa::daemon

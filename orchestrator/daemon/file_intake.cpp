@@ -1,0 +1,80 @@
+#include "daemon/file_intake.hpp"
+
+namespace nsa::daemon {
+
+using language::ManifestEntry;
+
+Result<language::Manifest> missing_of(const AttemptFiles& files, const language::Manifest& manifest) {
+    language::Manifest missing;
+    for (const ManifestEntry& entry : manifest) {
+        const bool may_be_here = files.size_of(entry.path) == entry.size;
+        const Result<store::ArtifactRow> here =
+            may_be_here ? files.describe(entry.path) : fail(ErrorCode::kNotFound, "not here");
+        if (!here && here.error().code != ErrorCode::kNotFound) return here.error();
+        if (!here || here->sha256 != entry.sha256) missing.push_back(entry);
+    }
+    return missing;
+}
+
+FileIntake::FileIntake(AttemptFiles& files, std::span<const ManifestEntry> expected, Verify verify)
+    : files_(files), verify_(verify) {
+    for (const ManifestEntry& entry : expected)
+        awaited_.emplace(entry.path, &entry);
+}
+
+Result<void> FileIntake::begin(const protocol::FilePiece& piece) {
+    const auto found = awaited_.find(piece.path);
+    if (found == awaited_.end() || piece.offset != 0) {
+        return fail(ErrorCode::kProtocol, "the worker sent a piece that was not asked for",
+                    std::string(piece.path));
+    }
+    const ManifestEntry& entry = *found->second;
+    if (verify_ == Verify::kManifest && piece.file_size != entry.size) {
+        return fail(ErrorCode::kCorrupt,
+                    "the file has " + std::to_string(piece.file_size) + " bytes, its manifest says " +
+                        std::to_string(entry.size),
+                    entry.path);
+    }
+    open_.emplace();
+    open_->entry = &entry;
+    open_->size = piece.file_size;
+    return files_.truncate(entry.path);
+}
+
+Result<void> FileIntake::end() {
+    const ManifestEntry& entry = *open_->entry;
+    const Sha256 hash = open_->hasher.finish();
+    open_.reset();
+    awaited_.erase(entry.path);
+    if (verify_ == Verify::kNothing || hash == entry.sha256) return {};
+    return fail(ErrorCode::kCorrupt, "the file that came does not have the hash of its manifest", entry.path);
+}
+
+Result<void> FileIntake::take(std::span<const protocol::FilePiece> pieces) {
+    for (const protocol::FilePiece& piece : pieces) {
+        if (!open_) {
+            if (Result<void> begun = begin(piece); !begun) return begun;
+        }
+        const bool in_order = piece.path == open_->entry->path && piece.offset == open_->next &&
+                              piece.bytes.size() <= open_->size - open_->next;
+        if (!in_order)
+            return fail(ErrorCode::kProtocol, "the worker sent pieces out of order", std::string(piece.path));
+        if (!piece.bytes.empty()) {
+            if (Result<void> written = files_.write_at(piece.path, piece.offset, piece.bytes); !written)
+                return written;
+        }
+        open_->hasher.update(piece.bytes);
+        open_->next += piece.bytes.size();
+        if (open_->next < open_->size) continue;
+        if (Result<void> ended = end(); !ended) return ended;
+    }
+    return {};
+}
+
+Result<void> FileIntake::finish() const {
+    if (verify_ == Verify::kNothing || awaited_.empty()) return {};
+    return fail(ErrorCode::kCorrupt, "a file of the manifest is missing on the host",
+                std::string(awaited_.begin()->first));
+}
+
+}  // namespace nsa::daemon

@@ -1,0 +1,100 @@
+#include "daemon/options.hpp"
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "daemon/version.hpp"
+
+namespace nsa::daemon {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Flags {
+    std::string state_dir, artifacts, socket, nsa_core, nsa_core_source, worker;
+    bool foreground = false;
+};
+
+void declare(CLI::App& app, Flags& flags) {
+    app.set_version_flag("--version", std::string("nsad ") + kVersion + " (" + kCommit + ")");
+    app.add_option("--state-dir", flags.state_dir,
+                   "Database, lock and log. Default: $NSA_STATE_DIR, else $XDG_STATE_HOME/nsa, else "
+                   "~/.local/state/nsa");
+    app.add_option(
+        "--artifacts", flags.artifacts,
+        "Logs, artifacts and reports. Default: $NSA_ARTIFACTS_DIR, else ./artifacts if there is one, "
+        "else artifacts/ in the state folder");
+    app.add_option("--socket", flags.socket, "The API's unix socket. Default: nsad.sock in the state folder");
+    app.add_option("--worker", flags.worker, "The nsa-worker that is put on hosts. Default: beside nsad");
+    app.add_option("--nsa-core", flags.nsa_core,
+                   "The nsa-core of this machine. Default: beside nsad, if built");
+    app.add_option("--nsa-core-source", flags.nsa_core_source,
+                   "Folder nsa_core/ whose sources are built on hosts without nsa-core. Default: of the "
+                   "installation or the checkout");
+    app.add_flag("--foreground", flags.foreground, "Log to stderr too");
+}
+
+fs::path default_state_dir(const Surroundings& around) {
+    const fs::path given = around.getenv("NSA_STATE_DIR");
+    if (!given.empty()) return given;
+    const fs::path xdg = around.getenv("XDG_STATE_HOME");
+    if (xdg.is_absolute()) return xdg / "nsa";  // a relative one is to be ignored, as its specification says
+    const fs::path home = around.getenv("HOME");
+    return home.is_absolute() ? home / ".local" / "state" / "nsa" : fs::path{};
+}
+
+fs::path default_artifacts(const Surroundings& around, const fs::path& state_dir) {
+    const fs::path given = around.getenv("NSA_ARTIFACTS_DIR");
+    if (!given.empty()) return given;
+    return around.artifacts_here ? fs::path("artifacts") : state_dir / "artifacts";
+}
+
+Result<Config> config_of(const Flags& flags, const Surroundings& around) {
+    const auto absolute = [&](const fs::path& path) { return around.working_directory / path; };
+    const auto first = [](const std::string& flag, fs::path otherwise) {
+        return flag.empty() ? std::move(otherwise) : fs::path(flag);
+    };
+    const Siblings siblings = find_siblings(around.program);
+    Config config;
+    config.state_dir = first(flags.state_dir, default_state_dir(around));
+    if (config.state_dir.empty())
+        return fail(ErrorCode::kUsage, "HOME is not set; give --state-dir or NSA_STATE_DIR", "state folder");
+    config.state_dir = absolute(config.state_dir);
+    config.artifacts_dir = absolute(first(flags.artifacts, default_artifacts(around, config.state_dir)));
+    config.socket = absolute(first(flags.socket, config.state_dir / "nsad.sock"));
+    config.worker = first(flags.worker, siblings.worker);
+    if (config.worker.empty())
+        return fail(ErrorCode::kUsage, "there is no nsa-worker beside nsad; give --worker", "worker");
+    config.worker = absolute(config.worker);
+    config.nsa_core = first(flags.nsa_core, siblings.nsa_core);
+    if (!config.nsa_core.empty()) config.nsa_core = absolute(config.nsa_core);
+    config.nsa_core_source = first(flags.nsa_core_source, siblings.nsa_core_source);
+    if (!config.nsa_core_source.empty()) config.nsa_core_source = absolute(config.nsa_core_source);
+    config.log_to_stderr = flags.foreground;
+    return config;
+}
+
+}  // namespace
+
+Result<Options> read_options(int argc, const char* const* argv, const Surroundings& surroundings) {
+    CLI::App app{"nsad: accepts experiments, runs them on instances, keeps their results.", "nsad"};
+    Flags flags;
+    declare(app, flags);
+    Options options;
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::Success& help) {
+        app.exit(help, std::cout, std::cerr);
+        options.help_or_version = true;
+        return options;
+    } catch (const CLI::ParseError& error) {
+        return fail(ErrorCode::kUsage, std::string(error.what()) + "; see nsad --help", "command line");
+    }
+    Result<Config> config = config_of(flags, surroundings);
+    if (!config) return config.error();
+    options.config = std::move(*config);
+    return options;
+}
+
+}  // namespace nsa::daemon

@@ -1,0 +1,41 @@
+// What the daemon keeps in memory of a run while it works on it: its documents, and what came home.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/books.hpp"
+#include "language/plan.hpp"
+
+namespace nsa::daemon {
+
+struct ActiveRun {
+    RunId run;
+    std::string spec_yaml;
+    language::Plan plan;
+    // Of the attempt that was collected, verified; absent until then.
+    std::optional<std::vector<store::ArtifactRow>> artifacts;
+};
+
+// Loads a run's documents when they are first needed, so that ten thousand queued runs cost no memory.
+class RunBook {
+  public:
+    explicit RunBook(Books& books) : books_(books) {}
+
+    // kCorrupt when the stored plan cannot be read.
+    boost::asio::awaitable<Result<std::shared_ptr<ActiveRun>>> find(RunId run);
+    void forget(const RunId& run) { runs_.erase(run); }
+
+  private:
+    Books& books_;
+    std::map<RunId, std::shared_ptr<ActiveRun>> runs_;
+};
+
+// The plan out of its stored text. kCorrupt.
+Result<language::Plan> read_plan(const std::string& plan_json);
+
+}  // namespace nsa::daemon

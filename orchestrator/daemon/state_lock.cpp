@@ -1,0 +1,68 @@
+#include "daemon/state_lock.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <utility>
+
+namespace nsa::daemon {
+namespace {
+
+std::string pid_in(int fd) {
+    char text[32] = {};
+    const ssize_t size = ::pread(fd, text, sizeof text - 1, 0);
+    std::string pid(text, size > 0 ? static_cast<std::size_t>(size) : 0);
+    while (!pid.empty() && pid.back() == '\n')
+        pid.pop_back();
+    return pid;
+}
+
+}  // namespace
+
+Result<StateLock> StateLock::take(const std::filesystem::path& file) {
+    const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) return fail(ErrorCode::kInternal, std::strerror(errno), "open " + file.string());
+    StateLock lock(fd);
+    if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK)
+            return fail(ErrorCode::kInternal, std::strerror(errno), "lock " + file.string());
+        return fail(
+            ErrorCode::kConflict,
+            "another daemon (pid " + pid_in(fd) +
+                ") uses this state folder; stop it, or give this one a folder of its own by --state-dir",
+            file.parent_path().string());
+    }
+    const std::string pid = std::to_string(::getpid()) + "\n";
+    const bool written = ::ftruncate(fd, 0) == 0 && ::pwrite(fd, pid.data(), pid.size(), 0) > 0;
+    if (!written) return fail(ErrorCode::kNoSpace, std::strerror(errno), "write " + file.string());
+    return lock;
+}
+
+StateLock::~StateLock() {
+    if (fd_ >= 0) ::close(fd_);
+}
+StateLock::StateLock(StateLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+
+Result<void> make_private_dir(const std::filesystem::path& dir) {
+    std::error_code ec;
+    std::filesystem::create_directories(dir.parent_path(), ec);
+    if (::mkdir(dir.c_str(), 0700) == 0) return {};
+    const int error = errno;
+    struct stat info {};
+    if (error != EEXIST || ::stat(dir.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
+        return fail(error == ENOSPC ? ErrorCode::kNoSpace : ErrorCode::kInternal, std::strerror(error),
+                    "make folder " + dir.string());
+    }
+    if (info.st_uid != ::geteuid()) {
+        return fail(ErrorCode::kRefused,
+                    "the folder belongs to another user; give one of your own by --state-dir", dir.string());
+    }
+    return {};
+}
+
+}  // namespace nsa::daemon

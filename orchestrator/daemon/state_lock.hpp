@@ -1,0 +1,27 @@
+// One daemon per state folder.
+#pragma once
+
+#include <filesystem>
+
+#include "language/result.hpp"
+
+namespace nsa::daemon {
+
+// Holds nsad.lock by flock for its life; the kernel lets go of it when the process dies, however it dies.
+class StateLock {
+  public:
+    // kConflict names the pid of the daemon that has it.
+    static Result<StateLock> take(const std::filesystem::path& file);
+    ~StateLock();
+    StateLock(StateLock&& other) noexcept;
+    StateLock& operator=(StateLock&&) = delete;
+
+  private:
+    explicit StateLock(int fd) : fd_(fd) {}
+    int fd_ = -1;
+};
+
+// The folder with mode 0700. kRefused when it belongs to another user.
+Result<void> make_private_dir(const std::filesystem::path& dir);
+
+}  // namespace nsa::daemon

@@ -1,0 +1,58 @@
+// A real nsad with a state folder of its own, and its API. Killed, if it still runs, when it goes out of
+// scope.
+#pragma once
+
+#include <sys/types.h>
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/client.hpp"
+#include "support/temp_dir.hpp"
+
+namespace nsa::test {
+
+class NsadProcess {
+  public:
+    // dir: holds state/, artifacts/ and home/ ($HOME of the daemon and of the local worker). `prefix`: words
+    // to put before nsad's own, like `unshare -m ...`. Throws, with what nsad said, when it does not serve.
+    explicit NsadProcess(std::filesystem::path dir, std::vector<std::string> prefix = {});
+    ~NsadProcess();
+    NsadProcess(const NsadProcess&) = delete;
+    NsadProcess& operator=(const NsadProcess&) = delete;
+
+    // Sends the signal and returns how it ended, as waitpid says, or nothing at the limit.
+    std::optional<int> end(int signal, std::chrono::milliseconds limit);
+    pid_t pid() const { return pid_; }
+
+    api::Service& api() { return client_; }
+    // A call of the API, to its end.
+    template <class T>
+    T call(api::Async<T> async);
+
+    RunId submit(const std::string& yaml, const std::string& instance = "local");
+    // Waits until the run is DONE, or shows the wanted state or message; throws at the limit.
+    api::RunView wait_done(const RunId& run, std::chrono::milliseconds limit = std::chrono::seconds{60});
+    api::RunView wait_state(const RunId& run, language::RunState state,
+                            std::chrono::milliseconds limit = std::chrono::seconds{60});
+    std::string whole_log(const RunId& run, const std::string& key, const std::string& stream = "stdout");
+
+  private:
+    std::filesystem::path dir_;
+    pid_t pid_ = -1;
+    boost::asio::io_context io_{1};
+    api::Client client_;
+};
+
+// How an nsad that is not expected to serve ends, and what it says.
+struct Refusal {
+    int exit_code = -1;
+    std::string said;
+};
+Refusal start_and_fail(const std::filesystem::path& dir);
+
+}  // namespace nsa::test

@@ -1,0 +1,88 @@
+#include "daemon/file_intake.hpp"
+
+#include <gtest/gtest.h>
+
+#include "support/temp_dir.hpp"
+
+namespace nsa::daemon {
+namespace {
+
+using protocol::FilePiece;
+
+language::ManifestEntry entry(const std::string& path, const std::string& bytes) {
+    return {path, bytes.size(), sha256_of(bytes)};
+}
+
+struct FileIntakeTest : ::testing::Test {
+    Result<void> take(FileIntake& intake, const FilePiece& piece) {
+        return intake.take(std::span<const FilePiece>(&piece, 1));
+    }
+    test::TempDir dir;
+    AttemptFiles files{dir.path()};
+    const language::Manifest manifest = {entry("steps/a/one", "first"), entry("steps/a/two", ""),
+                                         entry("steps/b/three", "0123456789")};
+};
+
+TEST_F(FileIntakeTest, FilesInPiecesAreWrittenAndVerified) {
+    FileIntake intake(files, manifest);
+    const std::vector<FilePiece> first = {
+        {"steps/a/one", 5, 0, "first"}, {"steps/a/two", 0, 0, ""}, {"steps/b/three", 10, 0, "0123"}};
+    ASSERT_TRUE(intake.take(first));
+    EXPECT_FALSE(intake.finish()) << "the last file is not whole";
+    ASSERT_TRUE(take(intake, {"steps/b/three", 10, 4, "456789"}));
+    EXPECT_TRUE(intake.finish());
+    EXPECT_EQ(test::read_file(dir / "steps/b/three"), "0123456789");
+    EXPECT_EQ(std::filesystem::file_size(dir / "steps/a/two"), 0U);
+}
+
+TEST_F(FileIntakeTest, AnotherContentIsCorrupt) {
+    FileIntake intake(files, manifest);
+    const Result<void> taken = take(intake, {"steps/a/one", 5, 0, "First"});
+    ASSERT_FALSE(taken);
+    EXPECT_EQ(taken.error().code, ErrorCode::kCorrupt);
+    EXPECT_EQ(taken.error().where, "steps/a/one");
+}
+
+TEST_F(FileIntakeTest, AnotherSizeIsCorruptBeforeAByteIsWritten) {
+    FileIntake intake(files, manifest);
+    const Result<void> taken = take(intake, {"steps/a/one", 500, 0, "first"});
+    ASSERT_FALSE(taken);
+    EXPECT_EQ(taken.error().code, ErrorCode::kCorrupt);
+    EXPECT_FALSE(std::filesystem::exists(dir / "steps/a/one"));
+}
+
+TEST_F(FileIntakeTest, AFileThatWasNotAskedForIsRefused) {
+    FileIntake intake(files, manifest);
+    const Result<void> taken = take(intake, {"steps/a/evil", 1, 0, "x"});
+    ASSERT_FALSE(taken);
+    EXPECT_EQ(taken.error().code, ErrorCode::kProtocol);
+    EXPECT_FALSE(std::filesystem::exists(dir / "steps/a/evil"));
+}
+
+TEST_F(FileIntakeTest, PiecesOutOfOrderOrTwiceAreRefused) {
+    FileIntake intake(files, manifest);
+    ASSERT_TRUE(take(intake, {"steps/b/three", 10, 0, "0123"}));
+    EXPECT_FALSE(take(intake, {"steps/b/three", 10, 6, "6789"}));
+    FileIntake again(files, manifest);
+    ASSERT_TRUE(take(again, {"steps/a/one", 5, 0, "first"}));
+    EXPECT_FALSE(take(again, {"steps/a/one", 5, 0, "first"}));
+}
+
+TEST_F(FileIntakeTest, MissingFilesAreThoseThatAreNotHereWithTheirHash) {
+    ASSERT_TRUE(files.write_at("steps/a/one", 0, "first"));
+    ASSERT_TRUE(files.write_at("steps/b/three", 0, "012345678X"));
+    const Result<language::Manifest> missing = missing_of(files, manifest);
+    ASSERT_TRUE(missing);
+    const language::Manifest expected = {manifest[1], manifest[2]};
+    EXPECT_EQ(*missing, expected);
+}
+
+TEST_F(FileIntakeTest, AnOlderLongerFileIsReplacedAndNotMixed) {
+    ASSERT_TRUE(files.write_at("steps/a/one", 0, "something longer"));
+    FileIntake intake(files, manifest);
+    ASSERT_TRUE(take(intake, {"steps/a/one", 5, 0, "first"}));
+    EXPECT_EQ(test::read_file(dir / "steps/a/one"), "first");
+}
+
+}  // namespace
+}  // namespace nsa::daemon

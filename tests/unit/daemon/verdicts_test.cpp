@@ -1,0 +1,86 @@
+#include "daemon/verdicts.hpp"
+
+#include <gtest/gtest.h>
+
+namespace nsa::daemon {
+namespace {
+
+using language::EndKind;
+using language::Reason;
+using language::Status;
+using language::Verdict;
+
+language::Plan plan_of(const std::vector<std::string>& keys) {
+    language::Plan plan;
+    for (const std::string& key : keys) {
+        language::PlannedCase planned;
+        planned.key = {key};
+        planned.step = key;
+        planned.kind = "command";
+        planned.exit_code_is_verdict = true;
+        plan.cases.push_back(planned);
+    }
+    return plan;
+}
+
+store::StoredOutcome ended(const std::string& key, int exit_code) {
+    store::StoredOutcome outcome;
+    outcome.key = {key};
+    outcome.outcome.end = language::ProcessEnd{.kind = EndKind::kExited, .exit_code = exit_code};
+    return outcome;
+}
+
+TEST(Verdicts, EveryCaseOfThePlanIsJudgedInOrder) {
+    const RunVerdict verdict =
+        judge_run(plan_of({"b", "a"}), {ended("a", 1), ended("b", 0)}, Reason::kCompleted, "", "2026-11-23");
+    ASSERT_EQ(verdict.cases.size(), 2U);
+    EXPECT_EQ(verdict.cases[0].key, CaseKey{"b"});
+    EXPECT_EQ(verdict.cases[0].judgement.verdict, Verdict::kPass);
+    EXPECT_EQ(verdict.cases[1].judgement.verdict, Verdict::kFail);
+    EXPECT_EQ(verdict.status, Status::kFail);
+    EXPECT_EQ(verdict.message.rfind("a: FAIL", 0), 0U) << verdict.message;
+}
+
+TEST(Verdicts, ARunThatPassedNeedsNoWords) {
+    const RunVerdict verdict =
+        judge_run(plan_of({"a"}), {ended("a", 0)}, Reason::kCompleted, "", "2026-11-23");
+    EXPECT_EQ(verdict.status, Status::kPass);
+    EXPECT_EQ(verdict.message, "");
+}
+
+TEST(Verdicts, CasesThatNeverEndedCarryTheSystemsReason) {
+    const RunVerdict verdict =
+        judge_run(plan_of({"a"}), {}, Reason::kHostUnreachable, "instance x: no route", "2026-11-23");
+    EXPECT_EQ(verdict.status, Status::kInfrastructure);
+    EXPECT_TRUE(verdict.cases[0].judgement.infrastructure);
+    EXPECT_NE(verdict.cases[0].judgement.reason.find("no route"), std::string::npos);
+    EXPECT_EQ(verdict.message, "instance x: no route");
+}
+
+TEST(Verdicts, AnEndedCaseKeepsItsVerdictWhenTheHostDiesAfterIt) {
+    const RunVerdict verdict =
+        judge_run(plan_of({"a", "b"}), {ended("a", 1)}, Reason::kHostRebooted, "rebooted", "2026-11-23");
+    EXPECT_EQ(verdict.cases[0].judgement.verdict, Verdict::kFail);
+    EXPECT_EQ(verdict.cases[1].judgement.verdict, Verdict::kError);
+    EXPECT_EQ(verdict.status, Status::kFail);
+}
+
+TEST(Verdicts, WithoutItsArtifactsNoCaseHasAVerdict) {
+    for (const Reason reason : {Reason::kPullTimeout, Reason::kPullFailed}) {
+        const RunVerdict verdict =
+            judge_run(plan_of({"a"}), {ended("a", 0)}, reason, "hash differs", "2026-11-23");
+        EXPECT_EQ(verdict.cases[0].judgement.verdict, Verdict::kError);
+        EXPECT_EQ(verdict.status, Status::kInfrastructure);
+    }
+}
+
+TEST(Verdicts, ACancelledRunWithoutAFailureIsCancelled) {
+    const RunVerdict verdict =
+        judge_run(plan_of({"a", "b"}), {ended("a", 0)}, Reason::kCancelledByUser, "cancelled", "2026-11-23");
+    EXPECT_EQ(verdict.cases[0].judgement.verdict, Verdict::kPass);
+    EXPECT_EQ(verdict.cases[1].judgement.verdict, Verdict::kCancelled);
+    EXPECT_EQ(verdict.status, Status::kCancelled);
+}
+
+}  // namespace
+}  // namespace nsa::daemon
