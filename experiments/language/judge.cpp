@@ -176,8 +176,9 @@ void judge_orderly_end(const PlannedCase& planned, const CaseOutcome& outcome, c
         judgement.reason = *fault;
     } else if (!outcome.record_errors.empty()) {
         judgement.verdict = Verdict::kError;
-        judgement.reason = std::to_string(outcome.record_errors.size()) +
-                           " results could not be read, the first: " + outcome.record_errors.front();
+        const std::size_t more = outcome.record_errors.size() - 1;
+        judgement.reason = "results could not be read: " + outcome.record_errors.front() +
+                           (more > 0 ? " (and " + std::to_string(more) + " more)" : "");
     } else {
         decide_by_checks(planned, judgement);
     }

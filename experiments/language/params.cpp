@@ -35,8 +35,10 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
     }
 }
 
+// A leading zero is refused: elsewhere it means octal.
 template <class Number>
 std::optional<Number> number_in(std::string_view text) {
+    if (text.size() > 1 && text[0] == '0' && text[1] >= '0' && text[1] <= '9') return std::nullopt;
     Number number{};
     const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (failed != std::errc{} || end != text.data() + text.size()) return std::nullopt;

@@ -178,6 +178,11 @@ Sha256 hash_thresholds(const std::vector<PlannedCase>& cases) {
 Result<Plan> make_plan(const ExperimentSpec& spec, std::string_view spec_text) {
     if (spec.steps.empty())
         return fail(ErrorCode::kInvalidSpec, "an experiment needs at least one step", spec.name);
+    for (const auto& [name, value] : spec.env) {
+        if (value.find("${{") == std::string::npos) continue;
+        return fail(ErrorCode::kInvalidSpec, "env '" + name + "': only the env of a step may use the matrix",
+                    spec.name);
+    }
     Result<std::vector<ExpandedStep>> expanded = expand(spec);
     if (!expanded) return expanded.error();
     Plan plan;

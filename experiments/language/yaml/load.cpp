@@ -141,6 +141,10 @@ class TreeBuilder final : public YAML::EventHandler {
         } else if (!level.has_key) {
             take_key(level, std::move(value));
         } else {
+            if (value.kind == Node::Kind::kNull) {  // yaml-cpp places it at whatever comes next
+                value.line = level.key.line;
+                value.column = level.key.column;
+            }
             if (level.keep) level.node.members.emplace_back(std::move(level.key), std::move(value));
             level.has_key = false;
         }
@@ -206,6 +210,29 @@ bool is_text(std::string_view text, const Places& places, Diagnostics& problems)
     return true;
 }
 
+// yaml-cpp reads a line, or a flow value in brackets, to its end before it knows what it starts with: what
+// would make that expensive is refused by plain counting.
+bool is_costly(std::string_view text, const Places& places, Diagnostics& problems) {
+    for (std::size_t start = 0; start < text.size();) {
+        const std::size_t end = std::min(text.find('\n', start), text.size());
+        if (end - start > kLongestLine) {
+            const auto [line, column] = places.of(start);
+            problems.add(line, column, "the line has " + std::to_string(end - start) + " bytes",
+                         "lines of at most " + std::to_string(kLongestLine));
+            return true;
+        }
+        start = end + 1;
+    }
+    constexpr std::ptrdiff_t kMostMarks = 2 * kMostNodes;
+    const auto marks =
+        std::count_if(text.begin(), text.end(), [](char c) { return c == ',' || c == '[' || c == '{'; });
+    if (marks > kMostMarks) {
+        problems.add(1, 1, "the document has " + std::to_string(marks) + " commas and brackets",
+                     "at most " + std::to_string(kMostMarks));
+    }
+    return marks > kMostMarks;
+}
+
 }  // namespace
 
 Node load(std::string_view text, Diagnostics& problems) {
@@ -217,7 +244,7 @@ Node load(std::string_view text, Diagnostics& problems) {
         return {};
     }
     const Places places(text);
-    if (!is_text(text, places, problems)) return {};
+    if (!is_text(text, places, problems) || is_costly(text, places, problems)) return {};
     TreeBuilder builder(places, problems);
     try {
         std::istringstream stream{std::string(text)};

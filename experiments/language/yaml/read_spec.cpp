@@ -168,8 +168,9 @@ void report_unused_keys(const Node& matrix, const ExperimentSpec& spec, Context&
     for (const Step& step : spec.steps) {
         if (Result<std::set<std::string>> keys = keys_used_by(step, spec.matrix)) used.merge(*keys);
     }
-    for (const auto& [key, values] : matrix.members) {
-        if (!spec.matrix.contains(key.text) || used.contains(key.text)) continue;
+    for (const auto& [key, list] : matrix.members) {
+        const auto values = spec.matrix.find(key.text);
+        if (values == spec.matrix.end() || values->second.empty() || used.contains(key.text)) continue;
         context.problems.add(key, "the matrix key '" + key.text + "' is used by no step",
                              "${{ matrix." + key.text + " }} in a step");
     }

@@ -123,13 +123,19 @@ void read_params(const Node& node, const StepKind& kind, const Matrix& matrix, S
     }
 }
 
-void check_required_params(const Node& at, const StepKind& kind, const Step& step, Context& context) {
+// `params` null: the step has none.
+void check_required_params(const Node& step_node, const Node* params, const StepKind& kind, const Step& step,
+                           Context& context) {
+    if (params != nullptr && params->kind != Node::Kind::kMap) return;  // reported already
     for (const ParamSchema& param : kind.params()) {
-        if (param.required && !step.params.contains(std::string(param.name))) {
-            context.problems.add(
-                at, "param '" + std::string(param.name) + "' is missing in step '" + step.id + "'",
-                std::string(param.help) + (param.one_of.empty() ? "" : ": " + std::string(param.one_of)));
-        }
+        const auto is_it = [&](const auto& member) { return member.first.text == param.name; };
+        if (!param.required ||
+            (params != nullptr && std::any_of(params->members.begin(), params->members.end(), is_it)))
+            continue;
+        context.problems.add(
+            params != nullptr ? *params : step_node,
+            "param '" + std::string(param.name) + "' is missing in step '" + step.id + "'",
+            std::string(param.help) + (param.one_of.empty() ? "" : ": " + std::string(param.one_of)));
     }
 }
 
@@ -230,7 +236,7 @@ Step read_step(const Node& node, const std::vector<std::string>& earlier, const 
     if (const Node* needs = mapping.find("needs")) read_needs(*needs, earlier, step, context);
     if (const Node* env = mapping.find("env")) step.env = read_env(*env, &matrix, context);
     if (kind != nullptr && params != nullptr) read_params(*params, *kind, matrix, step, context);
-    if (kind != nullptr) check_required_params(params != nullptr ? *params : node, *kind, step, context);
+    if (kind != nullptr) check_required_params(node, params, *kind, step, context);
     if (run != nullptr) {
         read_run(*run, matrix, step, context);
         if (kind != nullptr && step.kind != "command") {

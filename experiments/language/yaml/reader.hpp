@@ -1,4 +1,5 @@
-// Reads an experiment YAML (safe subset: no alias, anchor, tag, merge; depth <= 32, nodes <= 10000, 1 MiB).
+// Reads an experiment YAML (safe subset: no alias, anchor, tag, merge; depth <= 32, 10000 values,
+// 512 KiB, lines of 16 KiB).
 // The only user of yaml-cpp.
 #pragma once
 
