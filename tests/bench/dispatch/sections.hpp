@@ -13,6 +13,9 @@ struct Programs {
         nsad;  // nsad empty: the whole-daemon part is left out, and the table says so
 };
 
+// What fsync, file creation and process creation cost here and now, without any of our code or ssh.
+void bench_floors(Figures& figures);
+
 // The tools that people use instead, over the same sshd: ssh cold, ssh on a ControlMaster, GNU parallel.
 void bench_tools(Figures& figures, const test::LoopbackSshd& sshd);
 
