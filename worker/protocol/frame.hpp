@@ -17,19 +17,29 @@ namespace nsa::protocol {
 
 inline constexpr int kProtocolVersion = 1;
 inline constexpr std::size_t kHeaderSize = 12;
-inline constexpr std::size_t kMaxPayload = 4U << 20;  // a plan of 4096 cases fits
+inline constexpr std::size_t kMaxPayload = 4U << 20;   // a plan of 4096 cases fits
 inline constexpr std::size_t kDataChunk = 256U << 10;  // payload of data frames
 
 enum class FrameType : std::uint16_t {
     // client -> worker
-    kHello = 1, kPing = 2, kProbe = 3, kPut = 4, kPutData = 5, kLaunch = 6, kAttach = 7, kCredit = 8,
-    kFetch = 9, kCancel = 10, kListRuns = 11, kDetach = 12,
+    kHello = 1,
+    kPing = 2,
+    kProbe = 3,
+    kPut = 4,
+    kPutData = 5,
+    kLaunch = 6,
+    kAttach = 7,
+    kCredit = 8,
+    kFetch = 9,
+    kCancel = 10,
+    kListRuns = 11,
+    kDetach = 12,
     // worker -> client
-    kReply = 64,    // JSON answer of a request, its last frame
-    kError = 65,    // JSON {code, text, where}, last frame of a request
-    kEvents = 66,   // journal lines, as they stand in journal.jsonl
-    kLog = 67,      // log bytes
-    kFile = 68,     // packed pieces of files
+    kReply = 64,   // JSON answer of a request, its last frame
+    kError = 65,   // JSON {code, text, where}, last frame of a request
+    kEvents = 66,  // journal lines, as they stand in journal.jsonl
+    kLog = 67,     // log bytes
+    kFile = 68,    // packed pieces of files
 };
 
 struct Frame {

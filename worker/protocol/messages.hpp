@@ -36,15 +36,16 @@ struct HelloReply {
 
 // kPing -> kReply {} ; kProbe -> kReply ProbeReply: facts of the host, probed now, each with a deadline.
 struct ProbeReply {
-    std::map<std::string, std::string> facts;  // names in docs/protocol.md: os, kernel, cpu_model, cpu_count, ram_bytes,
-                                               // disk_free_bytes, gpu_count, gpu.0.name, gpu.0.uuid, gpu.0.memory_mib,
-                                               // gpu.0.driver, gpu.0.clock_sm_mhz, cuda_toolkit, torch_version, python, ...
+    std::map<std::string, std::string>
+        facts;  // names in docs/protocol.md: os, kernel, cpu_model, cpu_count, ram_bytes,
+                // disk_free_bytes, gpu_count, gpu.0.name, gpu.0.uuid, gpu.0.memory_mib,
+                // gpu.0.driver, gpu.0.clock_sm_mhz, cuda_toolkit, torch_version, python, ...
     bool operator==(const ProbeReply&) const = default;
 };
 
-// kPut, then kPutData frames (raw bytes, same request id), until `size` bytes are there -> kReply {"existed":bool}.
-// Lands atomically (tmp, fsync, rename) at home/path, only when size and hash hold. When home/path already has that
-// hash and the client sends no data, the worker answers at once.
+// kPut, then kPutData frames (raw bytes, same request id), until `size` bytes are there -> kReply
+// {"existed":bool}. Lands atomically (tmp, fsync, rename) at home/path, only when size and hash hold. When
+// home/path already has that hash and the client sends no data, the worker answers at once.
 struct Put {
     std::string path;  // safe relative path below the worker's home: "src/nsa_core-<hash>/CMakeLists.txt"
     std::uint64_t size = 0;
@@ -78,9 +79,10 @@ struct LaunchReply {
 enum class RemoteState { kRunning, kFinished, kSupervisorDead, kHostRebooted, kUnknownRun };
 std::string_view to_string(RemoteState state);
 
-// kAttach: the worker sends kEvents (journal from `from_seq`), kLog (from the offsets) as they grow, never more
-// unacknowledged data bytes than the credit; ends with kReply AttachEnd once the run is over and everything was
-// sent, or the supervisor is found dead. kDetach with the same request id ends it early (state kRunning).
+// kAttach: the worker sends kEvents (journal from `from_seq`), kLog (from the offsets) as they grow, never
+// more unacknowledged data bytes than the credit; ends with kReply AttachEnd once the run is over and
+// everything was sent, or the supervisor is found dead. kDetach with the same request id ends it early (state
+// kRunning).
 struct Attach {
     RunKey run;
     std::uint64_t from_seq = 1;
@@ -94,7 +96,8 @@ struct AttachEnd {
     bool operator==(const AttachEnd&) const = default;
 };
 
-// kCredit: payload JSON {"bytes":n}; allows n more data bytes of the request with the frame's id (attach, fetch).
+// kCredit: payload JSON {"bytes":n}; allows n more data bytes of the request with the frame's id (attach,
+// fetch).
 
 // kFetch: files of a run directory, packed into kFile frames in the order asked -> kReply FetchEnd.
 struct FetchItem {
