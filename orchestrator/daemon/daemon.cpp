@@ -1,7 +1,8 @@
 #include "daemon/daemon.hpp"
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <random>
 
 #include "api/server.hpp"
@@ -196,6 +197,9 @@ api::Service& Daemon::service() {
 }
 
 asio::awaitable<void> Daemon::Impl::wind_down(milliseconds grace) {
+    // Asio posts at the end of a coroutine that never waited, and this one cancels itself with the others below:
+    // that post would throw out of the loop.
+    co_await asio::post(asio::use_awaitable);
     log_growth.close();
     books.changes().close();
     if (server) {
