@@ -96,6 +96,12 @@ std::string_view negated(Op op) {
     return "?";
 }
 
+// Rounded for the reader, unless that would make it look like the limit: "2 > 2" explains nothing.
+std::string shown_beside(double measured, double limit) {
+    const std::string rounded = rounded_number(measured);
+    return rounded == rounded_number(limit) ? format_number(measured) : rounded;
+}
+
 Results evaluate_rule(const ThresholdCheck& rule, const Observations& seen) {
     Results results;
     for (const auto& [labels, series] : seen.rows_of(rule.metric)) {
@@ -111,10 +117,10 @@ Results evaluate_rule(const ThresholdCheck& rule, const Observations& seen) {
         const std::string relation(std::isnan(measured) ? "is not"
                                    : good               ? name_of(rule.op)
                                                         : negated(rule.op));
-        results.push_back(result_for(labels, good ? Verdict::kPass : Verdict::kFail,
-                                     rule.metric + " " + format_number(measured) + " " + relation + " " +
-                                         (std::isnan(measured) ? std::string(name_of(rule.op)) + " " : "") +
-                                         format_number(limit)));
+        results.push_back(result_for(
+            labels, good ? Verdict::kPass : Verdict::kFail,
+            rule.metric + " " + shown_beside(measured, limit) + " " + relation + " " +
+                (std::isnan(measured) ? std::string(name_of(rule.op)) + " " : "") + format_number(limit)));
         results.back().measured = measured;
         results.back().limit = limit;
         results.back().unit = series.unit;
@@ -153,8 +159,8 @@ CheckResult compare_medians(const IdentityCheck& rule, const Labels& labels, con
     const double difference = relative_difference(measured, sum);
     CheckResult result =
         result_for(labels, difference <= rule.tolerance ? Verdict::kPass : Verdict::kFail,
-                   rule.total + " " + format_number(measured) + ", " + join(rule.parts, " + ") + " " +
-                       format_number(sum) + ": " + format_number(100 * difference) + "% apart, allowed " +
+                   rule.total + " " + rounded_number(measured) + ", " + join(rule.parts, " + ") + " " +
+                       rounded_number(sum) + ": " + rounded_number(100 * difference) + "% apart, allowed " +
                        format_number(100 * rule.tolerance) + "%");
     result.measured = measured;
     result.limit = sum;
@@ -262,9 +268,9 @@ Results evaluate_rule(const TrendCheck& rule, const Observations& seen) {
         const double first = mean(std::span(values).first(third));
         const double last = mean(std::span(values).last(third));
         const bool good = rule.direction == Direction::kDecreasing ? last < first : last > first;
-        results.push_back(result_for(
-            labels, good ? Verdict::kPass : Verdict::kFail,
-            "mean of " + rule.metric + " went from " + format_number(first) + " to " + format_number(last)));
+        results.push_back(result_for(labels, good ? Verdict::kPass : Verdict::kFail,
+                                     "mean of " + rule.metric + " went from " + rounded_number(first) +
+                                         " to " + rounded_number(last)));
         results.back().measured = last;
         results.back().limit = first;
         results.back().unit = series.unit;

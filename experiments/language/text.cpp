@@ -16,6 +16,15 @@ std::string format_number(double value) {
     return {buffer.data(), end.ptr};
 }
 
+std::string rounded_number(double value) {
+    if (std::isnan(value)) return "nan";
+    constexpr int kDigits = 4;
+    std::array<char, 40> buffer{};
+    const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
+                                   std::chars_format::general, kDigits);
+    return {buffer.data(), end.ptr};
+}
+
 namespace {
 
 template <class Words>

@@ -12,6 +12,9 @@ namespace nsa::language {
 // Shortest text that reads back as the same number: "0.0002", "512", "nan".
 std::string format_number(double value);
 
+// For sentences: four significant digits, "0.7937".
+std::string rounded_number(double value);
+
 // "a, b, c"
 std::string join(std::span<const std::string_view> words, std::string_view separator = ", ");
 std::string join(std::span<const std::string> words, std::string_view separator = ", ");

@@ -118,6 +118,15 @@ TEST(ThresholdTest, NoSampleOrAnotherUnitIsAnErrorAndNeverAPass) {
     EXPECT_EQ(verdict_of(in_ms, samples("m", {1}, {}, "ms")), Verdict::kPass);
 }
 
+TEST(ThresholdTest, TheSentenceIsRoundedButNeverLooksLikeTheLimit) {
+    const auto detail = [](double value) {
+        return results_of(threshold(Op::kLessEqual, 2e-4), samples("m", {value})).front().detail;
+    };
+    EXPECT_EQ(detail(0.7936851293400823), "m 0.7937 > 0.0002");
+    EXPECT_EQ(detail(6.03e-5), "m 6.03e-05 <= 0.0002");
+    EXPECT_EQ(detail(0.00020000001), "m 0.00020000001 > 0.0002");
+}
+
 TEST(IdentityTest, ExactEqualityLooksAtEverySample) {
     const IdentityCheck same{"a", {"b"}, 0};
     EXPECT_EQ(verdict_of(same, samples("a", {1, 2}) + samples("b", {1, 2})), Verdict::kPass);
