@@ -44,6 +44,7 @@ struct OracleExamination {
     std::optional<double> first_key;  // its distance to "attends only the first key"
     std::optional<double> limit;      // the bound on mae that the plan sets for the branch
     std::vector<const CaseFacts*> agreeing, disagreeing;  // other routes of the branch against fp64
+    std::vector<const CaseFacts*> unmeasured;  // and those that gave no number: nothing is said of them
     enum class Wrong { kOracle, kRoutes, kBoth, kNeither, kUndecided } wrong = Wrong::kUndecided;
     bool first_key_explains = false;
 };

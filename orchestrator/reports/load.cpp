@@ -1,22 +1,14 @@
 #include "reports/load.hpp"
 
 #include <algorithm>
-#include <boost/json.hpp>
 
 #include "language/event.hpp"
-#include "language/json_text.hpp"
 #include "reports/text.hpp"
 #include "store/store.hpp"
 
 namespace nsa::reports {
 
 namespace {
-
-Result<language::Plan> read_plan(const std::string& text) {
-    Result<boost::json::value> parsed = language::parse_json(text);
-    if (!parsed) return parsed.error();
-    return language::plan_from_json(*parsed);
-}
 
 struct Sample {
     int index = 0;
@@ -117,7 +109,7 @@ Result<RunFacts> load(store::Store& store, const RunId& run) {
     Result<store::RunDocuments> documents = store.documents(run);
     if (!documents) return documents.error();
     facts.spec_file = documents->spec_file;
-    Result<language::Plan> plan = read_plan(documents->plan_json);
+    Result<language::Plan> plan = language::plan_from_text(documents->plan_json);
     if (!plan) return plan.error();
     facts.plan = std::move(*plan);
     Result<std::vector<store::ArtifactRow>> artifacts = store.artifacts(run);

@@ -36,8 +36,10 @@ bool is_parity_of(const CaseFacts& facts, const std::string& branch) {
 void compare_routes(const RunFacts& facts, OracleExamination& examined) {
     for (const CaseFacts& other : facts.cases) {
         if (!is_parity_of(other, examined.branch) || is_published_oracle(other)) continue;
-        const std::optional<double> mae = median_of(other, "mae");
-        if (!mae) continue;
+        if (!median_of(other, "mae")) {
+            examined.unmeasured.push_back(&other);
+            continue;
+        }
         if (const std::optional<double> limit = mae_limit(other))
             examined.limit = examined.limit ? std::min(*examined.limit, *limit) : limit;
         if (other.judgement.verdict == Verdict::kPass) examined.agreeing.push_back(&other);

@@ -113,7 +113,8 @@ std::string environment_section(const Page& page) {
     table.add({"PyTorch (LibTorch of the cases)",
                shown(torch.empty() ? host_fact(facts, "torch_version") : torch)});
     const std::string cuda = over_cases(facts, "cuda_version");
-    table.add({"CUDA runtime", cuda.empty() && !no_gpu_reason(facts).empty() ? "not used" : shown(cuda)});
+    table.add({"CUDA runtime (of the cases)",
+               cuda.empty() && !no_gpu_reason(facts).empty() ? "not used" : shown(cuda)});
     table.add({"CUDA toolkit", shown(host_fact(facts, "cuda_toolkit"))});
     table.add({"Element types", shown(over_cases(facts, "dtype"))});
     table.add({"Seeds", shown(over_cases(facts, "seed"))});

@@ -137,12 +137,28 @@ std::string routes_text(const CaseFacts& one) {
     return out;
 }
 
+// Metrics of a parity case that its group's table has no column for.
+std::string further_metrics(const CaseFacts& one) {
+    std::string out;
+    for (const Series& series : one.series) {
+        const bool in_table = series.metric == "mae" || series.metric == "max_abs" ||
+                              series.metric == "rel_l2" || series.metric == "baseline_mae";
+        if (in_table || series.samples.empty()) continue;
+        const std::string row = language::format_labels(series.labels);
+        const bool pure = series.unit.empty() || series.unit == "1";
+        out += (out.empty() ? "" : ", ") + series.metric + (row.empty() ? "" : " (" + row + ")") + " " +
+               number(median_of(series)) + (pure ? "" : " " + series.unit);
+    }
+    return out.empty() ? std::string{} : "- Also measured: " + escape(out) + "\n";
+}
+
 std::string case_block(const Page& page, const CaseFacts& one) {
     std::string out =
         "#### " + escape(name_of(one)) + "\n\n**Status**: " + verdict_word(one.judgement.verdict);
     if (!one.judgement.reason.empty()) out += " - " + escape(one.judgement.reason);
     out += "\n\n" + code_block(command_line(one), "bash");
     out += "- Ended: " + escape(end_text(one)) + "\n" + routes_text(one);
+    if (one.planned.kind == "parity") out += further_metrics(one);
     if (one.planned.xfail) {
         out += "- Waiver: " +
                escape(one.planned.xfail->owner + " until " + one.planned.xfail->expires + ", " +
@@ -178,7 +194,7 @@ std::string oracle_subsection(const Page& page, const OracleExamination& examine
     std::string word;
     switch (examined.wrong) {
         case Wrong::kOracle:
-            word = "the published oracle is wrong, the routes are right";
+            word = "the published oracle is wrong, the measured routes are right";
             break;
         case Wrong::kRoutes:
             word = "the routes are wrong, the published oracle is right";
@@ -218,6 +234,12 @@ std::string oracle_subsection(const Page& page, const OracleExamination& examine
                                          : ", so it does not explain the error.\n\n");
     }
     if (examined.wrong == Wrong::kOracle) out += escape(old_verdict(examined)) + "\n\n";
+    if (!examined.unmeasured.empty()) {
+        std::string names;
+        for (const CaseFacts* other : examined.unmeasured)
+            names += (names.empty() ? "" : ", ") + name_of(*other);
+        out += "Not measured in this run, so nothing is said of them: " + escape(names) + ".\n\n";
+    }
     return out + "Evidence: " + page.evidence({{examined.oracle->planned.key, ""}}) + "\n\n";
 }
 

@@ -1,6 +1,4 @@
 // From a plan to the row of its run.
-#include <boost/json.hpp>
-
 #include "language/plan.hpp"
 #include "store/rows.hpp"
 
@@ -14,7 +12,7 @@ NewRun new_run(RunId run, const language::Plan& plan, std::string spec_yaml, std
     made.subject = plan.subject;
     made.spec_file = std::move(spec_file);
     made.spec_yaml = std::move(spec_yaml);
-    made.plan_json = boost::json::serialize(language::to_json(plan));
+    made.plan_json = language::to_text(plan);
     made.spec_hash = plan.spec_hash;
     made.thresholds_hash = plan.thresholds_hash;
     made.requested_instance = InstanceName{plan.target.instance};

@@ -52,6 +52,14 @@ TEST(Oracle, Far_from_fp64_while_routes_agree_is_wrong_and_the_first_key_is_its_
     EXPECT_THAT(advice(analysis), HasSubstr("Withdraw verdicts"));
 }
 
+TEST(Oracle, Says_nothing_of_routes_that_were_skipped) {
+    const std::string markdown = render(synthetic::cpu_partial_pass()).markdown;
+    EXPECT_THAT(markdown,
+                HasSubstr("Not measured in this run, so nothing is said of them: sliding_fa2_dense, "
+                          "sliding_fa2_varlen."));
+    EXPECT_THAT(markdown, HasSubstr("the measured routes are right"));
+}
+
 TEST(Oracle, Whose_error_the_first_key_does_not_explain_has_an_open_cause) {
     const RunFacts facts =
         a_run(Status::kPass, {parity_case("sdpa", {}), oracle_case("sliding", 0.4)}, false);
