@@ -103,6 +103,8 @@ class Supervisor {
     // Decides whether the run goes on; why not is kept for its end.
     bool should_stop() {
         signals_.poll();
+        // Whoever follows the run sees what is over before the next thing starts.
+        const auto written = recorder_.flush();
         if (ending_.end != RunEnd::kCompleted) return true;
         const bool cancelled = ::faccessat(run_dir_, journal::kCancelFile, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
         if (cancelled) {
@@ -111,6 +113,8 @@ class Supervisor {
             ending_ = {RunEnd::kWorkerError,
                        "the supervisor was stopped by signal " + std::to_string(signals_.stop_signal()) +
                            " without a cancel request: shutdown, or a limit of the host"};
+        } else if (!written && !recorder_.ran_out_of_space()) {
+            ending_ = {RunEnd::kWorkerError, written.error().describe()};
         } else if (recorder_.ran_out_of_space() || is_disk_full(run_dir_)) {
             ending_ = {RunEnd::kWorkerError, "the disk of the run directory is full (ENOSPC)"};
         }

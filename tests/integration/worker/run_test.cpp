@@ -171,6 +171,26 @@ TEST_F(Run, AFailedSetupEndsTheRunAndSaysWhich) {
     EXPECT_EQ(followed.logs.at("setup/0/stderr"), "no compiler\n");
 }
 
+TEST_F(Run, WhatIsOverIsSeenWhileTheNextCommandRuns) {
+    auto plan = plan_of({});
+    plan.setup = {{{"true"}, {}, "", ""}, {{"sh", "-c", "echo up; sleep 300"}, {}, "", ""}};
+    worker_.ask<protocol::LaunchReply>(FrameType::kLaunch, encode(launch_of(kRun, plan)));
+    protocol::Attach request;
+    request.run = kRun;
+    const auto id = worker_.send(FrameType::kAttach, encode(request));
+    std::string journal, log;
+    while (log != "up\n") {
+        const protocol::Frame frame = worker_.next();
+        if (frame.request != id) continue;
+        if (frame.type == FrameType::kEvents) journal += frame.payload;
+        if (frame.type == FrameType::kLog) log += protocol::decode_log(frame.payload).value().bytes;
+    }
+    EXPECT_NE(journal.find("host_probed"), std::string::npos);
+    EXPECT_NE(journal.find("setup_finished"), std::string::npos);
+    worker_.ask<protocol::CancelReply>(FrameType::kCancel, encode(kRun));
+    EXPECT_EQ(follow(worker_, kRun).all<language::RunFinished>().at(0).end, RunEnd::kCancelled);
+}
+
 TEST_F(Run, SetupHasOneTimeBudget) {
     auto plan = plan_of({shell_case("case", "true")});
     plan.timeouts.setup = std::chrono::milliseconds{300};
@@ -262,24 +282,26 @@ TEST_F(Run, AnUnreadablePlanEndsTheRunWithAReason) {
 
 TEST_F(Run, AFullDiskIsLabelledAndTheExitRecordIsStillWritten) {
     TempDir small;
+    struct Unmount {
+        std::filesystem::path path;
+        ~Unmount() { ::umount2(path.c_str(), MNT_DETACH); }
+    };
     if (::mount("tmpfs", small.path().c_str(), "tmpfs", 0, "size=16m") != 0) {
         GTEST_SKIP() << "needs the right to mount a tmpfs (CAP_SYS_ADMIN)";
     }
-    {
-        WorkerProcess worker{small.path()};
-        const auto followed = run_plan(
-            worker, kRun,
-            plan_of({shell_case("fills", "cat /dev/zero > big; sleep 60"), shell_case("never", "true")}));
-        const auto fills = followed.finished("fills");
-        EXPECT_NE(fills.end.detail.find("ENOSPC"), std::string::npos) << fills.end.detail;
-        const auto finished = followed.all<language::RunFinished>().at(0);
-        EXPECT_EQ(finished.end, RunEnd::kWorkerError);
-        EXPECT_NE(finished.detail.find("ENOSPC"), std::string::npos) << finished.detail;
-        EXPECT_EQ(finished.manifest, sha256_of(read_text(small.path() / "runs/r-run.1/manifest.json")));
-        EXPECT_TRUE(std::filesystem::exists(small.path() / "runs/r-run.1/exit.json"));
-        EXPECT_EQ(followed.all<language::CaseStarted>().size(), 1U);
-    }
-    ::umount(small.path().c_str());
+    const Unmount unmount{small.path()};
+    WorkerProcess worker{small.path()};
+    const auto followed = run_plan(
+        worker, kRun,
+        plan_of({shell_case("fills", "cat /dev/zero > big; sleep 60"), shell_case("never", "true")}));
+    const auto fills = followed.finished("fills");
+    EXPECT_NE(fills.end.detail.find("ENOSPC"), std::string::npos) << fills.end.detail;
+    const auto finished = followed.all<language::RunFinished>().at(0);
+    EXPECT_EQ(finished.end, RunEnd::kWorkerError);
+    EXPECT_NE(finished.detail.find("ENOSPC"), std::string::npos) << finished.detail;
+    EXPECT_EQ(finished.manifest, sha256_of(read_text(small.path() / "runs/r-run.1/manifest.json")));
+    EXPECT_TRUE(std::filesystem::exists(small.path() / "runs/r-run.1/exit.json"));
+    EXPECT_EQ(followed.all<language::CaseStarted>().size(), 1U);
 }
 
 TEST_F(Run, AFloodOfOutputNeitherGrowsTheSupervisorNorIsCut) {
