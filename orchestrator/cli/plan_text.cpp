@@ -35,7 +35,8 @@ std::string command_line(const std::vector<std::string>& argv) {
 
 std::string target_text(const language::Target& target) {
     if (!target.instance.empty()) return target.instance;
-    if (target.gpu == "any" || target.gpu == "none") return "any that is ready (gpu: " + target.gpu + ")";
+    if (target.gpu == "any") return "any that is ready";
+    if (target.gpu == "none") return "any that is ready, no GPU needed";
     return fmt::format("any that is ready with {} x {}", target.count, target.gpu);
 }
 

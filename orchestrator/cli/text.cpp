@@ -39,6 +39,7 @@ bool is_harmful(std::uint32_t code) {
 std::string human_duration(std::int64_t ms) {
     ms = std::max<std::int64_t>(ms, 0);
     constexpr std::int64_t kMinute = 60, kHour = 3600, kDay = 86'400;
+    if (ms < 100) return fmt::format("{}ms", ms);
     if (ms < 59'950) return fmt::format("{:.1f}s", static_cast<double>(ms) / 1000);
     const std::int64_t seconds = (ms + 500) / 1000;
     if (seconds < kHour) return fmt::format("{}m {:02}s", seconds / kMinute, seconds % kMinute);
@@ -131,9 +132,21 @@ std::string shell_quoted(std::string_view argument) {
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
     if (!argument.empty() && argument.find_first_not_of(kPlain) == std::string_view::npos)
         return std::string(argument);
-    std::string out = "'";
-    for (const char c : argument)
-        out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
+    const bool one_line = std::none_of(argument.begin(), argument.end(), is_control);
+    std::string out = one_line ? "'" : "$'";  // $'...': bash's form with escapes
+    for (const char c : argument) {
+        if (c == '\'') {
+            out += one_line ? "'\\''" : "\\'";
+        } else if (c == '\\' && !one_line) {
+            out += "\\\\";
+        } else if (c == '\n') {
+            out += "\\n";
+        } else {
+            out +=
+                is_control(c) ? fmt::format("\\x{:02x}", static_cast<unsigned char>(c)) : std::string(1, c);
+        }
+    }
     return out + "'";
 }
 

@@ -9,7 +9,7 @@
 
 namespace nsa::cli {
 
-std::string human_duration(std::int64_t ms);  // "0.4s", "12.3s", "2m 05s", "1h 03m", "2d 04h"
+std::string human_duration(std::int64_t ms);  // "40ms", "0.4s", "12.3s", "2m 05s", "1h 03m", "2d 04h"
 std::string human_size(std::uint64_t bytes);  // "512 B", "1.4 KiB"
 std::string human_age(std::int64_t then_ms, std::int64_t now_ms);  // "5m ago", "now", "" for never (0)
 std::string utc_time(std::int64_t ms);                             // "2026-11-23 14:02:11 UTC"
@@ -26,7 +26,7 @@ std::string harmless(std::string_view text, bool keep_lines = false);
 std::size_t columns_of(std::string_view text);
 // The text in at most `columns`, its end replaced by "…" when it is longer.
 std::string fit(std::string_view text, std::size_t columns);
-// One argument as a shell would need it; for commands that are shown to be repeated.
+// One argument on one line as bash would need it; for commands that are shown to be repeated.
 std::string shell_quoted(std::string_view argument);
 
 enum class Colour { kNone, kGreen, kRed, kYellow, kCyan, kDim, kBold };

@@ -87,7 +87,7 @@ TEST_F(Follow, draws_a_block_over_itself_on_a_terminal) {
     EXPECT_EQ(err.str(),
               "\rRUNNING  r-0123456789abc  fa2_routing  on a100  1m 30s\x1b[K\n"
               "\r  PASS          env                0.8s\x1b[K\n"
-              "\r  running       decode[S=512]      0.0s\x1b[K\n\x1b[J"
+              "\r  running       decode[S=512]       0ms\x1b[K\n\x1b[J"
               "\x1b[3A"
               "\rDONE  r-0123456789abc  fa2_routing  on a100  1m 29s\x1b[K\n"
               "\r  PASS          env                0.8s\x1b[K\n"

@@ -10,7 +10,7 @@ namespace {
 
 TEST(Durations, read_as_people_say_them) {
     const std::pair<std::int64_t, std::string> rows[] = {
-        {-5, "0.0s"},          {0, "0.0s"},           {840, "0.8s"},          {12'340, "12.3s"},
+        {-5, "0ms"},           {99, "99ms"},          {840, "0.8s"},          {12'340, "12.3s"},
         {59'949, "59.9s"},     {59'950, "1m 00s"},    {125'000, "2m 05s"},    {3'599'499, "59m 59s"},
         {3'600'000, "1h 00m"}, {3'780'000, "1h 03m"}, {86'400'000, "1d 00h"}, {187'200'000, "2d 04h"}};
     for (const auto& [ms, text] : rows)
@@ -69,6 +69,8 @@ TEST(ShellQuoted, is_one_argument_again) {
     EXPECT_EQ(shell_quoted("a b"), "'a b'");
     EXPECT_EQ(shell_quoted("it's"), "'it'\\''s'");
     EXPECT_EQ(shell_quoted(""), "''");
+    EXPECT_EQ(shell_quoted("a \\n b"), "'a \\n b'");
+    EXPECT_EQ(shell_quoted("it's\n\\x\x1b"), "$'it\\'s\\n\\\\x\\x1b'");
 }
 
 TEST(Tables, align_columns_and_end_lines_without_blanks) {
