@@ -22,7 +22,7 @@ struct ExactHandler {
     json::value_stack stack;
     std::string number;
 
-    using Code = json::error_code;
+    using Code = boost::system::error_code;
     bool on_document_begin(Code&) { return true; }
     bool on_document_end(Code&) { return true; }
     bool on_object_begin(Code&) { return true; }
@@ -91,7 +91,7 @@ struct ExactHandler {
 Result<json::value> parse_json(std::string_view text) {
     json::basic_parser<ExactHandler> parser{json::parse_options{}};
     parser.handler().stack.reset();
-    json::error_code failed;
+    boost::system::error_code failed;
     const std::size_t used = parser.write_some(false, text.data(), text.size(), failed);
     if (!failed && used < text.size()) failed = json::error::extra_data;
     if (failed) {
