@@ -42,6 +42,9 @@ TEST_F(Launch, RepliesWithTheIdentityOfADetachedSupervisor) {
     EXPECT_EQ(identity->start_ticks, reply.start_ticks);
     EXPECT_EQ(identity->boot_id, reply.boot_id);
     EXPECT_EQ(::getsid(static_cast<pid_t>(reply.pid)), reply.pid) << "a session of its own";
+    // Once the case runs, the pipes of the probe's own commands are closed.
+    eventually([&] { return std::filesystem::exists(dir_.path() / "runs/r-launch.1/steps/case/stdout"); },
+               "the case runs");
     const std::string proc = "/proc/" + std::to_string(reply.pid);
     EXPECT_EQ(std::filesystem::read_symlink(proc + "/fd/0"), "/dev/null");
     EXPECT_EQ(std::filesystem::read_symlink(proc + "/fd/1"), "/dev/null");
