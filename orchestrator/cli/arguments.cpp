@@ -182,9 +182,10 @@ class Parser {
             ->option_text("");
         logs->add_flag("-f,--follow", slots_.logs.follow, "Go on until the case, or the run, is over");
         logs->add_flag("--stderr", slots_.logs.use_stderr, "Standard error instead of standard output");
-        auto* report = verb("report", "Render the report of a finished run again", slots_.report, true);
+        auto* report = verb("report", "Name the report of a finished run, or print it", slots_.report, true);
         run_argument(report, slots_.report.run);
         report->add_flag("--print", slots_.report.print, "Print the Markdown instead of its path");
+        report->add_flag("--again", slots_.report.again, "Render it again first, as a new version");
         auto* artifacts = verb("artifacts", "List the files of a run, or copy them", slots_.artifacts, true);
         artifacts->add_option("RUN", slots_.artifacts.run, "Run id, its unique start, or 'last'")
             ->option_text("");
@@ -223,7 +224,7 @@ class Parser {
             ->option_text("PATH");
         add->add_flag("--replace", slots_.add.replace, "Change an instance of that name");
         static InstanceListArgs list;
-        verb("list", "Show all instances", list, true, instance);
+        verb("list", "Show all instances", list, true, instance)->alias("ls");
         auto* probe =
             verb("probe", "Connect to an instance now and show its facts", slots_.probe, true, instance);
         probe->add_option("NAME", slots_.probe.name, "Instance")->required()->option_text("");

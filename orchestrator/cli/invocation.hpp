@@ -44,7 +44,7 @@ struct CancelArgs {
 };
 struct ReportArgs {
     std::string run;
-    bool print = false;
+    bool print = false, again = false;
 };
 struct ArtifactsArgs {
     std::string run;

@@ -103,6 +103,8 @@ Async<api::RunView> FakeService::cancel(RunId run) {
 Async<api::ReportView> FakeService::report(RunId run) {
     check();
     if (const auto found = find(run); !found) co_return found.error();
+    if (report_error) co_return *report_error;
+    ++rendered;
     co_return report_view;
 }
 
