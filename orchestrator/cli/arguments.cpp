@@ -182,10 +182,10 @@ class Parser {
             ->option_text("");
         logs->add_flag("-f,--follow", slots_.logs.follow, "Go on until the case, or the run, is over");
         logs->add_flag("--stderr", slots_.logs.use_stderr, "Standard error instead of standard output");
-        auto* report = verb("report", "Name the report of a finished run, or print it", slots_.report, true);
+        auto* report = verb("report", "Render the report of a finished run; a new version if it changed",
+                            slots_.report, true);
         run_argument(report, slots_.report.run);
         report->add_flag("--print", slots_.report.print, "Print the Markdown instead of its path");
-        report->add_flag("--again", slots_.report.again, "Render it again first, as a new version");
         auto* artifacts = verb("artifacts", "List the files of a run, or copy them", slots_.artifacts, true);
         artifacts->add_option("RUN", slots_.artifacts.run, "Run id, its unique start, or 'last'")
             ->option_text("");

@@ -1,5 +1,4 @@
 // The verbs about what a run left: report, artifacts, pull.
-#include <charconv>
 #include <ostream>
 
 #include "api/json.hpp"
@@ -12,39 +11,10 @@ namespace nsa::cli {
 
 namespace exit_code = language::exit_code;
 
-namespace {
-
-// What the name says: "... vN.md", with the other forms beside it.
-api::ReportView rendered_report(const api::RunView& run) {
-    api::ReportView view;
-    view.run = run.run;
-    view.status = *run.status;
-    std::filesystem::path path = run.report_path;
-    const std::string stem = path.stem().string();
-    const std::size_t version = stem.rfind(" v");
-    if (version != std::string::npos)
-        std::from_chars(stem.data() + version + 2, stem.data() + stem.size(), view.version);
-    view.markdown_path = path.string();
-    view.html_path = path.replace_extension(".html").string();
-    view.json_path = path.replace_extension(".json").string();
-    return view;
-}
-
-// The report that is there; rendered when there is none, or when asked to.
-Result<api::ReportView> find_report(Control& control, const ReportArgs& args) {
-    const auto run = find_run(control, args.run);
-    if (!run) return run.error();
-    if (args.again) return control.report(*run);
-    const auto view = control.wait_run(*run, 0, std::chrono::milliseconds{0});
-    if (!view) return view.error();
-    if (!view->status || view->report_path.empty()) return control.report(*run);
-    return rendered_report(*view);
-}
-
-}  // namespace
-
 int report(Control& control, const Console& console, const ReportArgs& args, Output output) {
-    const auto view = find_report(control, args);
+    const auto run = find_run(control, args.run);
+    if (!run) return console.complain(run.error());
+    const auto view = control.report(*run);
     if (!view) {
         const int code = console.complain(view.error());
         return view.error().code == ErrorCode::kConflict ? exit_code::kNotFinished : code;

@@ -44,7 +44,7 @@ struct CancelArgs {
 };
 struct ReportArgs {
     std::string run;
-    bool print = false, again = false;
+    bool print = false;
 };
 struct ArtifactsArgs {
     std::string run;

@@ -109,8 +109,6 @@ TEST_F(Cli, submits_to_a_daemon_and_shows_all_about_the_run) {
     const Ended report = call({"report", "last", "--print"});
     EXPECT_EQ(report.exit_code, 0) << report.err;
     EXPECT_NE(report.out.find("Passing test"), std::string::npos);
-    EXPECT_NE(call({"report", "last", "--again"}).out.find(" v2.md\n"), std::string::npos);
-    EXPECT_NE(call({"report", "last"}).out.find(" v2.md\n"), std::string::npos);
     EXPECT_NE(call({"instance", "list"}).out.find("local"), std::string::npos);
     EXPECT_EQ(call({"version"}).exit_code, 0);
 }

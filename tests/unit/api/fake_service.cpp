@@ -104,7 +104,6 @@ Async<api::ReportView> FakeService::report(RunId run) {
     check();
     if (const auto found = find(run); !found) co_return found.error();
     if (report_error) co_return *report_error;
-    ++rendered;
     co_return report_view;
 }
 

@@ -36,7 +36,6 @@ class FakeService final : public api::Service {
     std::vector<api::InstanceView> instance_list;
     api::ReportView report_view;
     std::optional<Error> report_error;
-    int rendered = 0;
     api::VersionView version_view;
 
     std::vector<api::SubmitRequest> submissions;

@@ -45,7 +45,6 @@ TEST(Arguments, of_each_verb_arrive) {
     EXPECT_TRUE(logs.follow && logs.use_stderr);
     EXPECT_EQ(parsed<CancelArgs>({"cancel", "r-1"}).run, "r-1");
     EXPECT_TRUE(parsed<ReportArgs>({"report", "r-1", "--print"}).print);
-    EXPECT_TRUE(parsed<ReportArgs>({"report", "r-1", "--again"}).again);
     EXPECT_EQ(parsed<ArtifactsArgs>({"artifacts", "r-1"}).run, "r-1");
     const auto pull = parsed<PullArgs>({"artifacts", "pull", "r-1", "out"});
     EXPECT_EQ(pull.run + " " + pull.into, "r-1 out");

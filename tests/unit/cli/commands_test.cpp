@@ -173,39 +173,23 @@ TEST_F(Commands, logs_follow_a_case_from_before_its_start_to_its_end) {
     EXPECT_EQ(out.str(), "first\nline\nline\n");
 }
 
-TEST_F(Commands, report_names_the_one_there_is_and_prints_it) {
-    api::RunView view = done(Status::kPartialPass);
-    view.report_path = write("Report v3.md", "# Title\n\n| a |\n");
-    know(view);
-    const std::string stem = (folder / "Report v3").string();
-    EXPECT_EQ(cli::report(control, console(), {kRun, false, false}, Output::kTable), 3);
-    EXPECT_EQ(out.str(), stem + ".md\n" + stem + ".html\n" + stem + ".json\n");
+TEST_F(Commands, report_prints_its_paths_or_itself) {
+    know(done(Status::kPartialPass));
+    service.report_view.markdown_path = write("report.md", "# Title\n\n| a |\n");
+    service.report_view.html_path = "/r.html";
+    service.report_view.json_path = "/r.json";
+    service.report_view.status = Status::kPartialPass;
+    EXPECT_EQ(cli::report(control, console(), {kRun, false}, Output::kTable), 3);
+    EXPECT_EQ(out.str(), service.report_view.markdown_path + "\n/r.html\n/r.json\n");
     out.str("");
-    EXPECT_EQ(cli::report(control, console(), {kRun, true, false}, Output::kTable), 3);
+    EXPECT_EQ(cli::report(control, console(), {kRun, true}, Output::kTable), 3);
     EXPECT_EQ(out.str(), "# Title\n\n| a |\n");
-    out.str("");
-    EXPECT_EQ(cli::report(control, console(), {kRun, false, false}, Output::kJson), 3);
-    EXPECT_NE(out.str().find("\"version\": 3,"), std::string::npos) << out.str();
-    EXPECT_EQ(service.rendered, 0) << "no new version for a look at the old one";
-}
-
-TEST_F(Commands, report_is_rendered_when_there_is_none_or_again_when_asked_to) {
-    know(done(Status::kFail));
-    service.report_view.markdown_path = "/r v2.md";
-    service.report_view.status = Status::kFail;
-    EXPECT_EQ(cli::report(control, console(), {kRun, false, true}, Output::kTable), 1);
-    EXPECT_TRUE(out.str().starts_with("/r v2.md\n")) << out.str();
-    api::RunView without = done(Status::kFail);
-    without.report_path.clear();
-    know(without);
-    EXPECT_EQ(cli::report(control, console(), {kRun, false, false}, Output::kTable), 1);
-    EXPECT_EQ(service.rendered, 2);
 }
 
 TEST_F(Commands, report_of_an_unfinished_run_exits_as_not_finished) {
     know(running());
     service.report_error = fail(ErrorCode::kConflict, "the run is RUNNING; a report needs DONE", "run x");
-    EXPECT_EQ(cli::report(control, console(), {kRun, false, false}, Output::kTable), 8);
+    EXPECT_EQ(cli::report(control, console(), {kRun, false}, Output::kTable), 8);
     EXPECT_EQ(err.str(), "nsactl: run x: the run is RUNNING; a report needs DONE\n");
 }
 
