@@ -55,7 +55,17 @@ void add_times(CLI::App& command, Times& times) {
         ->check(CLI::Range(1, 3'600'000));
 }
 
-int run_serve(const std::string& asked_home, const Times& times, const nsa::posix::Environment& host) {
+// Steps and probes inherit it: an SSH session that reads no profile has a PATH without venvs and CUDA.
+void prepend_to_path(const std::string& folders, const nsa::posix::Environment& host) {
+    if (folders.empty()) return;
+    const auto path = host.find("PATH");
+    const std::string rest = path == host.end() ? "/usr/local/bin:/usr/bin:/bin" : path->second;
+    ::setenv("PATH", (folders + ":" + rest).c_str(), 1);
+}
+
+int run_serve(const std::string& asked_home, const std::string& path, const Times& times,
+              const nsa::posix::Environment& host) {
+    prepend_to_path(path, host);
     auto home = home_path(asked_home, host);
     if (!home) return report(home.error());
     nsa::serve::ServeOptions options;
@@ -95,11 +105,12 @@ int run(int argc, char** argv) {
     CLI::App app{"Runs experiments on this host for nsad."};
     app.require_subcommand(1);
     Times times;
-    std::string home, directory;
+    std::string home, directory, path;
     bool json = false;
 
     CLI::App* serve = app.add_subcommand("serve", "speak the worker protocol on stdin and stdout");
     serve->add_option("--home", home, "folder of runs and tools (default ~/.nsa)");
+    serve->add_option("--path", path, "folders put before PATH for steps and probes, separated by ':'");
     add_times(*serve, times);
     CLI::App* supervise = app.add_subcommand("run", "supervise a launched run directory to its end");
     supervise->add_option("DIR", directory, "the run directory")->required();
@@ -113,7 +124,7 @@ int run(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : kExitUsage;
     }
-    if (serve->parsed()) return run_serve(home, times, host);
+    if (serve->parsed()) return run_serve(home, path, times, host);
     if (supervise->parsed()) return run_supervisor(directory, times, host);
     if (probe->parsed()) return run_probe(json, home, host);
     std::printf("nsa-worker %s, protocol %d\n", kVersion, nsa::protocol::kProtocolVersion);

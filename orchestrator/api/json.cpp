@@ -110,6 +110,7 @@ void visit_fields(Visitor& v, Self& self) {
     v.optional("host_key", self.host_key);
     v.optional("nsa_core", self.nsa_core);
     v.optional("worker_home", self.worker_home);
+    v.optional("tool_path", self.tool_path);
     v.optional("replace", self.replace);
 }
 

@@ -100,7 +100,7 @@ struct InstanceRequest {
     int port = 22;
     std::string
         host_key;  // "ssh-ed25519 AAAA..."; empty: nsactl asks the host and the user confirms a fingerprint
-    std::string nsa_core, worker_home;
+    std::string nsa_core, worker_home, tool_path;
     bool replace = false;  // false: a name that exists with other values is kConflict
     bool operator==(const InstanceRequest&) const = default;
 };

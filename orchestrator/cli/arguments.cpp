@@ -222,6 +222,9 @@ class Parser {
             ->option_text("PATH");
         add->add_option("--worker-home", slots_.add.worker_home, "Folder of the worker on the host (~/.nsa)")
             ->option_text("PATH");
+        add->add_option("--path", slots_.add.tool_path,
+                        "Folders put before PATH there: where cmake, python3 and nvcc are")
+            ->option_text("DIR[:DIR]");
         add->add_flag("--replace", slots_.add.replace, "Change an instance of that name");
         static InstanceListArgs list;
         verb("list", "Show all instances", list, true, instance)->alias("ls");

@@ -27,6 +27,7 @@ std::string repeat_with(const InstanceAddArgs& args, const std::string& fingerpr
     option("--accept-fingerprint", fingerprint);
     option("--nsa-core", args.nsa_core);
     option("--worker-home", args.worker_home);
+    option("--path", args.tool_path);
     return line + (args.replace ? " --replace" : "");
 }
 
@@ -74,6 +75,7 @@ Result<api::InstanceRequest> request_of(const Console& console, const InstanceAd
     request.name = InstanceName{args.name};
     request.nsa_core = args.nsa_core;
     request.worker_home = args.worker_home;
+    request.tool_path = args.tool_path;
     request.replace = args.replace;
     if (args.address == "local") {
         const bool ssh_only =

@@ -54,7 +54,7 @@ struct PullArgs {
 };
 struct InstanceAddArgs {
     std::string name, address;  // "root@10.0.0.7:22" or "local"
-    std::string key_file, host_key, accept_fingerprint, nsa_core, worker_home;
+    std::string key_file, host_key, accept_fingerprint, nsa_core, worker_home, tool_path;
     bool replace = false;
 };
 struct InstanceListArgs {};

@@ -84,6 +84,7 @@ Result<engines::InstanceConfig> config_of(const api::InstanceRequest& request) {
     config.host_key = request.host_key;
     config.nsa_core = request.nsa_core;
     config.worker_home = request.worker_home;
+    config.tool_path = request.tool_path;
     return config;
 }
 

@@ -23,6 +23,8 @@ struct InstanceConfig {
     std::string host_key;     // pinned: "ssh-ed25519 AAAA..." ; a connection without a pin is refused
     std::string nsa_core;     // absolute path of nsa-core on the host; empty: built there from its bundle
     std::string worker_home;  // empty: ~/.nsa
+    std::string tool_path;    // put before PATH there: "/opt/venv/bin:/usr/local/cuda/bin", where cmake,
+                              // python3 and nvcc are
     bool operator==(const InstanceConfig&) const = default;
 };
 

@@ -128,6 +128,10 @@ class LocalEngine : public Engine {
             arguments.emplace_back("--home");
             arguments.push_back(config.worker_home);
         }
+        if (!config.tool_path.empty()) {
+            arguments.emplace_back("--path");
+            arguments.push_back(config.tool_path);
+        }
         Result<Child> child = spawn_child(worker_, arguments);
         if (!child) co_return child.error();
         Shared shared = std::make_shared<LocalChild>(executor_, std::move(*child));

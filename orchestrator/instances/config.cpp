@@ -33,6 +33,17 @@ bool is_plain_path(std::string_view path, bool home_allowed) {
     });
 }
 
+// Folders for PATH; empty: none.
+bool is_plain_path_list(std::string_view list) {
+    while (!list.empty()) {
+        const std::size_t end = std::min(list.find(':'), list.size());
+        if (!is_plain_path(list.substr(0, end), false)) return false;
+        if (end + 1 == list.size()) return false;  // a colon at the end
+        list.remove_prefix(std::min(end + 1, list.size()));
+    }
+    return true;
+}
+
 Error wrong(const InstanceConfig& config, std::string_view field, std::string text) {
     return fail(ErrorCode::kUsage, fmt::format("{}: {}", field, text), "instance " + config.name.value);
 }
@@ -87,6 +98,10 @@ Result<void> validate(const InstanceConfig& config) {
             config, "worker_home",
             local ? "expected an absolute path in plain characters"
                   : "expected an absolute path on the host or one that starts with ~/, in plain characters");
+    }
+    if (!is_plain_path_list(config.tool_path)) {
+        return wrong(config, "path",
+                     "expected absolute folders on the host separated by ':', in plain characters");
     }
     if (local) return validate_local(config);
     if (config.engine != EngineKind::kSsh) return wrong(config, "engine", "expected \"ssh\" or \"local\"");

@@ -15,12 +15,13 @@ struct TextField {
     std::string_view name;
     std::string InstanceConfig::*member;
 };
-constexpr std::array<TextField, 6> kTexts{{{"host", &InstanceConfig::host},
+constexpr std::array<TextField, 7> kTexts{{{"host", &InstanceConfig::host},
                                            {"user", &InstanceConfig::user},
                                            {"key_file", &InstanceConfig::key_file},
                                            {"host_key", &InstanceConfig::host_key},
                                            {"nsa_core", &InstanceConfig::nsa_core},
-                                           {"worker_home", &InstanceConfig::worker_home}}};
+                                           {"worker_home", &InstanceConfig::worker_home},
+                                           {"tool_path", &InstanceConfig::tool_path}}};
 constexpr std::size_t kFieldCount = kTexts.size() + 3;  // name, engine, port
 
 Error corrupt(std::string text) {

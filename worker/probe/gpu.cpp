@@ -24,7 +24,9 @@ std::string reason_of(const posix::Captured& answer) {
 Facts probe_gpus(const posix::Environment& environment, std::chrono::milliseconds deadline) {
     const auto until = std::chrono::steady_clock::now() + deadline;
     auto answer = query(kGpuFields, environment, deadline);
-    if (!answer) return no_gpus(answer.error().describe());
+    if (!answer)
+        return no_gpus(answer.error().code == ErrorCode::kNotFound ? "there is no nvidia-smi in PATH"
+                                                                   : answer.error().describe());
     if (answer->exit_code == 0) return parse_gpus(answer->output, kGpuFields);
     // An old driver refuses the whole query for one field that it does not know.
     const std::string first_reason = reason_of(*answer);

@@ -20,7 +20,7 @@ constexpr std::size_t kMaxReason = 4096;
 constexpr std::size_t kPushChunk = 256U << 10;
 constexpr std::string_view kMarker = "nsa-worker: ";
 
-// {hash}, {size}, {home}. `h` may hold blanks from $HOME, so it stays quoted. The binary appears by rename
+// {hash}, {size}, {home}, {path}. `h` may hold blanks from $HOME, so it stays quoted. The binary appears by rename
 // under its hash: what is there is whole. LC_ALL=C for the errors, in the subshell only: steps keep the
 // host's locale.
 constexpr std::string_view kScript =
@@ -30,7 +30,7 @@ constexpr std::string_view kScript =
     R"(s=$(sha256sum < "$t") && case "$s" in {hash}*) ;; *) echo "the bytes arrived with hash $s"; false;; esac && )"
     R"(chmod 700 "$t" && mv -f "$t" "$w") 2>&1) || )"
     R"({{ rm -f "$t"; printf "\nnsa-worker: failed {hash}\n%s: %s\n" "$h/bin" "$e"; exit 1; }}; fi; )"
-    R"(printf "\nnsa-worker: ready {hash}\n"; exec "$w" serve --home "$h")";
+    R"(printf "\nnsa-worker: ready {hash}\n"; exec "$w" serve --home "$h"{path})";
 
 // Ends a wait on the stream by closing it. It may fire after the stream is gone: then it finds nothing.
 class Watchdog {
@@ -201,13 +201,25 @@ bool is_safe_worker_home(const std::string& home) {
     });
 }
 
-std::string remote_command(const WorkerBinary& worker, const std::string& home) {
+bool is_safe_tool_path(const std::string& path) {
+    if (path.empty()) return true;
+    for (std::size_t start = 0; start <= path.size();) {
+        const std::size_t end = std::min(path.find(':', start), path.size());
+        const std::string folder = path.substr(start, end - start);
+        if (folder.empty() || folder.front() != '/' || !is_safe_worker_home(folder)) return false;
+        start = end + 1;
+    }
+    return true;
+}
+
+std::string remote_command(const WorkerBinary& worker, const std::string& home, const std::string& path) {
     std::string place = home.empty() ? "~/.nsa" : home;
     if (place.front() == '~') place = "$HOME" + place.substr(1);
     // sh -c '...': the same whatever the login shell is; the script holds no single quote.
     return "exec /bin/sh -c '" +
            fmt::format(kScript, fmt::arg("home", place), fmt::arg("hash", worker.sha256.value),
-                       fmt::arg("size", worker.bytes.size())) +
+                       fmt::arg("size", worker.bytes.size()),
+                       fmt::arg("path", path.empty() ? "" : " --path " + path)) +
            "'";
 }
 

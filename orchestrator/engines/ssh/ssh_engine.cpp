@@ -23,6 +23,7 @@ std::string pin_command(const InstanceConfig& config, const HostKey& shown) {
         config.user, config.host, config.port, config.key_file, fingerprint(shown));
     if (!config.nsa_core.empty()) command += " --nsa-core " + config.nsa_core;
     if (!config.worker_home.empty()) command += " --worker-home " + config.worker_home;
+    if (!config.tool_path.empty()) command += " --path " + config.tool_path;
     return command;
 }
 
@@ -54,6 +55,9 @@ Result<void> check(const InstanceConfig& config, const std::string& where) {
     if (config.key_file.empty()) return wrong("no key file: public-key authentication is the only one");
     if (!is_safe_worker_home(config.worker_home)) {
         return wrong("the worker home \"" + config.worker_home + "\" is not a plain absolute or ~/ path");
+    }
+    if (!is_safe_tool_path(config.tool_path)) {
+        return wrong("the tool path \"" + config.tool_path + "\" is no list of plain absolute folders");
     }
     return {};
 }
@@ -91,7 +95,7 @@ class SshEngine : public Engine {
         if (!session) co_return session.error();
         const Result<void> ready = co_await log_in(**session, config, pinned);
         if (!ready) co_return ready.error();
-        const std::string command = remote_command(*worker_, config.worker_home);
+        const std::string command = remote_command(*worker_, config.worker_home, config.tool_path);
         const Phase start{"the start of a command", settings_.start};
         const Result<void> started = co_await (*session)->execute(command, start);
         if (!started) co_return started.error();

@@ -21,6 +21,7 @@ InstanceConfig good() {
     config.host_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
     config.nsa_core = "/opt/nsa/bin/nsa-core";
     config.worker_home = "~/scratch/nsa";
+    config.tool_path = "/opt/venv/bin:/usr/local/cuda/bin";
     return config;
 }
 
@@ -57,6 +58,9 @@ TEST(InstanceConfig, EveryBadFieldIsNamedWithWhatWouldBeRight) {
         {[](auto& c) { c.nsa_core = "bin/nsa-core"; }, "nsa_core:", "absolute path"},
         {[](auto& c) { c.worker_home = "/a/../b"; }, "worker_home:", "plain characters"},
         {[](auto& c) { c.worker_home = "/tmp/$(id)"; }, "worker_home:", "plain characters"},
+        {[](auto& c) { c.tool_path = "/opt/bin:bin"; }, "path:", "absolute folders"},
+        {[](auto& c) { c.tool_path = "/opt/bin:"; }, "path:", "absolute folders"},
+        {[](auto& c) { c.tool_path = "/opt/$(id)"; }, "path:", "plain characters"},
         {[](auto& c) { c.engine = language::EngineKind::kSlurm; }, "engine:", "\"ssh\" or \"local\""},
         {[](auto& c) { c.engine = language::EngineKind::kLocal; }, "worker_home:", "absolute"},
         {[](auto& c) {
