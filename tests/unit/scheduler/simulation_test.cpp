@@ -92,8 +92,12 @@ class World {
         }
         for (const auto& [id, row] : rows_) {
             if (row.done) continue;
-            apply(RunRestored{specs_.at(id), row.attempt, row.stored, row.instance, row.cancel_asked,
-                              row.saved});
+            apply(RunRestored{.run = specs_.at(id),
+                              .attempt = row.attempt,
+                              .stored = row.stored,
+                              .instance = row.instance,
+                              .cancel_asked = row.cancel_asked,
+                              .saved = row.saved});
         }
     }
 
