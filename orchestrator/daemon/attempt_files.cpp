@@ -1,13 +1,10 @@
 #include "daemon/attempt_files.hpp"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <vector>
 
 #include "language/event.hpp"
 #include "language/hash.hpp"
@@ -18,6 +15,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+using engines::UniqueFd;
+
 constexpr std::size_t kReadChunk = 256U << 10;
 
 Error system_error(int error, const fs::path& path) {
@@ -26,20 +25,6 @@ Error system_error(int error, const fs::path& path) {
                 full ? "the disk of this host is full; free some space there" : std::strerror(error),
                 path.string());
 }
-
-class OwnedFd {
-  public:
-    explicit OwnedFd(int fd) : fd_(fd) {}
-    ~OwnedFd() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    OwnedFd(const OwnedFd&) = delete;
-    OwnedFd& operator=(const OwnedFd&) = delete;
-    int get() const { return fd_; }
-
-  private:
-    int fd_;
-};
 
 Error unsafe(std::string_view path) {
     return fail(ErrorCode::kProtocol, "the worker named a file that leaves its run directory",
@@ -52,27 +37,36 @@ fs::path attempt_dir(const fs::path& artifacts, const RunId& run, Attempt attemp
     return artifacts / run.value / std::to_string(attempt.value);
 }
 
-Result<int> AttemptFiles::open_for_writing(std::string_view path, int flags) {
-    if (!language::is_safe_relative_path(path)) return unsafe(path);
-    const fs::path file = dir_ / path;
-    const std::string parent = file.parent_path().string();
-    if (!known_dirs_.contains(parent)) {
-        std::error_code ec;
-        fs::create_directories(parent, ec);
-        if (ec) return system_error(ec.value(), parent);
-        known_dirs_.insert(parent);
-    }
-    const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0644);
-    if (fd < 0) return system_error(errno, file);
-    return fd;
+Result<int> AttemptFiles::folder(std::string_view path) {
+    if (const auto known = folders_.find(path); known != folders_.end()) return known->second.get();
+    const fs::path full = dir_ / path;
+    std::error_code ec;
+    fs::create_directories(full, ec);
+    if (ec) return system_error(ec.value(), full);
+    UniqueFd opened(::open(full.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+    if (!opened) return system_error(errno, full);
+    // A run with thousands of cases must not hold thousands of descriptors.
+    constexpr std::size_t kMostOpen = 64;
+    if (folders_.size() >= kMostOpen) folders_.clear();
+    return folders_.emplace(std::string(path), std::move(opened)).first->second.get();
 }
 
-Result<void> AttemptFiles::write_at(std::string_view path, std::uint64_t offset, std::string_view bytes) {
-    const Result<int> opened = open_for_writing(path, 0);
-    if (!opened) return opened.error();
-    const OwnedFd fd(*opened);
+Result<UniqueFd> AttemptFiles::open_for_writing(std::string_view path, int flags) {
+    if (!language::is_safe_relative_path(path)) return unsafe(path);
+    const std::size_t slash = path.rfind('/');
+    const bool nested = slash != std::string_view::npos;
+    const Result<int> parent = folder(nested ? path.substr(0, slash) : std::string_view{});
+    if (!parent) return parent.error();
+    const std::string name(nested ? path.substr(slash + 1) : path);
+    UniqueFd file(::openat(*parent, name.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0644));
+    if (!file) return system_error(errno, dir_ / path);
+    return file;
+}
+
+Result<void> AttemptFiles::write_bytes(const UniqueFd& file, std::string_view path, std::uint64_t offset,
+                                       std::string_view bytes) const {
     while (!bytes.empty()) {
-        const ssize_t n = ::pwrite(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+        const ssize_t n = ::pwrite(file.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return system_error(errno, dir_ / path);
         offset += static_cast<std::uint64_t>(n);
@@ -81,36 +75,41 @@ Result<void> AttemptFiles::write_at(std::string_view path, std::uint64_t offset,
     return {};
 }
 
-Result<void> AttemptFiles::truncate(std::string_view path) {
-    const Result<int> opened = open_for_writing(path, O_TRUNC);
-    if (!opened) return opened.error();
-    ::close(*opened);
-    return {};
+Result<void> AttemptFiles::write_at(std::string_view path, std::uint64_t offset, std::string_view bytes) {
+    const Result<UniqueFd> file = open_for_writing(path, 0);
+    if (!file) return file.error();
+    return write_bytes(*file, path, offset, bytes);
 }
 
-std::uint64_t AttemptFiles::size_of(std::string_view path) const {
-    struct stat info {};
-    const bool regular = ::lstat((dir_ / path).c_str(), &info) == 0 && S_ISREG(info.st_mode);
-    return regular ? static_cast<std::uint64_t>(info.st_size) : 0;
+Result<UniqueFd> AttemptFiles::create(std::string_view path) {
+    return open_for_writing(path, O_TRUNC);
+}
+
+std::map<std::string, std::uint64_t> AttemptFiles::sizes() const {
+    std::map<std::string, std::uint64_t> sizes;
+    std::error_code ec;
+    for (fs::recursive_directory_iterator at(dir_ / "steps", ec), end; !ec && at != end; at.increment(ec)) {
+        std::error_code unreadable;
+        const bool regular = at->symlink_status(unreadable).type() == fs::file_type::regular;
+        const std::uint64_t size = regular ? at->file_size(unreadable) : 0;
+        if (regular && !unreadable) sizes[at->path().lexically_relative(dir_).string()] = size;
+    }
+    return sizes;
 }
 
 std::map<std::string, std::uint64_t> AttemptFiles::log_sizes() const {
-    std::map<std::string, std::uint64_t> sizes;
-    std::error_code ec;
-    for (const fs::directory_entry& folder : fs::directory_iterator(dir_ / "steps", ec)) {
-        for (const char* stream : {"stdout", "stderr"}) {
-            const std::string path = "steps/" + folder.path().filename().string() + "/" + stream;
-            if (const std::uint64_t size = size_of(path); size > 0) sizes[path] = size;
-        }
-    }
-    return sizes;
+    std::map<std::string, std::uint64_t> logs = sizes();
+    std::erase_if(logs, [](const auto& one) {
+        return !one.first.ends_with("/stdout") && !one.first.ends_with("/stderr");
+    });
+    return logs;
 }
 
 Result<std::string> AttemptFiles::read_at(std::string_view path, std::uint64_t offset,
                                           std::size_t limit) const {
     const fs::path file = dir_ / path;
-    const OwnedFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-    if (fd.get() < 0) {
+    const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!fd) {
         if (errno == ENOENT) return std::string{};
         return system_error(errno, file);
     }
@@ -130,9 +129,9 @@ Result<std::string> AttemptFiles::read_at(std::string_view path, std::uint64_t o
 
 Result<store::ArtifactRow> AttemptFiles::describe(const std::string& path) const {
     const fs::path file = dir_ / path;
-    const OwnedFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-    if (fd.get() < 0 && errno == ENOENT) return fail(ErrorCode::kNotFound, "no such file", file.string());
-    if (fd.get() < 0) return system_error(errno, file);
+    const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!fd && errno == ENOENT) return fail(ErrorCode::kNotFound, "no such file", file.string());
+    if (!fd) return system_error(errno, file);
     store::ArtifactRow row{.path = path, .size = 0, .sha256 = {}};
     Sha256Hasher hasher;
     std::string buffer(kReadChunk, '\0');
@@ -150,20 +149,17 @@ Result<store::ArtifactRow> AttemptFiles::describe(const std::string& path) const
 
 Result<std::vector<store::ArtifactRow>> AttemptFiles::describe_all() const {
     std::vector<store::ArtifactRow> rows;
-    std::error_code ec;
-    for (fs::recursive_directory_iterator at(dir_ / "steps", ec), end; !ec && at != end; at.increment(ec)) {
-        if (!at->is_regular_file(ec) || at->is_symlink(ec)) continue;
-        Result<store::ArtifactRow> row = describe(at->path().lexically_relative(dir_).string());
+    for (const auto& [path, size] : sizes()) {
+        Result<store::ArtifactRow> row = describe(path);
         if (!row) return row.error();
         rows.push_back(std::move(*row));
     }
-    std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
     return rows;
 }
 
 Result<void> AttemptFiles::sync() const {
-    const OwnedFd fd(::open(dir_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (fd.get() < 0) return system_error(errno, dir_);
+    const UniqueFd fd(::open(dir_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) return system_error(errno, dir_);
     if (::syncfs(fd.get()) != 0) return system_error(errno, dir_);
     return {};
 }

@@ -5,10 +5,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "engines/unique_fd.hpp"
 #include "language/ids.hpp"
 #include "language/result.hpp"
 #include "store/rows.hpp"
@@ -25,12 +26,14 @@ class AttemptFiles {
 
     // kNoSpace when the disk is full, kProtocol for a name that leaves the folder. Makes missing folders.
     Result<void> write_at(std::string_view path, std::uint64_t offset, std::string_view bytes);
-    // The file becomes empty, or is made so.
-    Result<void> truncate(std::string_view path);
-    // Sizes of the logs that are here, by path: where to go on.
+    // An empty file, open for write_bytes(): one open for a file that comes in many pieces.
+    Result<engines::UniqueFd> create(std::string_view path);
+    Result<void> write_bytes(const engines::UniqueFd& file, std::string_view path, std::uint64_t offset,
+                             std::string_view bytes) const;
+    // Sizes of the regular files below steps/, by path.
+    std::map<std::string, std::uint64_t> sizes() const;
+    // Of the logs that are here: where to go on.
     std::map<std::string, std::uint64_t> log_sizes() const;
-    // 0 when there is no such file.
-    std::uint64_t size_of(std::string_view path) const;
     // At most `limit` bytes from `offset`; less at the end of the file; none when it is not there yet.
     Result<std::string> read_at(std::string_view path, std::uint64_t offset, std::size_t limit) const;
     // Size and hash of a file. kNotFound.
@@ -41,10 +44,11 @@ class AttemptFiles {
     Result<void> sync() const;
 
   private:
-    Result<int> open_for_writing(std::string_view path, int flags);
+    Result<engines::UniqueFd> open_for_writing(std::string_view path, int flags);
+    Result<int> folder(std::string_view path);  // made when missing; owned by folders_
 
     std::filesystem::path dir_;
-    std::set<std::string> known_dirs_;  // made or seen, relative
+    std::map<std::string, engines::UniqueFd, std::less<>> folders_;  // open, by relative path
 };
 
 }  // namespace nsa::daemon

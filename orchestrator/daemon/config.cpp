@@ -18,8 +18,10 @@ Siblings find_siblings(const fs::path& program) {
     Siblings found;
     found.worker = if_there(bin / "nsa-worker");
     found.nsa_core = if_there(bin / "nsa-core");
-    const fs::path installed = (bin / "../share/nsa/nsa_core").lexically_normal();
-    if (!if_there(installed / "CMakeLists.txt").empty()) found.nsa_core_source = installed;
+    for (const fs::path& source : {bin / "../share/nsa/nsa_core", fs::path(NSA_CORE_SOURCE_DIR)}) {
+        const bool is_there = !if_there(source / "CMakeLists.txt").empty();
+        if (is_there && found.nsa_core_source.empty()) found.nsa_core_source = source.lexically_normal();
+    }
     return found;
 }
 

@@ -22,7 +22,8 @@ struct Config {
 };
 
 // The programs and sources that a build keeps beside `program` (bin/nsad, bin/nsactl): bin/nsa-worker,
-// bin/nsa-core; and nsa_core/ of an installation (../share/nsa/nsa_core). Missing ones stay empty.
+// bin/nsa-core; and the folder nsa_core/ of the installation (../share/nsa/nsa_core) or of the checkout that
+// was built. Missing ones stay empty.
 struct Siblings {
     std::filesystem::path worker, nsa_core, nsa_core_source;
 };

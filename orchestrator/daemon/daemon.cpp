@@ -81,6 +81,7 @@ struct Daemon::Impl {
               return make_run_id(wall, static_cast<std::uint32_t>(random()));
           }) {}
 
+    Result<void> begin();
     Result<void> adopt_instances();
     Result<void> adopt_runs();
     Result<void> render_missing_reports();
@@ -180,13 +181,23 @@ Result<std::unique_ptr<Daemon>> Daemon::open(asio::io_context& io, Config config
     auto impl =
         std::make_unique<Impl>(io, std::move(config), std::move(*lock), std::move(*log), std::move(*store));
     impl->log.info(std::string("nsad ") + kVersion + " (" + kCommit + ") starts");
-    // The socket first: it changes the umask for a moment, and the store's thread starts with the first save.
-    if (Result<void> served = impl->serve(); !served) return served.error();
-    if (Result<void> adopted = impl->adopt_instances(); !adopted) return adopted.error();
-    if (Result<void> adopted = impl->adopt_runs(); !adopted) return adopted.error();
-    if (Result<void> reports = impl->render_missing_reports(); !reports) return reports.error();
-    if (impl->config.socket) impl->log.info("serves " + impl->config.socket->string());
-    return std::unique_ptr<Daemon>(new Daemon(std::move(impl)));
+    std::unique_ptr<Daemon> daemon(new Daemon(std::move(impl)));
+    if (Result<void> begun = daemon->impl_->begin(); !begun) {
+        daemon->shut_down(std::chrono::seconds(1));
+        return begun.error();
+    }
+    return daemon;
+}
+
+// Before the loop runs, so that the store is used directly.
+Result<void> Daemon::Impl::begin() {
+    // The socket first: its bind changes the umask of the process for a moment.
+    if (Result<void> served = serve(); !served) return served;
+    if (Result<void> adopted = adopt_instances(); !adopted) return adopted;
+    if (Result<void> adopted = adopt_runs(); !adopted) return adopted;
+    if (Result<void> reports = render_missing_reports(); !reports) return reports;
+    if (config.socket) log.info("serves " + config.socket->string());
+    return {};
 }
 
 Daemon::Daemon(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -197,8 +208,8 @@ api::Service& Daemon::service() {
 }
 
 asio::awaitable<void> Daemon::Impl::wind_down(milliseconds grace) {
-    // Asio posts at the end of a coroutine that never waited, and this one cancels itself with the others below:
-    // that post would throw out of the loop.
+    // Asio posts at the end of a coroutine that never waited, and this one cancels itself with the others
+    // below: that post would throw out of the loop.
     co_await asio::post(asio::use_awaitable);
     log_growth.close();
     books.changes().close();

@@ -6,8 +6,10 @@ using language::ManifestEntry;
 
 Result<language::Manifest> missing_of(const AttemptFiles& files, const language::Manifest& manifest) {
     language::Manifest missing;
+    const std::map<std::string, std::uint64_t> here_now = files.sizes();
     for (const ManifestEntry& entry : manifest) {
-        const bool may_be_here = files.size_of(entry.path) == entry.size;
+        const auto found = here_now.find(entry.path);
+        const bool may_be_here = found != here_now.end() && found->second == entry.size;
         const Result<store::ArtifactRow> here =
             may_be_here ? files.describe(entry.path) : fail(ErrorCode::kNotFound, "not here");
         if (!here && here.error().code != ErrorCode::kNotFound) return here.error();
@@ -38,7 +40,10 @@ Result<void> FileIntake::begin(const protocol::FilePiece& piece) {
     open_.emplace();
     open_->entry = &entry;
     open_->size = piece.file_size;
-    return files_.truncate(entry.path);
+    Result<engines::UniqueFd> created = files_.create(entry.path);
+    if (!created) return created.error();
+    open_->file = std::move(*created);
+    return {};
 }
 
 Result<void> FileIntake::end() {
@@ -59,10 +64,8 @@ Result<void> FileIntake::take(std::span<const protocol::FilePiece> pieces) {
                               piece.bytes.size() <= open_->size - open_->next;
         if (!in_order)
             return fail(ErrorCode::kProtocol, "the worker sent pieces out of order", std::string(piece.path));
-        if (!piece.bytes.empty()) {
-            if (Result<void> written = files_.write_at(piece.path, piece.offset, piece.bytes); !written)
-                return written;
-        }
+        Result<void> written = files_.write_bytes(open_->file, piece.path, piece.offset, piece.bytes);
+        if (!written) return written;
         open_->hasher.update(piece.bytes);
         open_->next += piece.bytes.size();
         if (open_->next < open_->size) continue;

@@ -32,6 +32,7 @@ class FileIntake {
   private:
     struct Open {
         const language::ManifestEntry* entry = nullptr;
+        engines::UniqueFd file;
         std::uint64_t size = 0, next = 0;
         Sha256Hasher hasher;
     };

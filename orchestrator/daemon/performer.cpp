@@ -1,5 +1,7 @@
 #include "daemon/performer.hpp"
 
+#include <algorithm>
+
 #include "daemon/clock.hpp"
 #include "instances/probe.hpp"
 
@@ -117,10 +119,12 @@ asio::awaitable<void> Performer::drain() {
 
 asio::awaitable<void> Performer::save(std::vector<act::Action> saves, std::set<RunId>& refused) {
     constexpr std::chrono::seconds kAgain{1};
+    constexpr std::size_t kAtOnce = 32;  // then others have their turn at the store
     std::size_t done = 0;
     while (done < saves.size()) {
         auto work = [&](store::Store& store) -> Result<void> {
-            for (; done < saves.size(); ++done) {
+            const std::size_t stop = std::min(done + kAtOnce, saves.size());
+            for (; done < stop; ++done) {
                 if (Result<void> written = write(store, saves[done]); !written) return written;
             }
             return {};

@@ -32,9 +32,16 @@ const store::CaseRow* find_case(const store::RunRow& row, const CaseKey& key) {
     return nullptr;
 }
 
+// A view costs its number of cases: changes of a large run are gathered before it is looked at again.
+milliseconds gathering(std::size_t cases) {
+    constexpr std::size_t kCasesPerMs = 10, kLongestMs = 100;
+    return milliseconds(std::min(cases / kCasesPerMs, kLongestMs));
+}
+
 bool is_another_host(const engines::InstanceConfig& older, const engines::InstanceConfig& newer) {
     return older.engine != newer.engine || older.host != newer.host || older.port != newer.port ||
-           older.user != newer.user || older.worker_home != newer.worker_home;
+           older.user != newer.user || older.worker_home != newer.worker_home ||
+           older.tool_path != newer.tool_path;
 }
 
 // An instance whose link is up cannot become another host under its run.
@@ -102,6 +109,7 @@ api::Async<api::RunView> DaemonService::wait_run(RunId run, std::uint64_t since,
         const bool over = place_.books.changes().closed() || std::chrono::steady_clock::now() >= deadline;
         if (row->version > since || over) co_return run_view(*row);
         co_await waiter.wait_until(deadline);
+        co_await sleep_for(gathering(row->cases.size()));
     }
 }
 
@@ -199,6 +207,11 @@ api::Async<api::InstanceView> DaemonService::add_instance(api::InstanceRequest r
     const Result<engines::InstanceConfig> config = config_of(request);
     if (!config) co_return config.error();
     const InstanceEntry* older = place_.instances.find(config->name);
+    if (older && !request.replace && older->config != *config) {
+        co_return fail(ErrorCode::kConflict,
+                       "the name is taken; take another one, or replace it by --replace",
+                       "instance " + config->name.value);
+    }
     if (older && older->link->session() && is_another_host(older->config, *config)) {
         auto read = [](store::Store& store) { return store.load_active_runs(); };
         const Result<std::vector<store::RunRow>> runs = co_await place_.books.read(read);

@@ -5,7 +5,6 @@
 namespace nsa::daemon {
 namespace {
 
-using language::EndKind;
 using language::Reason;
 using language::Status;
 using language::Verdict;
@@ -26,7 +25,8 @@ language::Plan plan_of(const std::vector<std::string>& keys) {
 store::StoredOutcome ended(const std::string& key, int exit_code) {
     store::StoredOutcome outcome;
     outcome.key = {key};
-    outcome.outcome.end = language::ProcessEnd{.kind = EndKind::kExited, .exit_code = exit_code};
+    outcome.outcome.end = language::ProcessEnd{};
+    outcome.outcome.end->exit_code = exit_code;
     return outcome;
 }
 
