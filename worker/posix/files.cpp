@@ -1,10 +1,13 @@
 #include "posix/files.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <memory>
 
 namespace nsa::posix {
 namespace {
@@ -28,6 +31,22 @@ Result<UniqueFd> open_dir(const std::string& path) {
     const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return errno_error(errno, "open folder " + path);
     return UniqueFd{fd};
+}
+
+std::vector<std::string> list_dir(int root, std::string_view path) {
+    struct Close {
+        void operator()(DIR* dir) const { ::closedir(dir); }
+    };
+    std::vector<std::string> names;
+    auto fd = open_dir_below(root, path, Missing::kFail);
+    if (!fd) return names;
+    const std::unique_ptr<DIR, Close> dir{::fdopendir(fd->release())};
+    while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
+        const std::string name = entry->d_name;
+        if (name != "." && name != "..") names.push_back(name);
+    }
+    std::sort(names.begin(), names.end());
+    return names;
 }
 
 Result<UniqueFd> open_dir_below(int root, std::string_view path, Missing missing) {

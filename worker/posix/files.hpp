@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "language/ids.hpp"
 #include "language/result.hpp"
@@ -25,6 +26,9 @@ Result<UniqueFd> open_regular(int dir, const std::string& name, struct stat* inf
 Result<UniqueFd> open_regular_below(int root, std::string_view path, struct stat* info = nullptr);
 
 Result<UniqueFd> open_dir(const std::string& path);
+
+// Names in a folder below `root`, sorted; empty when it is not there or no folder.
+std::vector<std::string> list_dir(int root, std::string_view path);
 
 // The whole file, at most `limit` bytes (kCorrupt when it is longer).
 Result<std::string> read_file(int dir, const std::string& name, std::size_t limit);

@@ -96,6 +96,7 @@ void AttachPump::follow(std::string_view line) {
 }
 
 void AttachPump::follow_folder(const std::string& folder) {
+    if (!followed_.insert(folder).second) return;
     for (const char* name : {journal::kStdout, journal::kStderr}) {
         Log log{.path = folder + "/" + name, .offset = 0, .final = ended_, .file = {}};
         if (const auto wanted = offsets_.find(log.path); wanted != offsets_.end())
@@ -109,7 +110,15 @@ void AttachPump::finalize() {
         log.final = true;
 }
 
+void AttachPump::follow_unrecorded_steps() {
+    for (const auto& name : posix::list_dir(run_dir_.get(), journal::kStepsFolder)) {
+        const std::string folder = std::string{journal::kStepsFolder} + "/" + name;
+        if (language::is_safe_relative_path(folder) && posix::is_utf8(folder)) follow_folder(folder);
+    }
+}
+
 void AttachPump::supervisor_is_dead() {
+    follow_unrecorded_steps();
     ended_ = true;
     finalize();
 }

@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "journal/reader.hpp"
@@ -28,7 +29,8 @@ class AttachPump {
     // Errors: the journal cannot be read.
     Result<std::optional<DataFrame>> next(std::uint64_t credit);
 
-    // The supervisor is dead: nothing will grow any more.
+    // The supervisor is dead: nothing will grow any more. The logs of a step that it started and did not live
+    // to record are followed as well.
     void supervisor_is_dead();
     // The run is over (or its supervisor dead), and everything was sent.
     bool is_over() const { return ended_ && logs_.empty() && caught_up_; }
@@ -52,6 +54,7 @@ class AttachPump {
     static std::optional<DataFrame> read_log(Log& log, std::uint64_t count);
     void follow(std::string_view line);
     void follow_folder(const std::string& folder);
+    void follow_unrecorded_steps();
     void finalize();
 
     posix::UniqueFd run_dir_;
@@ -59,7 +62,8 @@ class AttachPump {
     std::uint64_t from_seq_, seen_seq_ = 0;
     std::map<std::string, std::uint64_t> offsets_;
     std::deque<Log> logs_;
-    int setup_ = 0;  // the setup command whose logs are followed
+    std::set<std::string> followed_;  // folders, done ones included
+    int setup_ = 0;                   // the setup command whose logs are followed
     bool ended_ = false, caught_up_ = false;
 };
 

@@ -1,6 +1,5 @@
 #include "serve/home.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -9,7 +8,6 @@
 #include <cerrno>
 #include <ctime>
 #include <filesystem>
-#include <memory>
 
 #include "journal/run_dir.hpp"
 #include "posix/files.hpp"
@@ -23,19 +21,13 @@ constexpr const char* kTmpFolder = "tmp";
 
 // Uploads of another `serve` may be under way; a day-old one is not.
 void clear_old_files(int dir) {
-    struct CloseDir {
-        void operator()(DIR* open) const { ::closedir(open); }
-    };
-    auto copy = posix::open_dir_below(dir, "", posix::Missing::kFail);
-    if (!copy) return;
-    const std::unique_ptr<DIR, CloseDir> listing{::fdopendir(copy->release())};
     constexpr std::time_t kDay = 24 * 3600;
     const std::time_t oldest = std::time(nullptr) - kDay;
-    while (const dirent* entry = listing ? ::readdir(listing.get()) : nullptr) {
+    for (const auto& name : posix::list_dir(dir, "")) {
         struct stat info {};
-        if (::fstatat(dir, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode) &&
+        if (::fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode) &&
             info.st_mtime < oldest) {
-            ::unlinkat(dir, entry->d_name, 0);
+            ::unlinkat(dir, name.c_str(), 0);
         }
     }
 }

@@ -136,9 +136,7 @@ TEST_F(AttachTest, AClientWithoutCreditOrThatDoesNotReadHoldsNothingUp) {
     worker_.send_as(starved, FrameType::kDetach, "{}");
     EXPECT_EQ(WorkerProcess::read_reply<protocol::AttachEnd>(worker_.answer(starved)).state,
               RemoteState::kRunning);
-    const std::string status = read_text("/proc/" + std::to_string(deaf.pid()) + "/status");
-    const long peak_kib = std::stol(status.substr(status.find("VmHWM:") + 6));
-    EXPECT_LT(peak_kib, 64 * 1024);
+    EXPECT_LT(peak_rss_kib(deaf.pid()), kBoundedKib);
 }
 
 TEST_F(AttachTest, DetachEndsItWhileTheRunGoesOn) {

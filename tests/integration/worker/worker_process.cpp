@@ -214,6 +214,14 @@ void eventually(const std::function<bool()>& condition, std::string_view what,
     }
 }
 
+long peak_rss_kib(pid_t pid) {
+    constexpr std::string_view kField = "VmHWM:";
+    const std::string status = read_text("/proc/" + std::to_string(pid) + "/status");
+    const std::size_t at = status.find(kField);
+    if (at == std::string::npos) throw std::runtime_error("no such process");
+    return std::stol(status.substr(at + kField.size()));
+}
+
 std::string read_text(const std::filesystem::path& path) {
     std::ifstream file{path, std::ios::binary};
     std::ostringstream text;

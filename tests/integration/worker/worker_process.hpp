@@ -110,6 +110,14 @@ Followed run_plan(WorkerProcess& worker, const protocol::RunKey& run, const lang
 void eventually(const std::function<bool()>& condition, std::string_view what,
                 std::chrono::seconds deadline = std::chrono::seconds{20});
 
+// Peak resident memory of a process, and what a program that keeps a bounded part of a stream may need.
+long peak_rss_kib(pid_t pid);
+#ifdef __SANITIZE_ADDRESS__
+inline constexpr long kBoundedKib = 512L * 1024;  // the sanitizer holds freed memory back
+#else
+inline constexpr long kBoundedKib = 64L * 1024;
+#endif
+
 std::string read_text(const std::filesystem::path& path);
 bool process_exists(pid_t pid);
 
