@@ -96,7 +96,8 @@ void link_up(Context& c, const LinkUp& event) {
     instance->strays.clear();
     for (const auto& [id, attempt] : event.alive) {
         const Run* run = find_run(c.state, id);
-        const bool expected = run && run->instance == event.name && run->attempt == attempt &&
+        // Whichever instance it was given to: two names may lead to one host.
+        const bool expected = run && run->attempt == attempt &&
                               (run->phase == Phase::kLaunching || run->phase == Phase::kAttached ||
                                run->phase == Phase::kCollecting);
         if (expected) continue;

@@ -124,5 +124,16 @@ TEST(Link, AJobThatWasSupersededByARetryIsAStray) {
     EXPECT_TRUE(d.all<Stage>().empty());
 }
 
+// The same host registered under a second name lists the run that the first name holds.
+TEST(Link, ARunThatIsAliveUnderAnotherNameOfItsHostIsLeftAlone) {
+    Driver d;
+    d.add_instance("a");
+    d.run_until_attached("r1", "a");
+    d.add_instance("b", false);
+    d.apply(LinkUp{{"b"}, {{{"r1"}, Attempt{1}}}});
+    EXPECT_TRUE(d.all<StopStray>().empty());
+    EXPECT_EQ(state_of(d.run("r1")), RunState::kRunning);
+}
+
 }  // namespace
 }  // namespace nsa::scheduler
