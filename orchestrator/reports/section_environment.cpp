@@ -72,21 +72,34 @@ void add_gpus(const RunFacts& facts, Table& table) {
     }
 }
 
+// The commands that build the tools go before those of the spec, and only the latter are in the stored plan.
+std::string setup_title(const RunFacts& facts, const store::SetupRow& row) {
+    const auto& of_spec = facts.plan.setup;
+    const bool all_ran = std::all_of(facts.setup.begin(), facts.setup.end(), [](const store::SetupRow& one) {
+        return one.end.kind == language::EndKind::kExited && one.end.exit_code == 0;
+    });
+    const std::size_t count = facts.setup.size();
+    const auto index = static_cast<std::size_t>(row.index);
+    if (!of_spec.empty() && (!all_ran || count < of_spec.size()))
+        return "command " + std::to_string(index + 1);
+    const std::size_t of_tools = count - of_spec.size();
+    if (index < of_tools) return "tools of the host, command " + std::to_string(index + 1);
+    const language::SetupCommand& command = of_spec[index - of_tools];
+    if (!command.title.empty()) return command.title;
+    std::string title;
+    for (const std::string& word : command.argv)
+        title += (title.empty() ? "" : " ") + shell_word(word);
+    return title;
+}
+
 std::string setup_lines(const RunFacts& facts) {
     if (facts.setup.empty()) return {};
     Table table({{"Setup command"}, {"Ended"}, {"Time", true}});
     for (const store::SetupRow& row : facts.setup) {
-        const auto index = static_cast<std::size_t>(row.index);
-        const bool known = row.index >= 0 && index < facts.plan.setup.size();
-        std::string title = known ? facts.plan.setup[index].title : std::string{};
-        if (title.empty() && known) {
-            for (const std::string& word : facts.plan.setup[index].argv)
-                title += (title.empty() ? "" : " ") + shell_word(word);
-        }
         const std::string end = row.end.kind == language::EndKind::kExited
                                     ? "exit code " + std::to_string(row.end.exit_code)
                                     : std::string(to_string(row.end.kind));
-        table.add({escape(title), escape(end), seconds(row.seconds)});
+        table.add({escape(setup_title(facts, row)), escape(end), seconds(row.seconds)});
     }
     return "### Setup\n\n" + table.text();
 }
