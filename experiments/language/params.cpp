@@ -85,7 +85,8 @@ ParamReading read_int_list(const ParamValue& given) {
     if (const auto* list = std::get_if<std::vector<Scalar>>(&given)) {
         items = *list;
     } else {
-        for (std::string_view part : split(to_string(given), ','))
+        const std::string text = to_string(given);  // split() only looks at it
+        for (std::string_view part : split(text, ','))
             items.emplace_back(std::string(part));
     }
     for (Scalar& item : items) {
