@@ -135,9 +135,12 @@ void LoopbackSshd::write_config() const {
 bool LoopbackSshd::try_start() {
     write_config();
     std::filesystem::remove(dir_ / "pid");
-    const std::vector<std::string> arguments{"-D", "-E", (dir_ / "log").string(), "-f",
-                                             (dir_ / "sshd_config").string()};
-    Result<engines::Child> child = engines::spawn_child(program("sshd"), arguments);
+    // By way of setpriv (util-linux): the kernel ends it with this process, so that a crashing test leaves
+    // none.
+    const std::vector<std::string> arguments{
+        "--pdeathsig",           "TERM", program("sshd").string(),       "-D", "-E",
+        (dir_ / "log").string(), "-f",   (dir_ / "sshd_config").string()};
+    Result<engines::Child> child = engines::spawn_child(program("setpriv"), arguments);
     if (!child) throw std::runtime_error{child.error().describe()};
     pid_ = child->pid;
     // It writes its pid once it listens. When it dies instead, nothing comes.

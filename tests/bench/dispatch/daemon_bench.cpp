@@ -38,10 +38,12 @@ class DaemonProcess {
   public:
     DaemonProcess(const Programs& programs, const std::filesystem::path& state,
                   const std::filesystem::path& artifacts) {
-        const std::vector<std::string> arguments{"--state-dir", state.string(),
-                                                 "--artifacts", artifacts.string(),
-                                                 "--worker",    programs.worker.string()};
-        child_ = need(engines::spawn_child(programs.nsad, arguments));
+        // By way of setpriv: the kernel ends it with this process, whatever ends that.
+        const std::vector<std::string> arguments{
+            "--pdeathsig",      "TERM",         programs.nsad.string(),
+            "--state-dir",      state.string(), "--artifacts",
+            artifacts.string(), "--worker",     programs.worker.string()};
+        child_ = need(engines::spawn_child("/usr/bin/setpriv", arguments));
     }
     ~DaemonProcess() {
         ::kill(child_.pid, SIGTERM);
