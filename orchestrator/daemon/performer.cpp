@@ -141,7 +141,7 @@ asio::awaitable<void> Performer::save(std::vector<act::Action> saves, std::set<R
             continue;
         }
         place_.log.error("the store cannot write, all acts wait: " + written.error().describe());
-        co_await sleep_for(kAgain);
+        co_await pause_for(kAgain);
     }
 }
 

@@ -34,7 +34,7 @@ const store::CaseRow* find_case(const store::RunRow& row, const CaseKey& key) {
 
 // A view costs its number of cases: changes of a large run are gathered before it is looked at again.
 milliseconds gathering(std::size_t cases) {
-    constexpr std::size_t kCasesPerMs = 10, kLongestMs = 100;
+    constexpr std::size_t kCasesPerMs = 20, kLongestMs = 50;
     return milliseconds(std::min(cases / kCasesPerMs, kLongestMs));
 }
 
@@ -109,7 +109,7 @@ api::Async<api::RunView> DaemonService::wait_run(RunId run, std::uint64_t since,
         const bool over = place_.books.changes().closed() || std::chrono::steady_clock::now() >= deadline;
         if (row->version > since || over) co_return run_view(*row);
         co_await waiter.wait_until(deadline);
-        co_await sleep_for(gathering(row->cases.size()));
+        co_await pause_for(gathering(row->cases.size()));
     }
 }
 

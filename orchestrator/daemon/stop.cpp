@@ -33,7 +33,7 @@ asio::awaitable<void> stop_stray(Workplace& place, scheduler::StopStray act) {
             co_return;
         }
         if (reply->state != protocol::RemoteState::kRunning) break;
-        co_await sleep_for(kLook);
+        co_await pause_for(kLook);
     }
     place.emit(scheduler::StrayGone{act.instance, act.run, act.attempt});
 }

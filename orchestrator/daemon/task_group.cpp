@@ -54,7 +54,7 @@ std::vector<std::string> TaskGroup::names() const {
     return names;
 }
 
-asio::awaitable<void> sleep_for(std::chrono::milliseconds time) {
+asio::awaitable<void> pause_for(std::chrono::milliseconds time) {
     asio::steady_timer timer(co_await asio::this_coro::executor);
     timer.expires_after(time);
     co_await timer.async_wait(asio::use_awaitable);

@@ -35,6 +35,6 @@ class TaskGroup {
 };
 
 // Waits; ends early, by an exception, when the task is cancelled.
-boost::asio::awaitable<void> sleep_for(std::chrono::milliseconds time);
+boost::asio::awaitable<void> pause_for(std::chrono::milliseconds time);
 
 }  // namespace nsa::daemon
