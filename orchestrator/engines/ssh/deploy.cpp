@@ -20,9 +20,9 @@ constexpr std::size_t kMaxReason = 4096;
 constexpr std::size_t kPushChunk = 256U << 10;
 constexpr std::string_view kMarker = "nsa-worker: ";
 
-// {hash}, {size}, {home}, {path}. `h` may hold blanks from $HOME, so it stays quoted. The binary appears by rename
-// under its hash: what is there is whole. LC_ALL=C for the errors, in the subshell only: steps keep the
-// host's locale.
+// {hash}, {size}, {home}, {path}. `h` may hold blanks from $HOME, so it stays quoted. The binary appears by
+// rename under its hash: what is there is whole. LC_ALL=C for the errors, in the subshell only: steps keep
+// the host's locale.
 constexpr std::string_view kScript =
     R"(h="{home}"; w="$h/bin/nsa-worker-{hash}"; t="$w.$$"; )"
     R"(if [ ! -x "$w" ]; then printf "\nnsa-worker: send {hash}\n"; )"
