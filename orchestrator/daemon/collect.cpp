@@ -184,7 +184,7 @@ ActResult collect(Workplace& place, scheduler::Collect act) {
     auto sync = [&] { return files.sync(); };
     const Result<void> durable = rows->empty() ? Result<void>{} : co_await place.disk.call(sync);
     if (!durable) co_return durable.error();
-    (*active)->artifacts = std::move(*rows);
+    (*active)->artifacts = CollectedArtifacts{act.ticket.attempt, std::move(*rows)};
     co_return scheduler::Event(scheduler::Collected{act.ticket});
 }
 

@@ -1,62 +1,16 @@
 // Follows a run on its host: journal lines into the store, log bytes into files, until it is over.
-#include "daemon/acts.hpp"
-#include "daemon/attempt_files.hpp"
+#include <algorithm>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include "daemon/run_sink.hpp"
 
 namespace nsa::daemon {
 
 namespace asio = boost::asio;
+using namespace boost::asio::experimental::awaitable_operators;
 using scheduler::HostEnd;
 
 namespace {
-
-class RunSink : public engines::AttachSink {
-  public:
-    RunSink(Workplace& place, scheduler::Ticket ticket)
-        : place_(place),
-          ticket_(std::move(ticket)),
-          files_(attempt_dir(place.config.artifacts_dir, ticket_.run, ticket_.attempt)) {}
-
-    AttemptFiles& files() { return files_; }
-    // Its last event, once it is at home.
-    std::optional<language::RunFinished> finished;
-
-    engines::Async<> on_events(std::string lines) override {
-        auto save = [&](store::Store& store) {
-            return store.append_events(ticket_.run, ticket_.attempt, lines);
-        };
-        const Result<store::Appended> appended = co_await place_.books.write(ticket_.run, save);
-        if (!appended) co_return appended.error();
-        bool case_started = false;
-        for (const language::Event& event : appended->fresh) {
-            case_started |= std::holds_alternative<language::CaseStarted>(event.body);
-            if (const auto* end = std::get_if<language::RunFinished>(&event.body)) finished = *end;
-        }
-        place_.log_growth.ring(ticket_.run);  // a reader of a log that is complete now
-        tell_progress(case_started);
-        co_return Result<void>{};
-    }
-
-    engines::Async<> on_log(protocol::LogPiece piece) override {
-        auto write = [&] { return files_.write_at(piece.path, piece.offset, piece.bytes); };
-        const Result<void> written = co_await place_.log_disk.call(write);
-        if (!written) co_return written.error();
-        place_.log_growth.ring(ticket_.run);
-        constexpr std::chrono::seconds kOften{1};
-        if (std::chrono::steady_clock::now() - told_ > kOften) tell_progress(false);
-        co_return Result<void>{};
-    }
-
-  private:
-    void tell_progress(bool case_started) {
-        told_ = std::chrono::steady_clock::now();
-        place_.emit(scheduler::Progress{ticket_, case_started});
-    }
-
-    Workplace& place_;
-    scheduler::Ticket ticket_;
-    AttemptFiles files_;
-    std::chrono::steady_clock::time_point told_{};
-};
 
 HostEnd host_end(const language::RunFinished& finished) {
     switch (finished.end) {
@@ -126,11 +80,17 @@ asio::awaitable<Result<protocol::Attach>> continuation(Workplace& place, const s
 ActResult follow(Workplace& place, scheduler::Attach act) {
     const std::shared_ptr<HostSession> session = place.instances.session(act.instance);
     if (!session) co_return link_is_down(act.instance);
-    RunSink sink(place, act.ticket);
+    RunSink sink(place, act.ticket, co_await asio::this_coro::executor);
     Result<protocol::Attach> request = co_await continuation(place, act.ticket, sink);
     if (!request) co_return request.error();
-    const Result<protocol::AttachEnd> end = co_await session->client.attach(std::move(*request), sink);
+    // Whichever ends first ends the other: the run, the link, or a store that takes nothing.
+    auto attached = session->client.attach(std::move(*request), sink);
+    auto ending = co_await (std::move(attached) || sink.keep_writing());
+    if (const Error* refused = std::get_if<Error>(&ending)) co_return *refused;
+    const Result<protocol::AttachEnd>& end = std::get<0>(ending);
+    const Result<void> rest = co_await sink.write_rest();
     if (!end) co_return end.error();
+    if (!rest) co_return rest.error();
     co_return ended(act.ticket, *end, sink.finished);
 }
 

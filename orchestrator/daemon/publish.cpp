@@ -15,8 +15,9 @@ namespace {
 // What is at home of an attempt that could not be collected: listed with the hashes that the files have here.
 asio::awaitable<Result<std::vector<store::ArtifactRow>>> artifacts_of(Workplace& place,
                                                                       const ActiveRun& active,
+                                                                      Attempt attempt,
                                                                       const std::filesystem::path& dir) {
-    if (active.artifacts) co_return *active.artifacts;
+    if (active.artifacts && active.artifacts->attempt == attempt) co_return active.artifacts->rows;
     AttemptFiles files(dir);
     auto describe = [&] { return files.describe_all(); };
     co_return co_await place.disk.call(describe);
@@ -34,7 +35,8 @@ ActResult publish(Workplace& place, scheduler::Publish act) {
     publication.at_ms = wall_ms();
     if (publication.attempt > 0) {
         const std::filesystem::path dir = attempt_dir(place.config.artifacts_dir, run, act.ticket.attempt);
-        Result<std::vector<store::ArtifactRow>> artifacts = co_await artifacts_of(place, **active, dir);
+        Result<std::vector<store::ArtifactRow>> artifacts =
+            co_await artifacts_of(place, **active, act.ticket.attempt, dir);
         if (!artifacts) co_return artifacts.error();
         publication.artifacts = std::move(*artifacts);
         publication.artifact_dir = dir.string();

@@ -13,12 +13,16 @@
 
 namespace nsa::daemon {
 
+struct CollectedArtifacts {  // verified against the manifest
+    Attempt attempt;
+    std::vector<store::ArtifactRow> rows;
+};
+
 struct ActiveRun {
     RunId run;
     std::string spec_yaml;
     language::Plan plan;
-    // Of the attempt that was collected, verified; absent until then.
-    std::optional<std::vector<store::ArtifactRow>> artifacts;
+    std::optional<CollectedArtifacts> artifacts;  // of the attempt that was collected last
 };
 
 // Loads a run's documents when they are first needed, so that ten thousand queued runs cost no memory.

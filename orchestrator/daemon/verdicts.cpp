@@ -67,6 +67,9 @@ RunVerdict judge_run(const language::Plan& plan, const std::vector<store::Stored
         verdict.cases.push_back(std::move(published));
     }
     verdict.status = language::status_of(gates, reason == Reason::kCancelledByUser);
+    // All cases had ended well when the system failed: their artifacts may not be whole.
+    if (verdict.status == language::Status::kPass && the_system_failed(reason))
+        verdict.status = language::Status::kPartialPass;
     verdict.message = message.empty() ? summary(verdict.cases) : message;
     return verdict;
 }

@@ -18,7 +18,7 @@ struct RunVerdict {
 
 // outcomes: of the latest attempt; empty when none was begun. `message` says why the run ended so, if
 // anything is to be said. A run whose artifacts did not come home has no verdict, whatever its measurements
-// say.
+// say; one in which the system failed otherwise is at most a PARTIAL PASS.
 RunVerdict judge_run(const language::Plan& plan, const std::vector<store::StoredOutcome>& outcomes,
                      language::Reason reason, const std::string& message, std::string_view today);
 
