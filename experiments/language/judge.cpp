@@ -212,16 +212,17 @@ std::vector<CheckResult> evaluate_all(const PlannedCase& planned, const Observat
     return all;
 }
 
-// A case that broke off keeps what it had measured. A gate that had failed by then stays failed: breaking off
-// does not turn a FAIL into a mere ERROR.
+// A case that broke off keeps what it had measured. A gate that had failed by then stays failed: neither
+// breaking off nor a skip of the rest turns a FAIL into a mere ERROR or SKIP.
 void add_measured(std::vector<CheckResult> results, CaseJudgement& judgement) {
-    const bool may_fail = judgement.verdict == Verdict::kError && !judgement.infrastructure;
+    const bool skipped = judgement.verdict == Verdict::kSkip;
+    const bool may_fail = skipped || (judgement.verdict == Verdict::kError && !judgement.infrastructure);
     for (CheckResult& result : results) {
         if (!result.measured) continue;
         if (may_fail && result.verdict == Verdict::kFail && result.level == Level::kGate &&
             judgement.verdict != Verdict::kFail) {
             judgement.verdict = Verdict::kFail;
-            judgement.reason = result.detail + ", then " + judgement.reason;
+            judgement.reason = result.detail + (skipped ? ", then skipped: " : ", then ") + judgement.reason;
         }
         judgement.checks.push_back(std::move(result));
     }
@@ -235,7 +236,7 @@ CaseJudgement judge(const PlannedCase& planned, const CaseOutcome& outcome, std:
     CaseJudgement judgement;
     if (std::optional<CaseJudgement> ended = judge_end(planned, outcome, seen)) {
         judgement = std::move(*ended);
-        if (judgement.verdict != Verdict::kSkip) add_measured(std::move(results), judgement);
+        add_measured(std::move(results), judgement);
     } else {
         judgement.checks = std::move(results);
         compare_with_expected(planned, seen, judgement);

@@ -52,7 +52,8 @@ struct ProcessInfo {
 };
 std::optional<ProcessInfo> process_info(const std::filesystem::path& proc) {
     std::ifstream in{proc / "stat"};
-    const std::string line{std::istreambuf_iterator<char>{in}, {}};
+    std::string line;
+    std::getline(in, line);  // the process may end between open and read: then the line is empty
     const std::size_t open = line.find('('), close = line.rfind(')');
     if (open == std::string::npos || close == std::string::npos) return std::nullopt;
     ProcessInfo info;

@@ -25,10 +25,10 @@ constexpr std::string_view kMarker = "nsa-worker: ";
 // the host's locale.
 constexpr std::string_view kScript =
     R"(h="{home}"; w="$h/bin/nsa-worker-{hash}"; t="$w.$$"; )"
-    R"(if [ ! -x "$w" ]; then printf "\nnsa-worker: send {hash}\n"; )"
+    R"(if [ ! -x "$w" ] || [ ! -s "$w" ]; then printf "\nnsa-worker: send {hash}\n"; )"
     R"(e=$( (LC_ALL=C; export LC_ALL; umask 077; mkdir -p "$h/bin" && head -c {size} > "$t" && )"
     R"(s=$(sha256sum < "$t") && case "$s" in {hash}*) ;; *) echo "the bytes arrived with hash $s"; false;; esac && )"
-    R"(chmod 700 "$t" && mv -f "$t" "$w") 2>&1) || )"
+    R"(chmod 700 "$t" && {{ sync "$t" || sync; }} && mv -f "$t" "$w") 2>&1) || )"
     R"({{ rm -f "$t"; printf "\nnsa-worker: failed {hash}\n%s: %s\n" "$h/bin" "$e"; exit 1; }}; fi; )"
     R"(printf "\nnsa-worker: ready {hash}\n"; exec "$w" serve --home "$h"{path})";
 

@@ -65,6 +65,13 @@ TEST(Verdicts, AnEndedCaseKeepsItsVerdictWhenTheHostDiesAfterIt) {
     EXPECT_EQ(verdict.status, Status::kFail);
 }
 
+TEST(Verdicts, ARunWhoseWorkerDiedAfterItsLastCaseIsNeverAPass) {
+    const RunVerdict verdict =
+        judge_run(plan_of({"a"}), {ended("a", 0)}, Reason::kWorkerDied, "killed while hashing", "2026-11-23");
+    EXPECT_EQ(verdict.cases[0].judgement.verdict, Verdict::kPass);
+    EXPECT_EQ(verdict.status, Status::kPartialPass);
+}
+
 TEST(Verdicts, WithoutItsArtifactsNoCaseHasAVerdict) {
     for (const Reason reason : {Reason::kPullTimeout, Reason::kPullFailed}) {
         const RunVerdict verdict =

@@ -137,6 +137,12 @@ TEST(JudgeTest, ASkipNeedsItsExitCodeAndItsReason) {
     expect_judged(judge(command_case(), exited(77, {Skip{"x"}}), kToday), Verdict::kFail, "exit code 77");
 }
 
+TEST(JudgeTest, ASkipDoesNotHideAGateThatFailedBefore) {
+    const CaseJudgement judgement = judge(parity_case(), exited(0, {mae(1), Skip{"the rest"}}), kToday);
+    EXPECT_EQ(judgement.verdict, Verdict::kFail);
+    EXPECT_NE(judgement.reason.find("then skipped: the rest"), std::string::npos) << judgement.reason;
+}
+
 TEST(JudgeTest, ACommandIsJudgedByItsExitCodeFirst) {
     expect_judged(judge(command_case(), exited(0), kToday), Verdict::kPass, "");
     expect_judged(judge(command_case(), exited(3), kToday), Verdict::kFail, "exit code 3");
