@@ -65,7 +65,7 @@ asio::awaitable<Result<protocol::Attach>> continuation(Workplace& place, const s
     if (row->attempt && row->attempt->attempt == ticket.attempt) {
         request.from_seq = row->attempt->last_seq + 1;
         sink.finished = row->attempt->finished;
-        if (any_started) place.emit(scheduler::Progress{ticket, true});
+        if (any_started) place.emit(scheduler::Progress{ticket, true, false});
     }
     if (any_started) {
         auto sizes = [&] { return Result<std::map<std::string, std::uint64_t>>(sink.files().log_sizes()); };

@@ -9,8 +9,8 @@ using scheduler::Stored;
 
 namespace {
 
-// Commands that building a tool on the host may add to the plan's setup.
-constexpr int kToolCommands = 2;
+// Commands that building a tool on the host may add to the plan's setup (instances/core_build.cpp).
+constexpr int kToolCommands = 5;
 
 // QUEUED and PROVISIONING rows may show an earlier attempt, which is over.
 Stored stored_of(const store::RunRow& row) {

@@ -77,6 +77,7 @@ struct Launched {  // the answer is durable
 struct Progress {  // of an attached run: its events or logs grow
     Ticket ticket;
     bool case_started = false;
+    bool fresh = true;  // false: what is at home already, told again at an attach
 };
 enum class HostEnd {
     kFinished,

@@ -28,7 +28,8 @@ void watch_limits(Context& c, Run& run) {
 }
 
 void attach(Context& c, Run& run) {
-    if (run.phase == Phase::kAttached) watch_limits(c, run);
+    // Attaching again after a failure does not move a limit that is watched already.
+    if (run.phase == Phase::kAttached && !run.until) watch_limits(c, run);
     const Ticket ticket = new_act(c, run);
     c.acts.push_back(Attach{ticket, run.instance});
     if (run.phase == Phase::kAttached && (run.cancel_asked || run.overdue)) ask_stop(c, run);
@@ -218,7 +219,7 @@ void launched(Context& c, const Launched& event) {
 void progressed(Context& c, const Progress& event) {
     Run* run = holder_of(c.state, event.ticket);
     if (!run || run->phase != Phase::kAttached) return;
-    run->act_failures = 0;
+    if (event.fresh) run->act_failures = 0;
     touch(c, *run);
     if (event.case_started && run->in_setup) {
         run->in_setup = false;

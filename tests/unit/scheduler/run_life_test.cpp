@@ -45,6 +45,24 @@ TEST(RunLife, ARunWithSetupIsShownInSetupUntilItsFirstCaseStarts) {
     EXPECT_EQ(d.one<SaveRun>().state, RunState::kRunning);
 }
 
+TEST(RunLife, AJournalThatCannotBeReadIsGivenUpAfterAFewTries) {
+    Driver d;
+    d.add_instance("a");
+    Ticket attach = d.run_until_attached("r1", "a");
+    const auto limit = d.run("r1").until;
+    for (int tries = 1; tries < 5; ++tries) {
+        d.apply(Progress{attach, true, false});  // what is at home already is told at every attach
+        d.apply(ActFailed{attach, fail(ErrorCode::kCorrupt, "event 3 twice", "journal")});
+        EXPECT_EQ(d.shown("r1"), RunState::kRunning);
+        EXPECT_EQ(d.run("r1").until, limit) << "a failure moves no limit";
+        d.advance(10s);
+        attach = d.one<Attach>().ticket;
+    }
+    d.apply(ActFailed{attach, fail(ErrorCode::kCorrupt, "event 3 twice", "journal")});
+    EXPECT_EQ(d.run("r1").reason, Reason::kInternal);
+    EXPECT_TRUE(d.all<Attach>().empty());
+}
+
 TEST(RunLife, AnAnswerWithAnOlderTicketIsRefused) {
     Driver d;
     d.add_instance("a");
