@@ -24,6 +24,7 @@
 #include "nsa_core/sdpa_audit.hpp"
 #include "nsa_core/tools/csv.hpp"
 #include "nsa_core/tools/samples.hpp"
+#include "nsa_core/tools/shape_flags.hpp"
 #include "nsa_core/tools/torch_device.hpp"
 
 namespace nsa::core::bench {
@@ -45,22 +46,6 @@ struct LengthResult {
     Reads expected;  // by the formula
     RoutesTaken routes;
 };
-
-NsaConfig config_of(const DecodeBenchOptions& o) {
-    NsaConfig config;
-    config.dim = o.dim;
-    config.heads = o.heads;
-    config.groups = o.groups;
-    config.dk = o.dk;
-    config.dv = o.dv;
-    config.l = o.l;
-    config.d = o.d;
-    config.l_sel = o.l_sel;
-    config.n = o.n;
-    config.w = o.w;
-    validate(config);
-    return config;
-}
 
 // A cache of S - 1 tokens and the token that comes next, of one layer.
 class StepBench {
@@ -212,17 +197,10 @@ void write_facts(tools::Output& output, const DecodeBenchOptions& o, const Stopw
 void add_flags(tools::FlagTable& table, DecodeBenchOptions& o) {
     constexpr std::int64_t kMany = 1 << 20;
     table.integers("--seq", o.seq, 1, kMany, "sequence lengths after the timed step")
-        .integer("--dim", o.dim, 1, 65536, "width of the residual stream")
-        .integer("--heads", o.heads, 1, 1024, "query heads")
-        .integer("--groups", o.groups, 1, 1024, "key/value heads; divides --heads")
-        .integer("--dk", o.dk, 1, 1024, "width of a query and of a key")
-        .integer("--dv", o.dv, 1, 1024, "width of a value")
-        .integer("--batch", o.batch, 1, kMany, "sequences decoded together")
-        .integer("--l", o.l, 1, kMany, "tokens in a compression block")
-        .integer("--d", o.d, 1, kMany, "stride between compression blocks")
-        .integer("--l-sel", o.l_sel, 1, kMany, "tokens in a selection block")
-        .integer("--n", o.n, 1, kMany, "selected blocks, forced ones included")
-        .integer("--w", o.w, 1, kMany, "sliding window in tokens");
+        .integer("--dim", o.dim, 1, 65536, "width of the residual stream");
+    tools::add_head_flags(table, o);
+    table.integer("--batch", o.batch, 1, kMany, "sequences decoded together");
+    tools::add_block_flags(table, o);
     tools::add_dtype_flag(table, o.dtype);
     tools::add_device_flag(table, o.device);
     table.integer("--warmup", o.warmup, 0, 1000000, "samples thrown away first, per length")
@@ -231,7 +209,7 @@ void add_flags(tools::FlagTable& table, DecodeBenchOptions& o) {
 }
 
 tools::Outcome run(const DecodeBenchOptions& options, tools::Output& output) {
-    const NsaConfig config = config_of(options);
+    const NsaConfig config = tools::config_of(options, options.dim);
     const RoutePolicy policy = RoutePolicy::from_env();
     const auto choice = tools::choose_device(options.device);
     if (const auto* skipped = std::get_if<tools::Skipped>(&choice)) return *skipped;

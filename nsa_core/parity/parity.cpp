@@ -7,6 +7,7 @@
 
 #include "nsa_core/parity/plan.hpp"
 #include "nsa_core/parity/trial.hpp"
+#include "nsa_core/tools/shape_flags.hpp"
 
 namespace nsa::core::parity {
 namespace {
@@ -109,17 +110,10 @@ void add_flags(tools::FlagTable& table, ParityOptions& o) {
     tools::add_device_flag(table, o.device);
     tools::add_dtype_flag(table, o.dtype);
     table.integer("--batch", o.batch, 1, kMany, "sequences")
-        .integer("--seq", o.seq, 1, kMany, "tokens in a sequence")
-        .integer("--heads", o.heads, 1, 1024, "query heads")
-        .integer("--groups", o.groups, 1, 1024, "key/value heads; divides --heads")
-        .integer("--dk", o.dk, 1, 1024, "width of a query and of a key")
-        .integer("--dv", o.dv, 1, 1024, "width of a value")
-        .integer("--l", o.l, 1, kMany, "tokens in a compression block")
-        .integer("--d", o.d, 1, kMany, "stride between compression blocks")
-        .integer("--l-sel", o.l_sel, 1, kMany, "tokens in a selection block")
-        .integer("--n", o.n, 1, kMany, "selected blocks, forced ones included")
-        .integer("--w", o.w, 1, kMany, "sliding window in tokens")
-        .integer("--seed", o.seed, 0, INT64_C(1) << 53, "seed of the first trial")
+        .integer("--seq", o.seq, 1, kMany, "tokens in a sequence");
+    tools::add_head_flags(table, o);
+    tools::add_block_flags(table, o);
+    table.integer("--seed", o.seed, 0, INT64_C(1) << 53, "seed of the first trial")
         .integer("--trials", o.trials, 1, 10000, "trials, each with the next seed");
 }
 

@@ -5,27 +5,12 @@
 
 #include "nsa_core/errors.hpp"
 #include "nsa_core/geometry.hpp"
+#include "nsa_core/tools/shape_flags.hpp"
 
 namespace nsa::core::parity {
 namespace {
 
 using tools::DeviceKind;
-
-NsaConfig config_of(const ParityOptions& o) {
-    NsaConfig config;
-    config.dim = o.heads * o.dk;
-    config.heads = o.heads;
-    config.groups = o.groups;
-    config.dk = o.dk;
-    config.dv = o.dv;
-    config.l = o.l;
-    config.d = o.d;
-    config.l_sel = o.l_sel;
-    config.n = o.n;
-    config.w = o.w;
-    validate(config);
-    return config;
-}
 
 std::vector<Branch> branches_of(Subject subject) {
     switch (subject) {
@@ -67,7 +52,7 @@ std::optional<Route> route_asked_of(Branch branch, const ParityOptions& options)
 }
 
 void check_request(const ParityOptions& options, const RoutePolicy& policy) {
-    (void)config_of(options);
+    (void)tools::config_of(options, options.heads * options.dk);
     if (!options.route) return;
     const Route route = *options.route;
     const bool one_branch = options.subject == Subject::kSliding || options.subject == Subject::kCompressed;
@@ -89,7 +74,7 @@ void check_request(const ParityOptions& options, const RoutePolicy& policy) {
 
 TrialPlan plan_trials(const ParityOptions& options, const RoutePolicy& policy, const DeviceFacts& device) {
     TrialPlan plan{.options = options,
-                   .config = config_of(options),
+                   .config = tools::config_of(options, options.heads * options.dk),
                    .policy = policy,
                    .device = device.kind,
                    .routes = {}};
