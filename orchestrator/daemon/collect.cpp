@@ -6,6 +6,7 @@
 #include "daemon/acts.hpp"
 #include "daemon/attempt_files.hpp"
 #include "daemon/file_intake.hpp"
+#include "language/failpoint.hpp"
 #include "language/hash.hpp"
 
 namespace nsa::daemon {
@@ -96,6 +97,7 @@ asio::awaitable<Result<language::Manifest>> fetch_manifest(HostSession& session,
     if (!manifest) co_return manifest.error();
     const Result<void> sane = check_manifest(*manifest, ticket);
     if (!sane) co_return sane.error();
+    failpoint("daemon.collect.manifest_taken");
     co_return manifest;
 }
 
@@ -173,6 +175,7 @@ ActResult collect(Workplace& place, scheduler::Collect act) {
     if (!session) co_return link_is_down(act.instance);
     const Result<std::shared_ptr<ActiveRun>> active = co_await place.runs.find(act.ticket.run);
     if (!active) co_return active.error();
+    failpoint("daemon.collect.begin");
     AttemptFiles files(attempt_dir(place.config.artifacts_dir, act.ticket.run, act.ticket.attempt));
     Result<std::vector<store::ArtifactRow>> rows = std::vector<store::ArtifactRow>{};
     if (act.whole) {
@@ -181,9 +184,11 @@ ActResult collect(Workplace& place, scheduler::Collect act) {
         rows = co_await collect_remains(place, *session, act.ticket, files, (*active)->plan);
     }
     if (!rows) co_return rows.error();
+    failpoint("daemon.collect.before_sync");
     auto sync = [&] { return files.sync(); };
     const Result<void> durable = rows->empty() ? Result<void>{} : co_await place.disk.call(sync);
     if (!durable) co_return durable.error();
+    failpoint("daemon.collect.synced");
     (*active)->artifacts = CollectedArtifacts{act.ticket.attempt, std::move(*rows)};
     co_return scheduler::Event(scheduler::Collected{act.ticket});
 }

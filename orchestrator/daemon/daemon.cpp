@@ -16,6 +16,7 @@
 #include "engine_ssh/ssh_engine.hpp"
 #include "engines/local_engine.hpp"
 #include "instances/config.hpp"
+#include "language/failpoint.hpp"
 
 namespace nsa::daemon {
 
@@ -139,6 +140,7 @@ Result<void> Daemon::Impl::adopt_runs() {
             continue;
         }
         performer.apply(restored_event(row, *plan));
+        failpoint("daemon.recovery.run_adopted");
     }
     if (!rows->empty()) log.info("took over " + std::to_string(rows->size()) + " runs that are not done");
     return {};
@@ -171,6 +173,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(asio::io_context& io, Config config
     if (Result<void> made = make_private_dir(config.state_dir); !made) return made.error();
     Result<StateLock> lock = StateLock::take(config.state_dir / "nsad.lock");
     if (!lock) return lock.error();
+    failpoint("daemon.start.locked");
     std::error_code ec;
     std::filesystem::create_directories(config.artifacts_dir, ec);
     if (ec) return fail(ErrorCode::kInternal, ec.message(), "make folder " + config.artifacts_dir.string());
@@ -178,6 +181,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(asio::io_context& io, Config config
     if (!log) return log.error();
     Result<store::Store> store = store::Store::open(config.state_dir / "nsa.db");
     if (!store) return store.error();
+    failpoint("daemon.start.store_open");
     auto impl =
         std::make_unique<Impl>(io, std::move(config), std::move(*lock), std::move(*log), std::move(*store));
     impl->log.info(std::string("nsad ") + kVersion + " (" + kCommit + ") starts");
@@ -193,9 +197,13 @@ Result<std::unique_ptr<Daemon>> Daemon::open(asio::io_context& io, Config config
 Result<void> Daemon::Impl::begin() {
     // The socket first: its bind changes the umask of the process for a moment.
     if (Result<void> served = serve(); !served) return served;
+    failpoint("daemon.start.serving");
     if (Result<void> adopted = adopt_instances(); !adopted) return adopted;
+    failpoint("daemon.recovery.instances_adopted");
     if (Result<void> adopted = adopt_runs(); !adopted) return adopted;
+    failpoint("daemon.recovery.runs_adopted");
     if (Result<void> reports = render_missing_reports(); !reports) return reports;
+    failpoint("daemon.recovery.done");
     if (config.socket) log.info("serves " + config.socket->string());
     return {};
 }
@@ -211,6 +219,7 @@ asio::awaitable<void> Daemon::Impl::wind_down(milliseconds grace) {
     // Asio posts at the end of a coroutine that never waited, and this one cancels itself with the others
     // below: that post would throw out of the loop.
     co_await asio::post(asio::use_awaitable);
+    failpoint("daemon.shutdown.begin");
     log_growth.close();
     books.changes().close();
     if (server) {

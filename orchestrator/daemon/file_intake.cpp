@@ -1,5 +1,6 @@
 #include "daemon/file_intake.hpp"
 
+#include "language/failpoint.hpp"
 namespace nsa::daemon {
 
 using language::ManifestEntry;
@@ -43,6 +44,7 @@ Result<void> FileIntake::begin(const protocol::FilePiece& piece) {
     Result<engines::UniqueFd> created = files_.create(entry.path);
     if (!created) return created.error();
     open_->file = std::move(*created);
+    failpoint("daemon.collect.file_begun");
     return {};
 }
 
@@ -51,6 +53,7 @@ Result<void> FileIntake::end() {
     const Sha256 hash = open_->hasher.finish();
     open_.reset();
     awaited_.erase(entry.path);
+    failpoint("daemon.collect.file_taken");
     if (verify_ == Verify::kNothing || hash == entry.sha256) return {};
     return fail(ErrorCode::kCorrupt, "the file that came does not have the hash of its manifest", entry.path);
 }

@@ -3,6 +3,7 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include "daemon/run_sink.hpp"
+#include "language/failpoint.hpp"
 
 namespace nsa::daemon {
 
@@ -80,6 +81,7 @@ asio::awaitable<Result<protocol::Attach>> continuation(Workplace& place, const s
 ActResult follow(Workplace& place, scheduler::Attach act) {
     const std::shared_ptr<HostSession> session = place.instances.session(act.instance);
     if (!session) co_return link_is_down(act.instance);
+    failpoint("daemon.attach.begin");
     RunSink sink(place, act.ticket, co_await asio::this_coro::executor);
     Result<protocol::Attach> request = co_await continuation(place, act.ticket, sink);
     if (!request) co_return request.error();
@@ -91,6 +93,7 @@ ActResult follow(Workplace& place, scheduler::Attach act) {
     const Result<void> rest = co_await sink.write_rest();
     if (!end) co_return end.error();
     if (!rest) co_return rest.error();
+    failpoint("daemon.attach.ended");
     co_return ended(act.ticket, *end, sink.finished);
 }
 

@@ -4,6 +4,7 @@
 #include "daemon/acts.hpp"
 #include "daemon/clock.hpp"
 #include "daemon/tools.hpp"
+#include "language/failpoint.hpp"
 
 namespace nsa::daemon {
 
@@ -32,6 +33,7 @@ asio::awaitable<Result<Prepared>> prepare(Workplace& place, RunId run, InstanceN
     Result<Tools> tools =
         co_await provide_tools(prepared.active->plan, place.config, instance, prepared.session, place.disk);
     if (!tools) co_return tools.error();
+    failpoint("daemon.stage.tools_there");
     prepared.tools = std::move(*tools);
     co_return prepared;
 }
@@ -50,6 +52,7 @@ protocol::Launch launch_message(const scheduler::Ticket& ticket, const Prepared&
 }  // namespace
 
 ActResult stage(Workplace& place, scheduler::Stage act) {
+    failpoint("daemon.stage.begin");
     const Result<Prepared> prepared = co_await prepare(place, act.ticket.run, act.instance);
     if (!prepared) co_return prepared.error();
     co_return scheduler::Event(scheduler::Staged{act.ticket});
@@ -59,15 +62,18 @@ ActResult launch(Workplace& place, scheduler::Launch act) {
     const Result<Prepared> prepared = co_await prepare(place, act.ticket.run, act.instance);
     if (!prepared) co_return prepared.error();
     protocol::Launch message = launch_message(act.ticket, *prepared);
+    failpoint("daemon.launch.before_send");
     const Result<protocol::LaunchReply> reply =
         co_await prepared->session->client.launch(std::move(message), kLaunchAnswer);
     if (!reply) co_return reply.error();
+    failpoint("daemon.launch.answered");
     const store::LaunchRecord record{reply->pid, reply->start_ticks, reply->boot_id, wall_ms()};
     auto save = [&](store::Store& store) {
         return store.record_launch(act.ticket.run, act.ticket.attempt, record);
     };
     const Result<void> saved = co_await place.books.write(act.ticket.run, save);
     if (!saved) co_return saved.error();
+    failpoint("daemon.launch.recorded");
     const bool has_setup = !prepared->active->plan.setup.empty() || !prepared->tools.setup.empty();
     co_return scheduler::Event(scheduler::Launched{act.ticket, has_setup});
 }

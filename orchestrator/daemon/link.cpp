@@ -5,6 +5,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "daemon/version.hpp"
+#include "language/failpoint.hpp"
 
 namespace nsa::daemon {
 
@@ -62,6 +63,7 @@ void Link::went_down(const Error& error) {
 }
 
 asio::awaitable<void> Link::live(std::shared_ptr<Link> self, std::uint64_t generation) {
+    failpoint("daemon.link.before_open");
     Result<std::shared_ptr<HostSession>> session = co_await self->open();
     if (generation != self->generation_) co_return;
     if (!session) {
@@ -74,6 +76,7 @@ asio::awaitable<void> Link::live(std::shared_ptr<Link> self, std::uint64_t gener
         self->went_down(alive.error());
         co_return;
     }
+    failpoint("daemon.link.up");
     self->session_ = *session;
     self->parts_.emit(LinkUp{self->config_.name, std::move(*alive)});
     const Error why = co_await self->watch(*session);

@@ -4,6 +4,7 @@
 
 #include "daemon/clock.hpp"
 #include "instances/probe.hpp"
+#include "language/failpoint.hpp"
 
 namespace nsa::daemon {
 
@@ -23,15 +24,44 @@ bool is_save(const act::Action& action) {
     return std::holds_alternative<act::SaveRun>(action) || std::holds_alternative<act::SaveIntent>(action);
 }
 
+// One failpoint for every state that a row can be left in.
+void pass_saved(language::RunState state) {
+    using language::RunState;
+    switch (state) {
+        case RunState::kQueued:
+            return failpoint("daemon.saved.queued");
+        case RunState::kProvisioning:
+            return failpoint("daemon.saved.provisioning");
+        case RunState::kStaging:
+            return failpoint("daemon.saved.staging");
+        case RunState::kSetup:
+            return failpoint("daemon.saved.setup");
+        case RunState::kRunning:
+            return failpoint("daemon.saved.running");
+        case RunState::kLost:
+            return failpoint("daemon.saved.lost");
+        case RunState::kCollecting:
+            return failpoint("daemon.saved.collecting");
+        case RunState::kDone:
+            return;  // publish.cpp
+    }
+}
+
 Result<void> write(store::Store& store, const act::Action& action) {
     const std::int64_t at_ms = wall_ms();
-    if (const auto* intent = std::get_if<act::SaveIntent>(&action))
-        return store.begin_attempt(intent->run, intent->attempt, intent->instance, at_ms);
+    if (const auto* intent = std::get_if<act::SaveIntent>(&action)) {
+        failpoint("daemon.intent.before_commit");
+        Result<void> begun = store.begin_attempt(intent->run, intent->attempt, intent->instance, at_ms);
+        failpoint("daemon.intent.after_commit");
+        return begun;
+    }
     const auto& save = std::get<act::SaveRun>(action);
     store::RunChange change{save.state, save.reason, save.message, std::nullopt, at_ms};
     if (!save.lease.empty()) change.lease = save.lease;
+    failpoint("daemon.save.before_commit");
     const Result<std::uint64_t> written = store.set_run_state(save.run, change);
     if (!written) return written.error();
+    pass_saved(save.state);
     return {};
 }
 

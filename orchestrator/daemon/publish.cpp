@@ -5,6 +5,7 @@
 #include "daemon/attempt_files.hpp"
 #include "daemon/clock.hpp"
 #include "daemon/verdicts.hpp"
+#include "language/failpoint.hpp"
 
 namespace nsa::daemon {
 
@@ -29,6 +30,7 @@ ActResult publish(Workplace& place, scheduler::Publish act) {
     const RunId run = act.ticket.run;
     const Result<std::shared_ptr<ActiveRun>> active = co_await place.runs.find(run);
     if (!active) co_return active.error();
+    failpoint("daemon.publish.begin");
     store::Publication publication;
     publication.attempt = act.ticket.attempt.value;
     publication.reason = act.reason;
@@ -53,10 +55,12 @@ ActResult publish(Workplace& place, scheduler::Publish act) {
         publication.status = verdict.status;
         publication.message = std::move(verdict.message);
         publication.cases = std::move(verdict.cases);
+        failpoint("daemon.publish.judged");
         return store.publish_result(run, publication);
     };
     const Result<std::uint64_t> published = co_await place.books.write(run, write);
     if (!published) co_return published.error();
+    failpoint("daemon.publish.after_commit");
     place.log_growth.ring(run);
     place.runs.forget(run);
     place.log.info("run " + run.value + ": " + std::string(language::to_string(publication.status)) + " (" +

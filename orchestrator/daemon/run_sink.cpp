@@ -4,6 +4,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "language/failpoint.hpp"
 namespace nsa::daemon {
 
 namespace asio = boost::asio;
@@ -38,6 +39,7 @@ engines::Async<> RunSink::on_log(protocol::LogPiece piece) {
     auto put = [&] { return files_.write_at(piece.path, piece.offset, piece.bytes); };
     const Result<void> written = co_await place_.log_disk.call(put);
     if (!written) co_return written.error();
+    failpoint("daemon.log.written");
     place_.log_growth.ring(ticket_.run);
     constexpr std::chrono::seconds kOften{1};
     if (steady_clock::now() - told_ > kOften) tell_progress(false);
@@ -65,8 +67,10 @@ engines::Async<> RunSink::write_rest() {
 engines::Async<> RunSink::write() {
     const std::string lines = pending_;
     auto save = [&](store::Store& store) { return store.append_events(ticket_.run, ticket_.attempt, lines); };
+    failpoint("daemon.journal.before_commit");
     const Result<store::Appended> appended = co_await place_.books.write(ticket_.run, save);
     if (!appended) co_return appended.error();
+    failpoint("daemon.journal.after_commit");
     pending_.erase(0, lines.size());
     changed_.cancel();
     bool case_started = false;

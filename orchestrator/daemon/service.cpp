@@ -7,6 +7,7 @@
 #include "daemon/recovery.hpp"
 #include "daemon/version.hpp"
 #include "daemon/views.hpp"
+#include "language/failpoint.hpp"
 #include "language/yaml/reader.hpp"
 
 namespace nsa::daemon {
@@ -79,12 +80,15 @@ api::Async<api::SubmitReply> DaemonService::submit(api::SubmitRequest request) {
     row.requested_instance = InstanceName{request.instance};
     row.idempotency_key = std::move(request.idempotency_key);
     auto save = [&row](store::Store& store) { return store.submit(row); };
+    failpoint("daemon.submit.before_commit");
     const Result<store::Submitted> submitted = co_await place_.books.write(row.run, save);
     if (!submitted) co_return submitted.error();
+    failpoint("daemon.submit.after_commit");
     if (!submitted->existed) {
         place_.log.info("run " + row.run.value + ": submitted, " + row.name);
         place_.emit(submitted_event(row.run, *plan, row.requested_instance));
     }
+    failpoint("daemon.submit.queued");
     co_return api::SubmitReply{submitted->run, submitted->existed};
 }
 
@@ -150,9 +154,11 @@ api::Async<api::RunView> DaemonService::cancel(RunId run) {
     const Call call(calls_);
     const std::int64_t now_ms = wall_ms();
     auto save = [&](store::Store& store) { return store.request_cancel(run, now_ms); };
+    failpoint("daemon.cancel.before_commit");
     const Result<std::uint64_t> asked = co_await place_.books.write(run, save);
     // A run that is over stays as it is, and the caller sees how it ended.
     if (!asked && asked.error().code != ErrorCode::kConflict) co_return asked.error();
+    failpoint("daemon.cancel.after_commit");
     if (asked) {
         place_.log.info("run " + run.value + ": cancel asked");
         place_.emit(scheduler::CancelAsked{run});
@@ -218,7 +224,9 @@ api::Async<api::InstanceView> DaemonService::add_instance(api::InstanceRequest r
         if (!runs) co_return runs.error();
         if (const Result<void> idle = check_idle(*runs, config->name); !idle) co_return idle.error();
     }
+    failpoint("daemon.instance.before_commit");
     const Result<void> put = co_await place_.instances.put(*config);
+    failpoint("daemon.instance.after_commit");
     if (!put) co_return put.error();
     place_.log.info("instance " + config->name.value + " is registered");
     place_.emit(scheduler::InstanceKnown{config->name, config->engine, {}, true});

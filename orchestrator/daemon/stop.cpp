@@ -1,5 +1,6 @@
 // Asking a host to end a run.
 #include "daemon/acts.hpp"
+#include "language/failpoint.hpp"
 
 namespace nsa::daemon {
 
@@ -16,7 +17,9 @@ asio::awaitable<void> stop_run(Workplace& place, scheduler::StopRun act) {
     const std::shared_ptr<HostSession> session = place.instances.session(act.instance);
     if (!session) co_return;  // the scheduler asks again when the link is back
     const protocol::RunKey key{act.run, act.attempt};
+    failpoint("daemon.stop.before_send");
     const Result<protocol::CancelReply> reply = co_await session->client.cancel(key, kAnswer);
+    failpoint("daemon.stop.answered");
     if (!reply) place.instances.check(act.instance);
 }
 
@@ -35,6 +38,7 @@ asio::awaitable<void> stop_stray(Workplace& place, scheduler::StopStray act) {
         if (reply->state != protocol::RemoteState::kRunning) break;
         co_await pause_for(kLook);
     }
+    failpoint("daemon.stray.gone");
     place.emit(scheduler::StrayGone{act.instance, act.run, act.attempt});
 }
 

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "language/failpoint.hpp"
 #include "language/hash.hpp"
 #include "reports/load.hpp"
 #include "reports/render.hpp"
@@ -55,7 +56,9 @@ Result<void> write_whole(const fs::path& path, std::string_view bytes) {
 Result<void> replace(const fs::path& path, std::string_view bytes) {
     const fs::path temporary = path.string() + ".tmp";
     if (Result<void> written = write_whole(temporary, bytes); !written) return written;
+    failpoint("daemon.report.before_rename");
     if (::rename(temporary.c_str(), path.c_str()) != 0) return system_error("cannot name the report", path);
+    failpoint("daemon.report.after_rename");
     const Descriptor folder(::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (folder.number() < 0 || ::fsync(folder.number()) != 0)
         return system_error("cannot sync the folder of the report", path.parent_path());
@@ -103,7 +106,9 @@ Result<store::ReportRow> write_report(store::Store& store, const RunId& run, con
     }
     if (Result<void> copied = copy_decode_csv(*facts, base); !copied) return copied.error();
     row.recorded_ms = now_ms;
+    failpoint("daemon.report.before_record");
     if (Result<void> recorded = store.record_report(row); !recorded) return recorded.error();
+    failpoint("daemon.report.recorded");
     return store.find_report(run);
 }
 

@@ -1,5 +1,6 @@
 #include "store/migrate.hpp"
 
+#include "language/failpoint.hpp"
 namespace nsa::store {
 
 namespace {
@@ -84,6 +85,7 @@ Result<void> migrate(Database& database, const std::string& path) {
                              next + 1, std::string(migration.name), std::string(migration.sha256));
         }
         database.connection().exec("PRAGMA user_version = " + std::to_string(migrations().size()));
+        failpoint("daemon.migration.before_commit");
         return {};
     });
 }

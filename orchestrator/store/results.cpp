@@ -1,6 +1,7 @@
 // Publication: the one transaction that ends a run.
 #include <cmath>
 
+#include "language/failpoint.hpp"
 #include "store/impl.hpp"
 
 namespace nsa::store {
@@ -74,8 +75,10 @@ Result<std::uint64_t> Store::publish_result(const RunId& run, const Publication&
             "finished_ms = ?, holds_lease = 0 WHERE run_no = ?",
             to_string(publication.status), to_string(publication.reason), publication.message,
             publication.artifact_dir, publication.at_ms, key->run_no);
-        return record_change(database, key->run_no, "published", publication.at_ms,
-                             to_string(publication.status));
+        const std::uint64_t version = record_change(database, key->run_no, "published", publication.at_ms,
+                                                    to_string(publication.status));
+        failpoint("daemon.publish.before_commit");
+        return version;
     });
 }
 

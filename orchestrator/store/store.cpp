@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "language/failpoint.hpp"
 #include "store/impl.hpp"
 #include "store/migrate.hpp"
 
@@ -42,7 +43,10 @@ Result<void> prepare(Database& database, const std::string& where) {
     connection.exec("PRAGMA synchronous = FULL");
     connection.exec("PRAGMA foreign_keys = ON");
     connection.exec("PRAGMA trusted_schema = OFF");
-    return migrate(database, where);
+    failpoint("daemon.migration.begin");
+    Result<void> migrated = migrate(database, where);
+    failpoint("daemon.migration.after_commit");
+    return migrated;
 }
 
 }  // namespace
