@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <array>
@@ -75,13 +74,6 @@ Result<Child> spawn_child(const std::filesystem::path& program, const std::vecto
             ::posix_spawn(&child.pid, program.c_str(), &plan.files, &plan.attributes, argv.data(), environ)) {
         return fail(ErrorCode::kNotFound, std::string{"the program cannot be started: "} + std::strerror(rc),
                     program.string());
-    }
-    child.process = UniqueFd{static_cast<int>(::syscall(SYS_pidfd_open, child.pid, 0))};
-    if (!child.process) {
-        const int code = errno;
-        ::kill(child.pid, SIGKILL);
-        ::waitpid(child.pid, nullptr, 0);
-        return system_error(code, "no pidfd", program.string());
     }
     return child;
 }

@@ -14,10 +14,9 @@
 namespace nsa::engines {
 
 struct Child {
-    pid_t pid = -1;    // ours to reap
-    UniqueFd process;  // pidfd: readable once it has ended
-    UniqueFd stdio;    // one end of a socket pair; the other is its stdin and stdout
-    UniqueFd err;      // its stderr, to read
+    pid_t pid = -1;  // ours to reap
+    UniqueFd stdio;  // one end of a socket pair; the other is its stdin and stdout
+    UniqueFd err;    // its stderr, to read
 };
 
 // In a session of its own (a Ctrl-C at our terminal is not for it), signal dispositions and mask at their

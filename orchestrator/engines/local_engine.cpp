@@ -1,18 +1,15 @@
 #include "engines/local_engine.hpp"
 
-#include <signal.h>
-#include <sys/wait.h>
-
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
 #include "engines/child.hpp"
+#include "engines/child_end.hpp"
 #include "engines/last_words.hpp"
 
 namespace nsa::engines {
@@ -23,51 +20,28 @@ constexpr auto quiet = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kExitGrace{5000};  // from the end of its stdin to SIGKILL
 constexpr std::chrono::milliseconds kStatusWait{200};  // stdout ends a moment before the process does
 
-// The child and its descriptors; kept by the stream, the stderr reader and the reaper.
+// The child and its descriptors; kept by the stream, the stderr reader and await_exit().
 struct LocalChild {
-    LocalChild(const asio::any_io_executor& executor, Child child)
-        : pid(child.pid),
-          process(executor, child.process.release()),
+    LocalChild(const asio::any_io_executor& executor, Child child, ChildEnd child_end)
+        : end(std::move(child_end)),
           stdio(executor, child.stdio.release()),
           err(executor, child.err.release()) {}
-    // The loop may end before the reaper does; `serve` keeps no state that a kill could harm.
-    ~LocalChild() {
-        if (reaped) return;
-        ::kill(pid, SIGKILL);
-        ::waitpid(pid, nullptr, 0);
-    }
-    LocalChild(const LocalChild&) = delete;
-    LocalChild& operator=(const LocalChild&) = delete;
 
-    const pid_t pid;
-    asio::posix::stream_descriptor process, stdio, err;
+    ChildEnd end;  // kills it when the loop ends first: `serve` keeps no state that a kill could harm
+    asio::posix::stream_descriptor stdio, err;
     LastWords words;
-    bool closed = false, reaped = false;
+    bool closed = false;
 };
 using Shared = std::shared_ptr<LocalChild>;
 
-// True once the process has ended; false when it has not within the limit.
-asio::awaitable<bool> ended_within(Shared child, std::chrono::milliseconds limit) {
-    asio::steady_timer timer{child->process.get_executor(), limit};
-    timer.async_wait([child](boost::system::error_code ec) {
-        if (!ec) child->process.cancel();
-    });
-    const auto [ec] = co_await child->process.async_wait(asio::posix::stream_descriptor::wait_read, quiet);
-    co_return !ec;
-}
-
-// Nobody else reaps this pid, so it cannot be another process's by now.
-asio::awaitable<void> reap(Shared child) {
-    // In a loop: the status wait of a read in flight may cancel this one.
-    const auto deadline = std::chrono::steady_clock::now() + kExitGrace;
-    bool ended = false;
-    while (!ended && std::chrono::steady_clock::now() < deadline)
-        ended = co_await ended_within(child, kExitGrace);
+// The end of its stdin asks it to go.
+asio::awaitable<void> await_exit(Shared child) {
+    bool ended =
+        co_await child->end.within(kExitGrace);  // g++ 12 breaks a frame with co_await in an if's condition
     if (!ended) {
-        ::kill(child->pid, SIGKILL);
-        co_await ended_within(child, kExitGrace);
+        child->end.kill();
+        ended = co_await child->end.within(kExitGrace);
     }
-    child->reaped = ::waitpid(child->pid, nullptr, WNOHANG) == child->pid;
 }
 
 asio::awaitable<void> drain_stderr(Shared child) {
@@ -91,8 +65,8 @@ class LocalStream : public ByteStream {
             co_await child_->stdio.async_read_some(asio::buffer(into.data(), into.size()), quiet);
         if (!ec) co_return n;
         if (child_->closed) co_return gone("the connection was closed on this side");
-        const bool ended = co_await ended_within(child_, kStatusWait);
-        co_return gone(ended ? "nsa-worker ended with " + describe_end(child_->pid)
+        const bool ended = co_await child_->end.within(kStatusWait);
+        co_return gone(ended ? "nsa-worker ended with " + child_->end.text()
                              : "nsa-worker closed its stdout");
     }
 
@@ -105,7 +79,7 @@ class LocalStream : public ByteStream {
     void close() override {
         if (std::exchange(child_->closed, true)) return;
         child_->stdio.close();
-        asio::co_spawn(child_->process.get_executor(), reap(child_), asio::detached);
+        asio::co_spawn(child_->err.get_executor(), await_exit(child_), asio::detached);
     }
 
     std::string last_words() const override { return child_->words.text(); }
@@ -134,7 +108,9 @@ class LocalEngine : public Engine {
         }
         Result<Child> child = spawn_child(worker_, arguments);
         if (!child) co_return child.error();
-        Shared shared = std::make_shared<LocalChild>(executor_, std::move(*child));
+        Result<ChildEnd> end = ChildEnd::watch(executor_, child->pid);
+        if (!end) co_return end.error();
+        Shared shared = std::make_shared<LocalChild>(executor_, std::move(*child), std::move(*end));
         co_return std::make_unique<LocalStream>(std::move(shared), "instance " + config.name.value);
     }
 

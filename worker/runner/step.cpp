@@ -2,9 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -37,19 +35,9 @@ Duration sampling_of(const Limits& limits) {
     return limits.silence.count() > 0 ? std::clamp(limits.silence / 8, kFastest, kSlowest) : kSlowest;
 }
 
-struct Exit {
-    int status = 0;
-    rusage usage{};
-};
-
-std::optional<Exit> try_reap(pid_t pid) {
-    Exit exit;
-    return ::wait4(pid, &exit.status, WNOHANG, &exit.usage) == pid ? std::optional{exit} : std::nullopt;
-}
-
 }  // namespace
 
-Result<Step> Step::start(StepCommand command, int folder) {
+Result<Step> Step::start(EventLoop& loop, StepCommand command, int folder) {
     Step step;
     step.command_ = std::move(command);
     auto out = create_log(folder, journal::kStdout);
@@ -65,31 +53,48 @@ Result<Step> Step::start(StepCommand command, int folder) {
                                       .cwd = step.command_.cwd,
                                       .stdout_fd = step.stdout_.get(),
                                       .stderr_fd = step.stderr_.get()};
-    const auto pid = posix::spawn(request);
-    if (pid) {
-        step.pid_ = *pid;
+    auto process = posix::ChildProcess::start(loop.context(), request);
+    if (process) {
+        step.process_ = std::move(*process);
     } else {
-        step.not_started_ = pid.error().describe();
+        step.not_started_ = process.error().describe();
     }
     return step;
 }
 
 void Step::kill() {
     disk_full_ = true;
-    kill_group(pid_);
+    kill_group(pid());
 }
 
 bool Step::clean_up() const {
     if (command_.may_leave_services) {
-        kill_group(pid_);
+        kill_group(pid());
         return true;
     }
-    return kill_leftovers(pid_, command_.spared, std::chrono::milliseconds{2'000});
+    return kill_leftovers(pid(), command_.spared, std::chrono::milliseconds{2'000});
 }
 
-StepResult Step::wait(SignalQueue& signals, int run_dir) {
+// What the limits say now; false: the process is given up.
+bool Step::enforce(LimitWatch& watch, Instant now) const {
+    switch (watch.step(now)) {
+        case Action::kTerm:
+            ::kill(-pid(), SIGTERM);
+            break;
+        case Action::kKill:
+            ::kill(-pid(), SIGKILL);
+            break;
+        case Action::kGiveUp:
+            return false;
+        case Action::kNone:
+            break;
+    }
+    return true;
+}
+
+StepResult Step::wait(EventLoop& loop, int run_dir) {
     StepResult result;
-    if (pid_ == 0) {
+    if (!process_) {
         result.end.kind = language::EndKind::kNotStarted;
         result.end.detail = not_started_;
         return result;
@@ -99,8 +104,7 @@ StepResult Step::wait(SignalQueue& signals, int run_dir) {
     const Duration sampling = sampling_of(command_.limits);
     Instant next_sample = started_ + sampling;
     std::uint64_t output = 0;
-    std::optional<Exit> exit;
-    while (!(exit = try_reap(pid_)) && !result.unkillable) {
+    for (process_->look(); !process_->exit(); process_->look()) {
         const Instant now = Clock::now();
         if (now >= next_sample) {
             const std::uint64_t size = size_of(stdout_) + size_of(stderr_);
@@ -109,22 +113,12 @@ StepResult Step::wait(SignalQueue& signals, int run_dir) {
             if (is_disk_full(run_dir)) watch.stop(StopReason::kDiskFull);
             next_sample = now + sampling;
         }
-        if (signals.stop_signal() != 0) watch.stop(StopReason::kCancel);
-        switch (watch.step(now)) {
-            case Action::kTerm:
-                ::kill(-pid_, SIGTERM);
-                break;
-            case Action::kKill:
-                ::kill(-pid_, SIGKILL);
-                break;
-            case Action::kGiveUp:
-                result.unkillable = true;
-                break;
-            case Action::kNone:
-                signals.wait(std::min(watch.next().value_or(next_sample), next_sample));
-                break;
-        }
+        if (loop.stop_signal() != 0) watch.stop(StopReason::kCancel);
+        if (!enforce(watch, now)) break;
+        loop.wait(std::min(watch.next().value_or(next_sample), next_sample));
     }
+    const auto& exit = process_->exit();
+    result.unkillable = !exit;
     result.seconds = std::chrono::duration<double>(Clock::now() - started_).count();
     const bool clean = clean_up();
     result.end =
@@ -135,7 +129,7 @@ StepResult Step::wait(SignalQueue& signals, int run_dir) {
         result.end.detail += "unkillable: a process that it left behind survived SIGKILL";
     }
     result.disk_full = watch.reason() == StopReason::kDiskFull;
-    if (exit) result.max_rss_kib = exit->usage.ru_maxrss;
+    if (exit) result.max_rss_kib = exit->max_rss_kib;
     result.stdout_bytes = size_of(stdout_);
     result.stderr_bytes = size_of(stderr_);
     return result;

@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "language/event.hpp"
+#include "posix/child_process.hpp"
 #include "posix/fd.hpp"
-#include "posix/spawn.hpp"
+#include "runner/event_loop.hpp"
 #include "runner/limits.hpp"
-#include "runner/signals.hpp"
 
 namespace nsa::runner {
 
@@ -35,24 +35,25 @@ class Step {
   public:
     // `folder`: descriptor of the step's new folder; stdout and stderr are made in it. A program that cannot
     // be started is a Step whose wait() says kNotStarted; an Error means that the files could not be made.
-    static Result<Step> start(StepCommand command, int folder);
+    static Result<Step> start(EventLoop& loop, StepCommand command, int folder);
 
-    pid_t pid() const { return pid_; }  // 0: not started
+    pid_t pid() const { return process_ ? process_->pid() : 0; }  // 0: not started
     const std::vector<std::string>& argv() const { return command_.argv; }
     // No record of it could be kept: it must not go on. wait() is still to be called.
     void kill();
 
-    // Blocks until the end. A stop signal in `signals` cancels it; run_dir: whose disk is watched.
-    StepResult wait(SignalQueue& signals, int run_dir);
+    // Runs the loop until the end. A stop signal cancels the step; run_dir: whose disk is watched.
+    StepResult wait(EventLoop& loop, int run_dir);
 
   private:
     StepCommand command_;
     posix::UniqueFd stdout_, stderr_;
-    pid_t pid_ = 0;
+    std::optional<posix::ChildProcess> process_;
     Instant started_{};
     std::string not_started_;  // why
     bool disk_full_ = false;
 
+    bool enforce(LimitWatch& watch, Instant now) const;
     bool clean_up() const;
 };
 

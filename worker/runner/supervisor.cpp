@@ -56,12 +56,12 @@ std::string describe(const language::ProcessEnd& end) {
 class Supervisor {
   public:
     Supervisor(std::string directory, int run_dir, const SupervisorOptions& options, Recorder& recorder,
-               SignalQueue signals)
+               EventLoop loop)
         : directory_{std::move(directory)},
           run_dir_{run_dir},
           options_{options},
           recorder_{recorder},
-          signals_{std::move(signals)},
+          loop_{std::move(loop)},
           home_{variable("HOME")} {}
 
     Result<void> run() {
@@ -102,16 +102,16 @@ class Supervisor {
 
     // Decides whether the run goes on; why not is kept for its end.
     bool should_stop() {
-        signals_.poll();
+        loop_.poll();
         // Whoever follows the run sees what is over before the next thing starts.
         const auto written = recorder_.flush();
         if (ending_.end != RunEnd::kCompleted) return true;
         const bool cancelled = ::faccessat(run_dir_, journal::kCancelFile, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
         if (cancelled) {
             ending_ = {RunEnd::kCancelled, "cancelled on request"};
-        } else if (signals_.stop_signal() != 0) {
+        } else if (loop_.stop_signal() != 0) {
             ending_ = {RunEnd::kWorkerError,
-                       "the supervisor was stopped by signal " + std::to_string(signals_.stop_signal()) +
+                       "the supervisor was stopped by signal " + std::to_string(loop_.stop_signal()) +
                            " without a cancel request: shutdown, or a limit of the host"};
         } else if (!written && !recorder_.ran_out_of_space()) {
             ending_ = {RunEnd::kWorkerError, written.error().describe()};
@@ -198,7 +198,7 @@ class Supervisor {
         auto started = start(std::move(step), folder->get(), finished.end);
         if (!started) return started.error();
         if (!*started) return finished;
-        const StepResult result = (*started)->wait(signals_, run_dir_);
+        const StepResult result = (*started)->wait(loop_, run_dir_);
         note(result);
         finished.end = result.end;
         finished.seconds = result.seconds;
@@ -215,7 +215,7 @@ class Supervisor {
             return std::optional<Step>{};
         }
         command.argv = std::move(*argv);
-        auto step = Step::start(std::move(command), folder);
+        auto step = Step::start(loop_, std::move(command), folder);
         if (!step) {
             end = not_started(step.error().describe());
             if (step.error().code == ErrorCode::kNoSpace) recorder_.note_out_of_space();
@@ -266,7 +266,7 @@ class Supervisor {
             // dead.
             if (const auto written = recorder_.flush(); !written) (*step)->kill();
         }
-        const StepResult result = (*step)->wait(signals_, run_dir_);
+        const StepResult result = (*step)->wait(loop_, run_dir_);
         note(result);
         finished.end = result.end;
         finished.seconds = result.seconds;
@@ -302,7 +302,7 @@ class Supervisor {
     int run_dir_;
     SupervisorOptions options_;
     Recorder& recorder_;
-    SignalQueue signals_;
+    EventLoop loop_;
     std::string home_;
     LaunchFiles launch_;
     Gate gate_;
@@ -322,12 +322,12 @@ Result<void> supervise(const std::string& directory, const SupervisorOptions& op
     if (!run_dir) return run_dir.error();
     const auto lock = journal::try_lock(run_dir->get(), journal::kLockFile);
     if (!lock) return lock.error();
-    auto signals = SignalQueue::open();
-    if (!signals) return signals.error();
+    auto loop = EventLoop::open();
+    if (!loop) return loop.error();
     auto recorder = Recorder::open(run_dir->get());
     if (!recorder) return recorder.error();
     become_reaper();
-    return Supervisor{path, run_dir->get(), options, **recorder, std::move(*signals)}.run();
+    return Supervisor{path, run_dir->get(), options, **recorder, std::move(*loop)}.run();
 }
 
 }  // namespace nsa::runner

@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include "engines/child.hpp"
+#include "engines/child_end.hpp"
 #include "engines/worker_client.hpp"
 #include "support/run.hpp"
 #include "support/temp_dir.hpp"
@@ -82,6 +84,38 @@ TEST(LocalEngine, AClosedStreamEndsAndReapsItsChild) {
     io.run_for(10s);  // ends by itself when the reaper is done
     EXPECT_TRUE(io.stopped());
     EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1) << "no child is left, dead or alive";
+}
+
+TEST(ChildEnd, IsToldToEveryoneWhoWaitsAndSaysHow) {
+    boost::asio::io_context io;
+    const auto child = spawn_child("/bin/sh", {"-c", "read line; kill -SEGV $$"});
+    ASSERT_TRUE(child);
+    auto end = ChildEnd::watch(io.get_executor(), child->pid);
+    ASSERT_TRUE(end) << end.error().describe();
+    EXPECT_FALSE(test::run(io, end->within(1ms)));
+    EXPECT_EQ(end->text(), "");
+    int told = 0;
+    for (int i = 0; i < 2; ++i) {
+        boost::asio::co_spawn(io, end->within(30s),
+                              [&](std::exception_ptr, bool ended) { told += ended ? 1 : 0; });
+    }
+    ASSERT_EQ(::write(child->stdio.get(), "go\n", 3), 3);
+    EXPECT_TRUE(test::run(io, end->within(30s)));
+    io.restart();
+    io.run_for(10s);
+    EXPECT_EQ(told, 2);
+    EXPECT_EQ(end->text(), "signal 11");
+    EXPECT_EQ(::waitpid(child->pid, nullptr, WNOHANG), -1) << "reaped";
+}
+
+TEST(ChildEnd, ThatIsLetGoTakesItsProcessWithIt) {
+    boost::asio::io_context io;
+    const auto child = spawn_child("/bin/sleep", {"300"});
+    ASSERT_TRUE(child);
+    { const auto end = ChildEnd::watch(io.get_executor(), child->pid); }
+    EXPECT_EQ(::waitpid(child->pid, nullptr, WNOHANG), -1) << "killed and reaped";
+    io.run_for(10s);
+    EXPECT_TRUE(io.stopped()) << "nothing waits any more";
 }
 
 TEST(Child, GetsNoDescriptorButItsOwnThree) {
