@@ -16,8 +16,10 @@ class io_context;
 namespace nsa::posix {
 
 struct Exit {
-    int status = 0;                // as waitpid() gives it
-    std::int64_t max_rss_kib = 0;  // peak of it and of what it had waited for
+    int status = 0;  // as waitpid() gives it
+    // Peak of it and of what it had waited for. Never below our own: the kernel counts the moment before
+    // exec.
+    std::int64_t max_rss_kib = 0;
     bool operator==(const Exit&) const = default;
 };
 
