@@ -1,0 +1,35 @@
+// Where the step's token stands in a sequence: counts of what it sees. Device twin of nsa_core/geometry.hpp, in 32
+// bits and without the host's configuration.
+#pragma once
+
+#include "nsa_core/cuda/decode/params.hpp"
+
+namespace nsa::core::cuda {
+
+/// Compressed tokens that token t sees. A case of its own below l: dividing a negative number truncates to 1.
+__device__ __forceinline__ int visible_compressed(int t, const DecodeShape& shape) {
+    return t + 1 < shape.l ? 0 : (t + 1 - shape.l) / shape.d + 1;
+}
+
+/// Whether token t is the last of a compression block, so that the step emits a compressed token.
+__device__ __forceinline__ bool completes_compressed(int t, const DecodeShape& shape) {
+    return t + 1 >= shape.l && (t + 1 - shape.l) % shape.d == 0;
+}
+
+/// Chunks of 16 compressed tokens. One more than full chunks, also when all are full: the block behind the last
+/// token still overlaps it, and takes its importance from there.
+__device__ __forceinline__ int compressed_chunks(int visible) {
+    return visible / kChunkRows + 1;
+}
+
+/// Selection blocks that begin at or before token t.
+__device__ __forceinline__ int visible_blocks(int t, const DecodeShape& shape) {
+    return t / shape.l_sel + 1;
+}
+
+/// Number of the row in a pool [pages, G, page_rows, width] that holds row `index` of a sequence and group.
+__device__ __forceinline__ int pool_row(const int* pages, int index, int page_rows, int group, int groups) {
+    return (pages[index / page_rows] * groups + group) * page_rows + index % page_rows;
+}
+
+}  // namespace nsa::core::cuda

@@ -1,0 +1,10 @@
+#include "nsa_core/cuda/decode/instances.hpp"
+#include "nsa_core/cuda/decode/launch.cuh"
+
+namespace nsa::core::cuda {
+
+cudaError_t decode_bf16_32_32(const DecodeParams& params, const DecodePlan& plan, cudaStream_t stream, DecodePart part) {
+    return launch_decode_of<__nv_bfloat16, 32, 32>(params, plan, stream, part);
+}
+
+}  // namespace nsa::core::cuda

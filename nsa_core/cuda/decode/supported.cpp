@@ -1,0 +1,53 @@
+// What the decode kernels run. Apart from the launches, so that a build without nvcc can say it too.
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "nsa_core/cuda/decode/plan.hpp"
+
+namespace nsa::core::cuda {
+namespace {
+
+constexpr std::array<std::pair<int, int>, 5> kWidths{{{32, 32}, {64, 64}, {96, 96}, {128, 128}, {192, 128}}};
+constexpr std::array kHeadsPerGroup{1, 2, 4, 8, 16};
+constexpr int kTokensPerBlock = 4;
+constexpr int kMaxSelected = 32;
+
+std::optional<std::string> blocks_unsupported(const DecodeShape& s) {
+    if (s.d < 1 || s.l_sel != kTokensPerBlock * s.d || s.l_sel % kChunkRows != 0) {
+        return "selection blocks of 4 d tokens, in multiples of 16, and these are l' = " + std::to_string(s.l_sel) +
+               " with d = " + std::to_string(s.d);
+    }
+    if (s.l != s.d && s.l != 2 * s.d) {
+        return "compression blocks of d or 2 d tokens, and l is " + std::to_string(s.l) + " with d = " +
+               std::to_string(s.d);
+    }
+    if (s.n < 1 || s.n > kMaxSelected) {
+        return "1 to " + std::to_string(kMaxSelected) + " selected blocks, and n is " + std::to_string(s.n);
+    }
+    if (s.page_tokens < s.l_sel || s.page_tokens % s.l_sel != 0) {
+        return "pages of a multiple of l' = " + std::to_string(s.l_sel) + " tokens, and these are of " +
+               std::to_string(s.page_tokens);
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string> decode_unsupported(const DecodeShape& s) {
+    const std::string takes = "the decode kernels take ";
+    if (std::find(kWidths.begin(), kWidths.end(), std::pair{s.dk, s.dv}) == kWidths.end()) {
+        return takes + "heads with dk = dv of 32, 64, 96 or 128, or dk = 192 with dv = 128, and these are " +
+               std::to_string(s.dk) + " and " + std::to_string(s.dv);
+    }
+    const int per_group = s.groups < 1 || s.heads % s.groups != 0 ? 0 : s.heads_per_group();
+    if (std::find(kHeadsPerGroup.begin(), kHeadsPerGroup.end(), per_group) == kHeadsPerGroup.end()) {
+        return takes + "1, 2, 4, 8 or 16 heads in a group, and H = " + std::to_string(s.heads) + " with G = " +
+               std::to_string(s.groups) + " is none of them";
+    }
+    if (s.n_local < 1 || s.w < 1) return takes + "n_local and w from 1 up";
+    if (const auto reason = blocks_unsupported(s)) return takes + *reason;
+    return std::nullopt;
+}
+
+}  // namespace nsa::core::cuda

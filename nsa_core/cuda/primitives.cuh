@@ -1,0 +1,175 @@
+// Thin names for the PTX that the kernels use, and the element types of tensor-core operands. sm_80 and newer;
+// what only sm_90 has (dependent launch, clusters) does nothing, or is a cluster of one, on older chips.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include <cstdint>
+
+namespace nsa::core::cuda {
+
+inline constexpr int kWarpSize = 32;
+inline constexpr float kLog2E = 1.44269504088896340736F;
+// Where a running maximum starts: finite, so that (maximum - maximum) is never inf - inf.
+inline constexpr float kFloor = -1e30F;
+
+template <class T>
+struct Half;  // of an operand type: conversion, and the matrix instruction
+
+template <>
+struct Half<__nv_bfloat16> {
+    static __device__ float to_float(__nv_bfloat16 x) { return __bfloat162float(x); }
+    static __device__ __nv_bfloat16 from_float(float x) { return __float2bfloat16_rn(x); }
+    static __device__ std::uint32_t pack(float low, float high) {
+        const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+        return *reinterpret_cast<const std::uint32_t*>(&pair);
+    }
+    static __device__ float2 unpack(std::uint32_t bits) {
+        return __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(&bits));
+    }
+};
+
+template <>
+struct Half<__half> {
+    static __device__ float to_float(__half x) { return __half2float(x); }
+    static __device__ __half from_float(float x) { return __float2half_rn(x); }
+    static __device__ std::uint32_t pack(float low, float high) {
+        const __half2 pair = __floats2half2_rn(low, high);
+        return *reinterpret_cast<const std::uint32_t*>(&pair);
+    }
+    static __device__ float2 unpack(std::uint32_t bits) {
+        return __half22float2(*reinterpret_cast<const __half2*>(&bits));
+    }
+};
+
+// c[16 x 8] += a[16 x 16] b[16 x 8]. Lane i holds rows i/4 and i/4 + 8 of c, columns 2 (i%4) and the next:
+// c[0], c[1] of the first row, c[2], c[3] of the second.
+template <class T>
+__device__ __forceinline__ void mma(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                                    std::uint32_t b1);
+
+template <>
+__device__ __forceinline__ void mma<__nv_bfloat16>(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                                                   std::uint32_t b1) {
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+                 "{%0,%1,%2,%3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+template <>
+__device__ __forceinline__ void mma<__half>(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                                            std::uint32_t b1) {
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+                 "{%0,%1,%2,%3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+__device__ __forceinline__ std::uint32_t shared_address(const void* pointer) {
+    return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
+}
+
+// Four 8x8 matrices; lane i gives the address of row i%8 of matrix i/8.
+__device__ __forceinline__ void load_matrices(std::uint32_t (&r)[4], std::uint32_t address) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(address)
+                 : "memory");
+}
+
+__device__ __forceinline__ void load_matrices_transposed(std::uint32_t (&r)[4], std::uint32_t address) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(address)
+                 : "memory");
+}
+
+// 16 bytes from global to shared memory, in the background; 16 zero bytes when not `valid`.
+__device__ __forceinline__ void copy_async(std::uint32_t to, const void* from, bool valid) {
+    const int bytes = valid ? 16 : 0;
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
+}
+__device__ __forceinline__ void commit_copies() {
+    asm volatile("cp.async.commit_group;" ::: "memory");
+}
+// Waits until at most kPending of this thread's latest groups are still under way.
+template <int kPending>
+__device__ __forceinline__ void wait_copies() {
+    asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+}
+
+__device__ __forceinline__ float exp2_fast(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+__device__ __forceinline__ float log2_fast(float x) {
+    float y;
+    asm("lg2.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+// Dependent launch: the next kernel of the stream may start now; and, in that kernel, all writes of the one
+// before are visible from here on.
+__device__ __forceinline__ void allow_dependents() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+__device__ __forceinline__ void wait_for_previous_kernel() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+// The thread blocks of a cluster, which read and write one another's shared memory.
+__device__ __forceinline__ int cluster_size() {
+#if __CUDA_ARCH__ >= 900
+    std::uint32_t size;
+    asm("mov.u32 %0, %%cluster_nctaid.x;" : "=r"(size));
+    return static_cast<int>(size);
+#else
+    return 1;
+#endif
+}
+__device__ __forceinline__ int cluster_rank() {
+#if __CUDA_ARCH__ >= 900
+    std::uint32_t rank;
+    asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+    return static_cast<int>(rank);
+#else
+    return 0;
+#endif
+}
+// A barrier of all threads of the cluster; shared memory written before is visible after it.
+__device__ __forceinline__ void cluster_sync() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+#else
+    __syncthreads();
+#endif
+}
+// The same variable in thread block `rank` of the cluster.
+template <class T>
+__device__ __forceinline__ T* cluster_map(T* pointer, int rank) {
+#if __CUDA_ARCH__ >= 900
+    T* mapped;
+    asm("mapa.u64 %0, %1, %2;" : "=l"(mapped) : "l"(pointer), "r"(rank));
+    return mapped;
+#else
+    return pointer;
+#endif
+}
+
+__device__ __forceinline__ float quad_max(float x) {
+    x = fmaxf(x, __shfl_xor_sync(0xffffffffU, x, 1));
+    return fmaxf(x, __shfl_xor_sync(0xffffffffU, x, 2));
+}
+__device__ __forceinline__ float quad_sum(float x) {
+    x += __shfl_xor_sync(0xffffffffU, x, 1);
+    return x + __shfl_xor_sync(0xffffffffU, x, 2);
+}
+
+}  // namespace nsa::core::cuda
