@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <memory>
 
+#include "language/failpoint.hpp"
+
 namespace nsa::posix {
 namespace {
 
@@ -139,11 +141,13 @@ Result<void> write_file_durably(int dir, const std::string& name, std::string_vi
     if (!fd) return errno_error(errno, where);
     auto written = write_all(fd.get(), bytes, where);
     if (written && ::fsync(fd.get()) != 0) written = errno_error(errno, where);
+    failpoint("worker.file.before_rename");
     if (written && ::renameat(dir, tmp.c_str(), dir, name.c_str()) != 0) written = errno_error(errno, where);
     if (!written) {
         ::unlinkat(dir, tmp.c_str(), 0);
         return written;
     }
+    failpoint("worker.file.after_rename");
     return sync_dir(dir);
 }
 

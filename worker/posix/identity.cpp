@@ -42,13 +42,6 @@ std::optional<ProcStat> parse_proc_stat(std::string_view text) {
     return stat;
 }
 
-std::string boot_id() {
-    std::string id = read_proc("/proc/sys/kernel/random/boot_id");
-    while (!id.empty() && id.back() == '\n')
-        id.pop_back();
-    return id;
-}
-
 std::string host_name() {
     std::array<char, 256> name{};
     if (::gethostname(name.data(), name.size() - 1) != 0) return "unknown";

@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "journal/run_dir.hpp"
+#include "language/failpoint.hpp"
 #include "posix/fd.hpp"
 
 namespace nsa::runner {
@@ -30,6 +31,7 @@ Result<void> take_reserve(int run_dir) {
 }
 
 void release_reserve(int run_dir) {
+    failpoint("worker.reserve.before_release");
     ::unlinkat(run_dir, journal::kReserveFile, 0);
 }
 

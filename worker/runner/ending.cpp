@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 
 #include "journal/run_dir.hpp"
+#include "language/failpoint.hpp"
 #include "language/hash.hpp"
 #include "posix/files.hpp"
 
@@ -44,11 +45,13 @@ Result<void> end_run(int run_dir, Recorder& recorder, Ending ending, const std::
     recorder.release_reserve();
     if (const auto committed = recorder.commit(); !committed) return committed;
 
+    failpoint("worker.end.before_collect");
     const Collected collected = collect(run_dir, steps, limits);
     add_left_out(ending, collected);
     language::RunFinished finished;
     finished.files = collected.manifest.size();
     finished.bytes = collected.bytes;
+    failpoint("worker.manifest.before_write");
     const std::string manifest = boost::json::serialize(language::to_json(collected.manifest)) + "\n";
     if (const auto written = posix::write_file_durably(run_dir, journal::kManifestFile, manifest); written) {
         finished.manifest = sha256_of(manifest);
@@ -56,6 +59,7 @@ Result<void> end_run(int run_dir, Recorder& recorder, Ending ending, const std::
         note_unwritten(ending, written.error());
         finished.files = finished.bytes = 0;
     }
+    failpoint("worker.manifest.after_write");
     finished.end = ending.end;
     finished.detail = ending.detail;
     const std::string record = exit_record(finished, recorder.last_seq() + 1);
@@ -64,8 +68,11 @@ Result<void> end_run(int run_dir, Recorder& recorder, Ending ending, const std::
         finished.end = ending.end;
         finished.detail = ending.detail;
     }
+    failpoint("worker.exit_record.after_write");
     recorder.append(std::move(finished));
-    return recorder.commit();
+    auto committed = recorder.commit();
+    failpoint("worker.run_finished.after_commit");
+    return committed;
 }
 
 }  // namespace nsa::runner

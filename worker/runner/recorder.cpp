@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "language/failpoint.hpp"
+
 namespace nsa::runner {
 
 Result<std::unique_ptr<Recorder>> Recorder::open(int run_dir) {
@@ -64,7 +66,10 @@ Result<void> Recorder::commit() {
         written = journal_.write();
     }
     if (!written) return written;
-    return journal_.sync();
+    failpoint("worker.commit.before_sync");
+    auto synced = journal_.sync();
+    failpoint("worker.commit.after_sync");
+    return synced;
 }
 
 void Recorder::sync_in_background() {
@@ -74,7 +79,9 @@ void Recorder::sync_in_background() {
         if (closing_) return;  // commit() has synced what matters
         sync_wanted_ = false;
         lock.unlock();
+        failpoint("worker.journal.before_sync");
         const auto synced = journal_.sync();
+        failpoint("worker.journal.after_sync");
         lock.lock();
         if (!synced) sync_error_ = synced.error();
     }

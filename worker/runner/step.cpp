@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "journal/run_dir.hpp"
+#include "language/failpoint.hpp"
 #include "runner/disk.hpp"
 #include "runner/leftovers.hpp"
 
@@ -47,6 +48,7 @@ Result<Step> Step::start(EventLoop& loop, StepCommand command, int folder) {
     step.stdout_ = std::move(*out);
     step.stderr_ = std::move(*err);
     step.started_ = Clock::now();
+    failpoint("worker.step.before_spawn");
     const posix::SpawnRequest request{.program = step.command_.argv.front(),
                                       .argv = step.command_.argv,
                                       .environment = step.command_.environment,
@@ -59,6 +61,7 @@ Result<Step> Step::start(EventLoop& loop, StepCommand command, int folder) {
     } else {
         step.not_started_ = process.error().describe();
     }
+    failpoint("worker.step.after_spawn");
     return step;
 }
 
@@ -79,9 +82,11 @@ bool Step::clean_up() const {
 bool Step::enforce(LimitWatch& watch, Instant now) const {
     switch (watch.step(now)) {
         case Action::kTerm:
+            failpoint("worker.step.before_term");
             ::kill(-pid(), SIGTERM);
             break;
         case Action::kKill:
+            failpoint("worker.step.before_kill");
             ::kill(-pid(), SIGKILL);
             break;
         case Action::kGiveUp:
@@ -117,6 +122,7 @@ StepResult Step::wait(EventLoop& loop, int run_dir) {
         if (!enforce(watch, now)) break;
         loop.wait(std::min(watch.next().value_or(next_sample), next_sample));
     }
+    failpoint("worker.step.ended");
     const auto& exit = process_->exit();
     result.unkillable = !exit;
     result.seconds = std::chrono::duration<double>(Clock::now() - started_).count();

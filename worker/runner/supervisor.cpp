@@ -10,6 +10,7 @@
 
 #include "journal/lock.hpp"
 #include "journal/run_dir.hpp"
+#include "language/failpoint.hpp"
 #include "language/judge.hpp"
 #include "posix/files.hpp"
 #include "posix/identity.hpp"
@@ -89,13 +90,16 @@ class Supervisor {
         if (!self) return self.error();
         recorder_.append(language::RunStarted{self->pid, self->start_ticks, self->boot_id, posix::host_name(),
                                               options_.worker_version});
+        failpoint("worker.run_started.before_commit");
         // Durable before anything else: whoever launched waits for it.
         if (const auto committed = recorder_.commit(); !committed) return committed.error();
+        failpoint("worker.run_started.after_commit");
         auto launched = read_launch_files(run_dir_);
         if (launched) {
             const probe::ProbeOptions probing{
                 .disk = directory_, .environment = options_.host, .gpu_deadline = options_.probe_deadline};
             recorder_.append(language::HostProbed{probe::probe_host(probing)});
+            failpoint("worker.host.probed");
         }
         return launched;
     }
@@ -152,6 +156,7 @@ class Supervisor {
         int index = 0;
         for (const auto& command : launch_.plan.setup) {
             if (should_stop()) return {};
+            failpoint("worker.setup.before_command");
             const auto left = std::chrono::duration_cast<language::Duration>(deadline - Clock::now());
             const auto wall = budget.count() == 0 ? budget : std::max(left, language::Duration{1});
             auto finished = run_setup_command(index, command, wall);
@@ -166,6 +171,7 @@ class Supervisor {
                 return {};
             }
             recorder_.append(std::move(*finished));
+            failpoint("worker.setup.after_command");
             ++index;
         }
         // Services that the setup started on purpose live as long as the run.
@@ -227,6 +233,7 @@ class Supervisor {
     Result<void> run_case(const language::PlannedCase& planned) {
         if (const auto by = gate_.blocked_by(planned)) {
             recorder_.append(language::CaseBlocked{planned.key, *by});
+            failpoint("worker.case.blocked");
             gate_.record(planned.key, language::Verdict::kBlocked);
             return {};
         }
@@ -235,6 +242,7 @@ class Supervisor {
         language::CaseFinished finished;
         finished.key = planned.key;
         StepRecords records;
+        failpoint("worker.case.before_folder");
         auto folder = make_folder(journal::kStepsFolder, name);
         if (!folder) {
             finished.end = not_started(folder.error().describe());
@@ -265,6 +273,7 @@ class Supervisor {
             // recorded must not run; its events wait for the space that the reserve gives back once it is
             // dead.
             if (const auto written = recorder_.flush(); !written) (*step)->kill();
+            failpoint("worker.case.started");
         }
         const StepResult result = (*step)->wait(loop_, run_dir_);
         note(result);
@@ -290,10 +299,12 @@ class Supervisor {
         outcome.record_errors = std::move(records.errors);
         gate_.record(planned.key, language::judge(planned, outcome, today()).verdict);
         recorder_.append(std::move(finished));
+        failpoint("worker.case.finished");
         return {};
     }
 
     Result<void> finish(Ending ending) {
+        failpoint("worker.end.begin");
         kill_leftovers(0, {}, std::chrono::milliseconds{2'000});  // services of the setup
         return end_run(run_dir_, recorder_, std::move(ending), ran_, options_.collect);
     }
@@ -322,6 +333,7 @@ Result<void> supervise(const std::string& directory, const SupervisorOptions& op
     if (!run_dir) return run_dir.error();
     const auto lock = journal::try_lock(run_dir->get(), journal::kLockFile);
     if (!lock) return lock.error();
+    failpoint("worker.supervisor.locked");
     auto loop = EventLoop::open();
     if (!loop) return loop.error();
     auto recorder = Recorder::open(run_dir->get());

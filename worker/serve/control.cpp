@@ -10,6 +10,7 @@
 
 #include "journal/run_dir.hpp"
 #include "journal/run_status.hpp"
+#include "language/failpoint.hpp"
 #include "posix/files.hpp"
 #include "posix/identity.hpp"
 
@@ -47,7 +48,9 @@ Result<protocol::CancelReply> cancel(const Home& home, const protocol::RunKey& r
     if (!status) return status.error();
     if (status->state == RemoteState::kSupervisorDead) kill_orphans(home, run);
     if (status->state != RemoteState::kRunning) return protocol::CancelReply{status->state};
+    failpoint("worker.cancel.before_file");
     if (const auto left = leave_cancel_file(home, run); !left) return left.error();
+    failpoint("worker.cancel.after_file");
     // On another host the supervisor finds the file before its next step; on this one it is told now.
     const auto& supervisor = status->supervisor;
     const bool is_it = supervisor && posix::liveness_of({supervisor->pid, supervisor->start_ticks,
@@ -73,9 +76,11 @@ std::vector<protocol::RunListing> list_runs(const Home& home) {
 }
 
 void kill_orphans(const Home& home, const protocol::RunKey& run) {
+    failpoint("worker.orphans.before_kill");
     const std::string entry = std::string{journal::kRunDirVariable} + "=" + home.run_path(run);
     for (const pid_t pid : posix::processes_with_environment(entry))
         ::kill(pid, SIGKILL);
+    failpoint("worker.orphans.after_kill");
 }
 
 }  // namespace nsa::serve

@@ -17,6 +17,7 @@
 #include "journal/lock.hpp"
 #include "journal/run_dir.hpp"
 #include "journal/run_status.hpp"
+#include "language/failpoint.hpp"
 #include "posix/files.hpp"
 #include "posix/identity.hpp"
 #include "posix/spawn.hpp"
@@ -36,10 +37,12 @@ net::awaitable<void> pause(std::chrono::milliseconds time) {
 }
 
 Result<posix::UniqueFd> make_run_dir(const Home& home, const std::string& folder) {
+    failpoint("worker.launch.before_mkdir");
     if (::mkdirat(home.runs(), folder.c_str(), 0700) != 0 && errno != EEXIST) {
         return posix::errno_error(errno, "make run directory " + folder);
     }
     if (const auto synced = posix::sync_dir(home.runs()); !synced) return synced.error();
+    failpoint("worker.launch.after_mkdir");
     return posix::open_dir_below(home.runs(), folder, posix::Missing::kFail);
 }
 
@@ -97,7 +100,10 @@ net::awaitable<Result<protocol::LaunchReply>> await_start(int run_dir, std::stri
         if (const auto reply = reply_of(*status, pid == 0)) {
             // It may have been seen before it was durable.
             const auto journal = posix::open_regular(run_dir, journal::kJournalFile);
-            if (journal && ::fdatasync(journal->get()) == 0) co_return *reply;
+            if (journal && ::fdatasync(journal->get()) == 0) {
+                failpoint("worker.launch.before_reply");
+                co_return *reply;
+            }
             co_return posix::errno_error(errno, "fsync of the journal");
         }
         if (gone) {
@@ -132,8 +138,10 @@ net::awaitable<Result<protocol::LaunchReply>> launch(const Home& home, protocol:
     // Another launch, or a supervisor that one left behind, is about to write the first event: wait for that.
     if (!elsewhere && !journal::is_locked(dir, journal::kLockFile)) {
         if (const auto written = write_files(dir, request); !written) co_return written.error();
+        failpoint("worker.launch.before_spawn");
         const auto started = start_supervisor(dir, home.run_path(request.run), std::move(command));
         if (!started) co_return started.error();
+        failpoint("worker.launch.after_spawn");
         pid = *started;
     }
     co_return co_await await_start(dir, folder, pid);

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "journal/run_dir.hpp"
+#include "language/failpoint.hpp"
 #include "posix/files.hpp"
 
 namespace nsa::serve {
@@ -92,10 +93,12 @@ Result<void> Upload::finish() {
     }
     const auto folder = posix::open_dir_below(home_->fd(), folder_part(put_.path), posix::Missing::kCreate);
     if (!folder) return fail(folder.error().code, folder.error().text, where);
+    failpoint("worker.put.before_rename");
     if (::renameat(home_->tmp(), tmp_name_.c_str(), folder->get(), name_part(put_.path).c_str()) != 0) {
         return posix::errno_error(errno, where);
     }
     file_.reset();
+    failpoint("worker.put.after_rename");
     return posix::sync_dir(folder->get());
 }
 

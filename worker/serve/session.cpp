@@ -8,6 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <exception>
 
+#include "language/failpoint.hpp"
 #include "serve/control.hpp"
 #include "serve/probe_child.hpp"
 
@@ -301,6 +302,7 @@ net::awaitable<void> Session::run_attach(std::uint32_t request, std::shared_ptr<
             if (state && *state != RemoteState::kRunning && *state != RemoteState::kFinished) {
                 // Its last lines are read before the end is told.
                 end.state = *state;
+                failpoint("worker.attach.found_dead");
                 pump.supervisor_is_dead();
                 kill_orphans(home_, stream->run);
                 continue;
@@ -309,6 +311,7 @@ net::awaitable<void> Session::run_attach(std::uint32_t request, std::shared_ptr<
         stream->wake.expires_after(kPollTime);
         co_await stream->wake.async_wait(kAsTuple);
     }
+    failpoint("worker.attach.before_end");
     end.last_seq = pump.last_seq();
     streams_.erase(request);
     reply(request, protocol::encode(end));
@@ -327,6 +330,7 @@ net::awaitable<void> Session::run_fetch(std::uint32_t request, std::shared_ptr<S
             co_await stream->wake.async_wait(kAsTuple);
         }
     }
+    failpoint("worker.fetch.before_end");
     const protocol::FetchEnd end{pump.take_missing()};
     streams_.erase(request);
     reply(request, protocol::encode(end));
