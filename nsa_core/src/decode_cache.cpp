@@ -33,15 +33,25 @@ RowBuffer::RowBuffer(std::int64_t batch, std::int64_t groups, std::int64_t width
 void RowBuffer::append(const at::Tensor& rows) {
     const at::NoGradGuard no_grad;
     const std::int64_t needed = length_ + rows.size(2);
-    if (needed > storage_.size(2)) {
-        const std::int64_t capacity = std::max(needed, 2 * storage_.size(2));
-        const at::Tensor larger =
-            at::empty({storage_.size(0), storage_.size(1), capacity, storage_.size(3)}, storage_.options());
-        larger.narrow(2, 0, length_).copy_(this->rows());
-        storage_ = larger;
-    }
+    if (needed > storage_.size(2)) reserve(std::max(needed, 2 * storage_.size(2)));
     storage_.narrow(2, length_, rows.size(2)).copy_(rows);
     length_ = needed;
+}
+
+void RowBuffer::reserve(std::int64_t capacity) {
+    if (capacity <= storage_.size(2)) return;
+    const at::Tensor larger =
+        at::empty({storage_.size(0), storage_.size(1), capacity, storage_.size(3)}, storage_.options());
+    larger.narrow(2, 0, length_).copy_(rows());
+    storage_ = larger;
+}
+
+void RowBuffer::extend_to(std::int64_t length) {
+    if (length < length_ || length > storage_.size(2)) {
+        throw InputError("decode cache: cannot extend " + std::to_string(length_) + " rows to " +
+                         std::to_string(length) + " in room for " + std::to_string(storage_.size(2)));
+    }
+    length_ = length;
 }
 
 void RowBuffer::truncate(std::int64_t length) {
@@ -77,6 +87,18 @@ void DecodeCache::truncate(std::int64_t length) {
     }
     cmp_.k.truncate(compressed_count(length, config_));
     cmp_.v.truncate(compressed_count(length, config_));
+}
+
+void DecodeCache::reserve(std::int64_t capacity) {
+    for (KeyValueBuffers* buffers : {&raw_, &sel_, &win_})
+        buffers->reserve(capacity);
+    cmp_.reserve(compressed_count(capacity, config_));
+}
+
+void DecodeCache::extend_to(std::int64_t length) {
+    for (KeyValueBuffers* buffers : {&raw_, &sel_, &win_})
+        buffers->extend_to(length);
+    cmp_.extend_to(compressed_count(length, config_));
 }
 
 }  // namespace nsa::core

@@ -17,9 +17,12 @@ class RowBuffer {
 
     void append(const at::Tensor& rows);  // [B,G,any,c]
     void truncate(std::int64_t length);   // forgets the rows from `length` on
+    void reserve(std::int64_t capacity);  // the storage stays where it is until `capacity` rows are exceeded
+    void extend_to(std::int64_t length);  // rows up to `length` were written into the storage by a kernel
     [[nodiscard]] std::int64_t length() const { return length_; }
     [[nodiscard]] at::Tensor rows() const;  // [B,G,length,c], a view
     [[nodiscard]] at::Tensor last(std::int64_t count) const;
+    [[nodiscard]] const at::Tensor& storage() const { return storage_; }  // [B,G,capacity,c]
 
   private:
     at::Tensor storage_;
@@ -33,6 +36,14 @@ struct KeyValueBuffers {
     void append(const at::Tensor& k_rows, const at::Tensor& v_rows) {
         k.append(k_rows);
         v.append(v_rows);
+    }
+    void reserve(std::int64_t capacity) {
+        k.reserve(capacity);
+        v.reserve(capacity);
+    }
+    void extend_to(std::int64_t length) {
+        k.extend_to(length);
+        v.extend_to(length);
     }
 };
 
@@ -50,6 +61,11 @@ class DecodeCache {
 
     /// Forgets all tokens from `length` on, so that a step can be repeated at the same position.
     void truncate(std::int64_t length);
+
+    /// For kernels that append by themselves: room for `capacity` tokens at addresses that stay, and then the
+    /// new length, after the kernel was sent to write the rows up to it, compressed ones included.
+    void reserve(std::int64_t capacity);
+    void extend_to(std::int64_t length);
 
     [[nodiscard]] KeyValueBuffers& raw() {
         return raw_;

@@ -1,0 +1,273 @@
+// Attention of one query token over some keys of one group: a warp takes a tile of keys at a time and serves
+// up to kHeadTile heads with it. fp32 throughout, without TF32: 4 dot products per key are too few for a
+// matrix unit.
+#pragma once
+
+#include <cfloat>
+
+#include "nsa_core/cuda/step/context.cuh"
+#include "nsa_core/cuda/step/team.cuh"
+
+namespace nsa::core::cuda::step {
+
+// How a warp lies over keys of `kWidth` components: a few lanes share a key, 4 components each.
+template <int kWidth>
+struct WarpShape {
+    static constexpr int kLanes = kWidth / 4;  // of a key: 4, 8 or 16
+    static constexpr int kKeys = 32 / kLanes;  // side by side
+    static constexpr int kSteps = 4;           // one after the other; all loaded before the first is used
+    static constexpr int kTile = kKeys * kSteps;
+};
+
+// Rows of a branch in one group. Row `fresh` is made by this step and comes from the inbox: reading it from
+// the cache could overtake its write.
+struct KeyRows {
+    const float* k = nullptr;
+    const float* v = nullptr;
+    int fresh = -1;
+    int fresh_k = 0;  // inbox offsets
+    int fresh_v = 0;
+};
+
+// Which row is the i-th key of a range.
+struct Consecutive {
+    int first = 0;
+    __device__ __forceinline__ int operator()(int i) const { return first + i; }
+};
+struct FromBlocks {
+    const int* picks;  // ascending
+    int l_sel = 0;
+    __device__ __forceinline__ int operator()(int i) const { return picks[i / l_sel] * l_sel + i % l_sel; }
+};
+
+// Keys [begin, end) of a range, in tiles that `warps` warps take in turn.
+struct Share {
+    int begin = 0;
+    int end = 0;
+    int warps = 1;
+};
+
+// An even share of `count` keys for split `split` of `splits`.
+__device__ __forceinline__ Share share_of(int count, int split, int splits, int warps) {
+    const int each = (count + splits - 1) / splits;
+    return {.begin = min(split * each, count), .end = min((split + 1) * each, count), .warps = warps};
+}
+
+template <int kWidth>
+struct KeyTile {
+    using Shape = WarpShape<kWidth>;
+    float4 k[Shape::kSteps];
+    float4 v[Shape::kSteps];
+
+    // All but the fresh row; what lies behind the end is 0.
+    template <class RowOf>
+    __device__ __forceinline__ void load(const KeyRows& rows, const RowOf& row_of, int first, int end,
+                                         int lane) {
+        const int component = lane % Shape::kLanes * 4;
+#pragma unroll
+        for (int step = 0; step < Shape::kSteps; ++step) {
+            const int i = first + step * Shape::kKeys + lane / Shape::kLanes;
+            k[step] = v[step] = make_float4(0.0F, 0.0F, 0.0F, 0.0F);
+            if (i >= end) continue;
+            const int row = row_of(i);
+            if (row == rows.fresh) continue;
+            const std::int64_t at = static_cast<std::int64_t>(row) * kWidth + component;
+            k[step] = *reinterpret_cast<const float4*>(rows.k + at);
+            v[step] = *reinterpret_cast<const float4*>(rows.v + at);
+        }
+    }
+};
+
+// Softmax attention so far of one warp over its keys, for one tile of heads. Scores are in log2 units. A lane
+// keeps the maximum and sum of head `lane % 4`, and the outputs of all heads for its components of V.
+template <int kWidth>
+class Attention {
+  public:
+    using Shape = WarpShape<kWidth>;
+
+    // Queries of heads [head, head + kHeadTile) of the group; a head that does not exist counts as 0.
+    template <class Team>
+    __device__ __forceinline__ Attention(const Context& me, const Team& team, int head) {
+#pragma unroll
+        for (int h = 0; h < kHeadTile; ++h) {
+            out_[h] = q_[h] = make_float4(0.0F, 0.0F, 0.0F, 0.0F);
+            if (head + h >= me.heads()) continue;
+            q_[h] = team.load4(me.inbox(me.at.q) + (head + h) * kWidth + me.lane % Shape::kLanes * 4);
+        }
+    }
+
+    // `tile` holds the warp's first tile of the share, loaded ahead. on_score(i, score) is called in every
+    // lane for its key i and head lane % 4.
+    template <class Team, class RowOf, class OnScore>
+    __device__ __forceinline__ void run(const Context& me, const Team& team, const KeyRows& rows,
+                                        const RowOf& row_of, const Share& share, int warp,
+                                        KeyTile<kWidth>& tile, const OnScore& on_score) {
+        const float scale = me.p.scale * kLog2E;
+        int first = share.begin + warp * Shape::kTile;
+        while (first < share.end) {
+            add(me, team, rows, row_of, first, share.end, scale, tile, on_score);
+            first += share.warps * Shape::kTile;
+            tile.load(rows, row_of, first, share.end, me.lane);
+        }
+    }
+
+    // Leaves the warp's result in the rank's scratch. Ends with the sums over the lanes that hold different
+    // keys.
+    __device__ __forceinline__ void store(const Context& me, int warp) {
+#pragma unroll
+        for (int step = Shape::kLanes; step < 32; step *= 2)
+            sum_ += __shfl_xor_sync(0xffffffffU, sum_, step);
+        if (me.lane < kHeadTile) {
+            float* stats = me.floats(me.at.warp_stats) + (warp * kHeadTile + me.lane) * 2;
+            stats[0] = max_;
+            stats[1] = sum_;
+        }
+        if (me.lane == 0) me.ints(me.at.warp_keys)[warp] = keys_;
+        float* out = me.floats(me.at.warp_out) + warp * kHeadTile * kWidth + me.lane % Shape::kLanes * 4;
+#pragma unroll
+        for (int h = 0; h < kHeadTile; ++h) {
+            float4 total = out_[h];
+#pragma unroll
+            for (int step = Shape::kLanes; step < 32; step *= 2) {
+                total.x += __shfl_xor_sync(0xffffffffU, total.x, step);
+                total.y += __shfl_xor_sync(0xffffffffU, total.y, step);
+                total.z += __shfl_xor_sync(0xffffffffU, total.z, step);
+                total.w += __shfl_xor_sync(0xffffffffU, total.w, step);
+            }
+            if (me.lane < Shape::kLanes) *reinterpret_cast<float4*>(out + h * kWidth) = total;
+        }
+    }
+
+  private:
+    // The dot products of this lane's key with the four queries, summed over the lanes of the key so that
+    // each lane ends with the one of head lane % 4.
+    __device__ __forceinline__ float score(float4 k, int lane) const {
+        float part[kHeadTile];
+#pragma unroll
+        for (int h = 0; h < kHeadTile; ++h)
+            part[h] = dot4(q_[h], k, 0.0F);
+        const bool odd = lane % 2 == 1;
+        const float low =
+            (odd ? part[1] : part[0]) + __shfl_xor_sync(0xffffffffU, odd ? part[0] : part[1], 1);
+        const float high =
+            (odd ? part[3] : part[2]) + __shfl_xor_sync(0xffffffffU, odd ? part[2] : part[3], 1);
+        const bool upper = lane / 2 % 2 == 1;
+        float sum = (upper ? high : low) + __shfl_xor_sync(0xffffffffU, upper ? low : high, 2);
+#pragma unroll
+        for (int step = 4; step < Shape::kLanes; step *= 2)
+            sum += __shfl_xor_sync(0xffffffffU, sum, step);
+        return sum;
+    }
+
+    template <class Team, class RowOf, class OnScore>
+    __device__ __forceinline__ void add(const Context& me, const Team& team, const KeyRows& rows,
+                                        const RowOf& row_of, int first, int end, float scale,
+                                        KeyTile<kWidth>& tile, const OnScore& on_score) {
+        float s[Shape::kSteps];
+        float highest = max_;
+#pragma unroll
+        for (int step = 0; step < Shape::kSteps; ++step) {
+            const int i = first + step * Shape::kKeys + me.lane / Shape::kLanes;
+            const bool inside = i < end;
+            if (inside && row_of(i) == rows.fresh) {
+                tile.k[step] = team.load4(rows.fresh_k + me.lane % Shape::kLanes * 4);
+                tile.v[step] = team.load4(rows.fresh_v + me.lane % Shape::kLanes * 4);
+            }
+            s[step] = score(tile.k[step], me.lane) * scale;
+            keys_ += __popc(__ballot_sync(0xffffffffU, inside)) / Shape::kLanes;
+            if (inside) {
+                on_score(i, s[step]);
+                highest = fmaxf(highest, s[step]);
+            }
+        }
+#pragma unroll
+        for (int step = Shape::kLanes; step < 32; step *= 2)
+            highest = fmaxf(highest, __shfl_xor_sync(0xffffffffU, highest, step));
+        rescale(highest);
+#pragma unroll
+        for (int step = 0; step < Shape::kSteps; ++step) {
+            const bool inside = first + step * Shape::kKeys + me.lane / Shape::kLanes < end;
+            const float p = inside ? exp2f(s[step] - max_) : 0.0F;
+            sum_ += p;
+#pragma unroll
+            for (int h = 0; h < kHeadTile; ++h) {
+                const float weight = __shfl_sync(0xffffffffU, p, h, Shape::kLanes);
+                out_[h].x = fmaf(weight, tile.v[step].x, out_[h].x);
+                out_[h].y = fmaf(weight, tile.v[step].y, out_[h].y);
+                out_[h].z = fmaf(weight, tile.v[step].z, out_[h].z);
+                out_[h].w = fmaf(weight, tile.v[step].w, out_[h].w);
+            }
+        }
+    }
+
+    __device__ __forceinline__ void rescale(float highest) {
+        const float factor = exp2f(max_ - highest);
+        max_ = highest;
+        sum_ *= factor;
+#pragma unroll
+        for (int h = 0; h < kHeadTile; ++h) {
+            const float of_head = __shfl_sync(0xffffffffU, factor, h, Shape::kLanes);
+            out_[h].x *= of_head;
+            out_[h].y *= of_head;
+            out_[h].z *= of_head;
+            out_[h].w *= of_head;
+        }
+    }
+
+    float4 q_[kHeadTile];
+    float4 out_[kHeadTile];
+    // Finite, so that no difference of two maxima is inf - inf; the lowest, so that any finite score is above
+    // it.
+    float max_ = -FLT_MAX;
+    float sum_ = 0.0F;
+    int keys_ = 0;
+};
+
+// A running softmax state put together from parts; the parts' order is fixed, so the result is too.
+struct Merge {
+    float max = -FLT_MAX;
+    float sum = 0.0F;
+
+    __device__ __forceinline__ void see(float part_max) { max = fmaxf(max, part_max); }
+    __device__ __forceinline__ float weight(float part_max) const { return exp2f(part_max - max); }
+};
+
+// Adds up what `warps` warps from `first_warp` on stored for one branch, and hands it to the owners of the
+// heads; the statistics of compressed scores also to the whole group. Thread `worker` of `workers`.
+template <int kWidth, class Team>
+__device__ __forceinline__ void push_partials(const Context& me, Team& team, int branch, int head,
+                                              int first_warp, int warps, int worker, int workers) {
+    for (int i = worker; i < kHeadTile * kWidth; i += workers) {
+        const int h = i / kWidth;
+        const int c = i % kWidth;
+        if (head + h >= me.heads()) break;
+        const float* stats = me.floats(me.at.warp_stats) + (first_warp * kHeadTile + h) * 2;
+        const float* out = me.floats(me.at.warp_out) + (first_warp * kHeadTile + h) * kWidth + c;
+        Merge total;
+        for (int warp = 0; warp < warps; ++warp)
+            total.see(stats[warp * kHeadTile * 2]);
+        float sum = 0.0F;
+        for (int warp = 0; warp < warps; ++warp) {
+            const float weight = total.weight(stats[warp * kHeadTile * 2]);
+            total.sum = fmaf(weight, stats[warp * kHeadTile * 2 + 1], total.sum);
+            sum = fmaf(weight, out[warp * kHeadTile * kWidth], sum);
+        }
+        const int at = me.partial(head + h, branch, me.split);
+        team.push(me.owner(head + h), at + 4 + c, sum);
+        if (c == 0) {
+            int keys = 0;
+            for (int warp = 0; warp < warps; ++warp)
+                keys += me.ints(me.at.warp_keys)[first_warp + warp];
+            team.push(me.owner(head + h), at, total.max);
+            team.push(me.owner(head + h), at + 1, total.sum);
+            team.push(me.owner(head + h), at + 2, static_cast<float>(keys));
+        }
+        if (branch == 0) {
+            const int to = me.inbox(me.at.stats) + (me.split * me.at.head_slots + head + h) * 2;
+            team.share(me.first_rank(me.group), me.at.splits, c, kWidth, to, total.max);
+            team.share(me.first_rank(me.group), me.at.splits, c, kWidth, to + 1, total.sum);
+        }
+    }
+}
+
+}  // namespace nsa::core::cuda::step

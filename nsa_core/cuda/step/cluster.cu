@@ -1,0 +1,74 @@
+// The step on one cluster of thread blocks (sm_90).
+#include <cuda_runtime.h>
+
+#include "nsa_core/cuda/step/kernel.cuh"
+#include "nsa_core/cuda/step/launch.hpp"
+
+namespace nsa::core::cuda::step {
+namespace {
+
+constexpr int kSm90 = 90;
+
+// Built for an older chip it has no body: cluster_runs() then says no.
+template <int kWidth>
+__global__ void __launch_bounds__(kStepThreads, 1) cluster_step(const __grid_constant__ Arguments arguments) {
+#if __CUDA_ARCH__ >= 900
+    extern __shared__ __align__(16) float shared[];
+    ClusterTeam team{shared + arguments.at.scratch, nullptr};
+    const Context me{arguments, shared, team.rank()};
+    run_step<kWidth>(me, team);
+#endif
+}
+
+using Kernel = void (*)(Arguments);
+
+Kernel kernel_for(int width) {
+    return width == 16 ? cluster_step<16> : width == 32 ? cluster_step<32> : cluster_step<64>;
+}
+
+// The attribute must outlive the configuration, which points to it.
+cudaLaunchConfig_t configuration(const Geometry& geometry, cudaLaunchAttribute& cluster,
+                                 cudaStream_t stream) {
+    cluster.id = cudaLaunchAttributeClusterDimension;
+    cluster.val.clusterDim = {static_cast<unsigned>(geometry.ranks), 1, 1};
+    cudaLaunchConfig_t config{};
+    config.gridDim = dim3(static_cast<unsigned>(geometry.ranks));
+    config.blockDim = dim3(kStepThreads);
+    config.dynamicSmemBytes = geometry.shared_bytes;
+    config.stream = stream;
+    config.attrs = &cluster;
+    config.numAttrs = 1;
+    return config;
+}
+
+}  // namespace
+
+cudaError_t prepare_cluster(const Geometry& geometry) {
+    const Kernel kernel = kernel_for(geometry.width);
+    const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                                   static_cast<int>(geometry.shared_bytes));
+    if (error != cudaSuccess) return error;
+    return cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
+}
+
+bool cluster_runs(const Geometry& geometry) {
+    const Kernel kernel = kernel_for(geometry.width);
+    cudaFuncAttributes attributes{};
+    int clusters = 0;
+    cudaLaunchAttribute cluster{};
+    const cudaLaunchConfig_t config = configuration(geometry, cluster, nullptr);
+    const bool runs = cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess &&
+                      attributes.ptxVersion >= kSm90 && prepare_cluster(geometry) == cudaSuccess &&
+                      cudaOccupancyMaxActiveClusters(&clusters, kernel, &config) == cudaSuccess &&
+                      clusters > 0;
+    (void)cudaGetLastError();  // "no" is an answer, not an error that a later call should find
+    return runs;
+}
+
+cudaError_t launch_cluster(const Arguments& arguments, const Geometry& geometry, cudaStream_t stream) {
+    cudaLaunchAttribute cluster{};
+    const cudaLaunchConfig_t config = configuration(geometry, cluster, stream);
+    return cudaLaunchKernelEx(&config, kernel_for(geometry.width), arguments);
+}
+
+}  // namespace nsa::core::cuda::step

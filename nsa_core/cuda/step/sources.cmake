@@ -1,0 +1,6 @@
+# Included by nsa_core/cuda/CMakeLists.txt; paths are relative to it.
+set(nsa_cuda_step_sources
+    step/cluster.cu
+    step/grid.cu
+    step/layout.cpp
+    step/step.cpp)
