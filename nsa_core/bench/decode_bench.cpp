@@ -196,6 +196,11 @@ void write_facts(tools::Output& output, const DecodeBenchOptions& o, const Stopw
 
 void add_flags(tools::FlagTable& table, DecodeBenchOptions& o) {
     constexpr std::int64_t kMany = 1 << 20;
+    table
+        .choice("--scope", o.scope, {{"module", Scope::kModule}, {"attention", Scope::kAttention}},
+                "the whole layer, or attention alone over a paged cache")
+        .choice<std::optional<Route>>("--route", o.route, {{"auto", std::nullopt}, {"cuda", Route::kCuda}},
+                                      "auto: as the environment flags say, attention by cuda");
     table.integers("--seq", o.seq, 1, kMany, "sequence lengths after the timed step")
         .integer("--dim", o.dim, 1, 65536, "width of the residual stream");
     tools::add_head_flags(table, o);
@@ -205,11 +210,23 @@ void add_flags(tools::FlagTable& table, DecodeBenchOptions& o) {
     tools::add_device_flag(table, o.device);
     table.integer("--warmup", o.warmup, 0, 1000000, "samples thrown away first, per length")
         .integer("--samples", o.samples, 1, 1000000, "samples kept, per length")
-        .integer("--seed", o.seed, 0, INT64_C(1) << 53, "seed of weights and tokens");
+        .integer("--seed", o.seed, 0, INT64_C(1) << 53, "seed of weights and tokens")
+        .integer("--page", o.page, 1, kMany, "attention: tokens of a cache page, a multiple of --l-sel")
+        .choice("--cache", o.cache_policy, {{"warm", CachePolicy::kWarm}, {"cold", CachePolicy::kCold}},
+                "attention: is L2 left as the sample before has left it, or filled with other data")
+        .integer("--bandwidth", o.bandwidth_gb_s, 0, kMany,
+                 "attention: GB/s that the floor assumes; 0: measured")
+        .integer("--tflops", o.tensor_tflop_s, 0, kMany,
+                 "attention: TFLOP/s that the floor assumes; 0: measured");
+}
+
+NsaConfig config_of(const DecodeBenchOptions& options) {
+    return tools::config_of(options, options.dim);
 }
 
 tools::Outcome run(const DecodeBenchOptions& options, tools::Output& output) {
-    const NsaConfig config = tools::config_of(options, options.dim);
+    if (options.scope == Scope::kAttention) return run_attention(options, output);
+    const NsaConfig config = config_of(options);
     const RoutePolicy policy = RoutePolicy::from_env();
     const auto choice = tools::choose_device(options.device);
     if (const auto* skipped = std::get_if<tools::Skipped>(&choice)) return *skipped;

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
+#include "nsa_core/config.hpp"
+#include "nsa_core/routes.hpp"
 #include "nsa_core/tools/environment.hpp"
 #include "nsa_core/tools/flags.hpp"
 #include "nsa_core/tools/outcome.hpp"
@@ -11,8 +14,19 @@
 
 namespace nsa::core::bench {
 
+enum class Scope {
+    kModule,    // the whole layer, projections included
+    kAttention  // the branches, top-n and gate over a paged cache: what attention kernels are compared by
+};
+enum class CachePolicy {
+    kWarm,  // each sample reads what the one before has read
+    kCold   // the L2 cache is filled with other data before each sample
+};
+
 // The default shape is that of the seed's report.
 struct DecodeBenchOptions {
+    Scope scope = Scope::kModule;
+    std::optional<Route> route;  // nothing: auto
     std::vector<std::int64_t> seq{512, 1024, 2048};
     std::int64_t dim = 256;
     std::int64_t heads = 8;
@@ -30,7 +44,18 @@ struct DecodeBenchOptions {
     std::int64_t warmup = 10;
     std::int64_t samples = 50;
     std::int64_t seed = 0;
+    // Of kAttention only.
+    std::int64_t page = 64;  // tokens of a cache page
+    CachePolicy cache_policy = CachePolicy::kWarm;
+    std::int64_t bandwidth_gb_s = 0;  // of the device's memory; 0: measured first
+    std::int64_t tensor_tflop_s = 0;  // of its tensor cores; 0: measured first
 };
+
+[[nodiscard]] NsaConfig config_of(const DecodeBenchOptions& options);
+
+// --scope attention: route cuda beside full attention, replayed as CUDA graphs. Skipped where the route is
+// not.
+[[nodiscard]] tools::Outcome run_attention(const DecodeBenchOptions& options, tools::Output& output);
 
 void add_flags(tools::FlagTable& table, DecodeBenchOptions& options);
 [[nodiscard]] tools::Outcome run(const DecodeBenchOptions& options, tools::Output& output);

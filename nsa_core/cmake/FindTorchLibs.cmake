@@ -142,11 +142,13 @@ if(NSA_CUDA_ON)
     else()
         set(nsa_cudart CUDA::cudart)
     endif()
+    add_library(nsa_cudart INTERFACE)
+    target_link_libraries(nsa_cudart INTERFACE ${nsa_cudart})
     target_include_directories(nsa_torch SYSTEM INTERFACE ${CUDAToolkit_INCLUDE_DIRS})
     # Nothing refers to torch_cuda by symbol: it registers its kernels when it is loaded, so it must not be
     # dropped as unneeded.
     target_link_libraries(nsa_torch INTERFACE "-Wl,--push-state,--no-as-needed" nsa_torch::torch_cuda
-        nsa_torch::c10_cuda "-Wl,--pop-state" ${nsa_cudart})
+        nsa_torch::c10_cuda "-Wl,--pop-state" nsa_cudart)
     target_compile_definitions(nsa_torch INTERFACE NSA_WITH_CUDA)
 endif()
 message(STATUS "torch ${NSA_TORCH_VERSION} at ${NSA_TORCH_DIR}, CUDA ${NSA_CUDA_ON} ${nsa_why_no_cuda}")

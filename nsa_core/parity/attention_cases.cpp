@@ -114,6 +114,7 @@ TrialResult branch_trial(const TrialPlan& plan, const Inputs& in, const Executio
             return selected_trial(plan, in, how);
         case Subject::kModule:
         case Subject::kDecode:
+        case Subject::kDecodeStep:
             break;
     }
     TORCH_CHECK(false, "attention_trial was given a subject that is no branch");

@@ -7,6 +7,7 @@
 
 #include "nsa_core/parity/plan.hpp"
 #include "nsa_core/parity/trial.hpp"
+#include "nsa_core/routes/cuda_decode.hpp"
 #include "nsa_core/tools/shape_flags.hpp"
 
 namespace nsa::core::parity {
@@ -81,13 +82,23 @@ void print_trial(const TrialResult& trial, std::int64_t seed) {
     std::cout << std::endl;
 }
 
+bool whole_layer(Subject subject) {
+    return subject == Subject::kModule || subject == Subject::kDecode;
+}
+
 DeviceFacts device_facts(const ParityOptions& options, DeviceKind kind) {
     if (kind == DeviceKind::kCpu) {
         const bool by_flag = options.device == tools::DeviceFlag::kCpu;
-        return {.kind = kind, .sm = 0, .why_no_cuda = by_flag ? "--device is cpu" : tools::no_cuda_reason()};
+        return {.kind = kind,
+                .sm = 0,
+                .why_no_cuda = by_flag ? "--device is cpu" : tools::no_cuda_reason(),
+                .kernels = kernels_built()};
     }
     const auto gpus = tools::visible_gpus();
-    return {.kind = kind, .sm = gpus.empty() ? 0 : gpus.front().sm, .why_no_cuda = {}};
+    return {.kind = kind,
+            .sm = gpus.empty() ? 0 : gpus.front().sm,
+            .why_no_cuda = {},
+            .kernels = kernels_built()};
 }
 
 }  // namespace
@@ -98,13 +109,16 @@ void add_flags(tools::FlagTable& table, ParityOptions& o) {
     for (const Route route : kRoutes)
         routes.emplace_back(name(route), route);
     table
-        .choice("--branch", o.subject,
-                {{"sliding", Subject::kSliding},
-                 {"compressed", Subject::kCompressed},
-                 {"selected", Subject::kSelected},
-                 {"module", Subject::kModule},
-                 {"decode", Subject::kDecode}},
-                "what to test: a branch, the layer, or the layer decoding step by step")
+        .choice(
+            "--branch", o.subject,
+            {{"sliding", Subject::kSliding},
+             {"compressed", Subject::kCompressed},
+             {"selected", Subject::kSelected},
+             {"module", Subject::kModule},
+             {"decode", Subject::kDecode},
+             {"decode_step", Subject::kDecodeStep}},
+            "what to test: a branch, the layer, the layer decoding step by step, or one step of attention "
+            "over a paged cache")
         .choice("--route", o.route, routes, "implementation under test; auto: as the environment flags say")
         .choice("--oracle", o.oracle, {{"fp64", Oracle::kFp64}}, "what is taken for true");
     tools::add_device_flag(table, o.device);
@@ -114,7 +128,18 @@ void add_flags(tools::FlagTable& table, ParityOptions& o) {
     tools::add_head_flags(table, o);
     tools::add_block_flags(table, o);
     table.integer("--seed", o.seed, 0, INT64_C(1) << 53, "seed of the first trial")
-        .integer("--trials", o.trials, 1, 10000, "trials, each with the next seed");
+        .integer("--trials", o.trials, 1, 10000, "trials, each with the next seed")
+        .integers(
+            "--positions", o.positions, -1, kMany,
+            "decode_step: position of each sequence's token, -1 an idle slot; without: every edge up to "
+            "--seq, and --batch is not used")
+        .integer("--page", o.page, 1, kMany, "decode_step: tokens of a cache page, a multiple of --l-sel")
+        .choice("--data", o.data,
+                {{"normal", StepData::kNormal},
+                 {"tiny", StepData::kTiny},
+                 {"huge", StepData::kHuge},
+                 {"equal_keys", StepData::kEqualKeys}},
+                "decode_step: what the tensors hold");
 }
 
 tools::Outcome run(const ParityOptions& options, tools::Output& output) {
@@ -127,11 +152,14 @@ tools::Outcome run(const ParityOptions& options, tools::Output& output) {
     if (const auto reason = skip_reason(plan, device)) return Skipped{*reason};
 
     tools::write_run_facts(output, plan.device, options.dtype, options.seed);
-    const bool whole_layer = options.subject == Subject::kModule || options.subject == Subject::kDecode;
+    const auto trial_of = [&](std::int64_t seed) {
+        if (options.subject == Subject::kDecodeStep) return step_trial(plan, seed);
+        return whole_layer(options.subject) ? module_trial(plan, seed) : attention_trial(plan, seed);
+    };
     std::vector<TrialResult> trials;
     for (std::int64_t i = 0; i < options.trials; ++i) {
         const std::int64_t seed = options.seed + i;
-        trials.push_back(whole_layer ? module_trial(plan, seed) : attention_trial(plan, seed));
+        trials.push_back(trial_of(seed));
         write_trial(output, trials.back(), i);
         print_trial(trials.back(), seed);
     }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "nsa_core/routes.hpp"
 #include "nsa_core/tools/environment.hpp"
@@ -16,9 +17,17 @@ enum class Subject {
     kSliding,
     kCompressed,
     kSelected,
-    kModule,  // the whole layer, and its identity with full attention where it is configured to cover all
-              // tokens
-    kDecode   // the layer token by token through its cache
+    kModule,     // the whole layer, and its identity with full attention where it is configured to cover all
+                 // tokens
+    kDecode,     // the layer token by token through its cache
+    kDecodeStep  // one step of attention over a paged cache, sequences of many lengths at once
+};
+// What the tensors of a decode step hold.
+enum class StepData {
+    kNormal,    // standard normal
+    kTiny,      // so small that values are subnormal in fp16, and scores all but equal
+    kHuge,      // scores of thousands: one key takes all, and an exponent that is not shifted overflows
+    kEqualKeys  // every key of a sequence is the same: all inner blocks tie
 };
 enum class Oracle { kFp64 };
 
@@ -42,6 +51,11 @@ struct ParityOptions {
     std::int64_t w = 32;
     std::int64_t seed = 0;
     std::int64_t trials = 1;  // seeds seed, seed + 1, ...
+    // Of kDecodeStep only. Positions of the step's tokens, one for each sequence, -1 for an idle slot; empty:
+    // every edge of the configuration up to `seq`.
+    std::vector<std::int64_t> positions;
+    std::int64_t page = 64;  // tokens of a cache page
+    StepData data = StepData::kNormal;
 };
 
 void add_flags(tools::FlagTable& table, ParityOptions& options);

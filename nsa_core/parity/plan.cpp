@@ -22,6 +22,7 @@ std::vector<Branch> branches_of(Subject subject) {
             return {Branch::kSelected};
         case Subject::kModule:
         case Subject::kDecode:
+        case Subject::kDecodeStep:
             break;
     }
     return {std::begin(kBranches), std::end(kBranches)};
@@ -29,6 +30,37 @@ std::vector<Branch> branches_of(Subject subject) {
 
 bool is_fa2(Route route) {
     return route == Route::kFa2Dense || route == Route::kFa2Varlen;
+}
+
+// Positions of the sequences of a decode step.
+std::vector<std::int64_t> positions_of(const ParityOptions& o, const NsaConfig& config) {
+    return o.positions.empty() ? edge_positions(config, o.seq) : o.positions;
+}
+
+StepRequest step_request(const ParityOptions& o, const NsaConfig& config, const DeviceFacts& device) {
+    const std::vector<std::int64_t> positions = positions_of(o, config);
+    return {.config = config,
+            .dtype = o.dtype,
+            .page_tokens = o.page,
+            .max_tokens = *std::max_element(positions.begin(), positions.end()) + 1,
+            .cuda = device.kind == DeviceKind::kCuda,
+            .sm = device.sm,
+            .kernels = device.kernels};
+}
+
+void check_step_route(const ParityOptions& options) {
+    const bool is_step = options.subject == Subject::kDecodeStep;
+    if (options.route == Route::kCuda && !is_step) {
+        throw InputError{
+            "--route cuda computes whole decode steps over a paged cache: it goes with --branch decode_step"};
+    }
+    if (is_step && options.route && *options.route != Route::kCuda && *options.route != Route::kReference) {
+        throw InputError{"--branch decode_step runs by --route reference, cuda or auto, not by " +
+                         std::string{name(*options.route)}};
+    }
+    if (!is_step && !options.positions.empty()) {
+        throw InputError{"--positions are those of a decode step: they go with --branch decode_step"};
+    }
 }
 
 // Keys that the query which sees most can see.
@@ -46,6 +78,19 @@ std::int64_t visible_keys(Branch branch, const ParityOptions& o, const NsaConfig
 
 }  // namespace
 
+std::vector<std::int64_t> edge_positions(const NsaConfig& c, std::int64_t longest) {
+    std::vector<std::int64_t> positions{longest};
+    for (const std::int64_t edge : {std::int64_t{1}, c.l, c.l_sel, c.w, c.n * c.l_sel}) {
+        for (const std::int64_t t : {edge - 1, edge, edge + 1}) {
+            if (t >= 0 && t < longest) positions.push_back(t);
+        }
+    }
+    std::sort(positions.begin(), positions.end());
+    positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
+    positions.insert(positions.begin() + 1, -1);
+    return positions;
+}
+
 std::optional<Route> route_asked_of(Branch branch, const ParityOptions& options) {
     const bool has_none = branch == Branch::kSelected && options.route && is_fa2(*options.route);
     return has_none ? std::nullopt : options.route;
@@ -53,6 +98,7 @@ std::optional<Route> route_asked_of(Branch branch, const ParityOptions& options)
 
 void check_request(const ParityOptions& options, const RoutePolicy& policy) {
     (void)tools::config_of(options, options.heads * options.dk);
+    check_step_route(options);
     if (!options.route) return;
     const Route route = *options.route;
     const bool one_branch = options.subject == Subject::kSliding || options.subject == Subject::kCompressed;
@@ -78,6 +124,13 @@ TrialPlan plan_trials(const ParityOptions& options, const RoutePolicy& policy, c
                    .policy = policy,
                    .device = device.kind,
                    .routes = {}};
+    if (options.subject == Subject::kDecodeStep) {
+        plan.options.positions = positions_of(options, plan.config);
+        const RouteChoice choice = choose_route(options.route, step_request(options, plan.config, device));
+        for (const Branch branch : kBranches)
+            plan.routes.emplace_back(branch, choice);  // one launch computes all three
+        return plan;
+    }
     for (const Branch branch : branches_of(options.subject)) {
         const RouteRequest request{.branch = branch,
                                    .dtype = options.dtype,
@@ -93,6 +146,11 @@ TrialPlan plan_trials(const ParityOptions& options, const RoutePolicy& policy, c
 
 std::optional<std::string> skip_reason(const TrialPlan& plan, const DeviceFacts& device) {
     const std::optional<Route>& asked = plan.options.route;
+    const RouteChoice& first = plan.routes.front().second;
+    if (asked == Route::kCuda && first.taken != Route::kCuda) {
+        return device.kind == DeviceKind::kCpu && device.kernels ? first.reason + ": " + device.why_no_cuda
+                                                                 : first.reason;
+    }
     const bool asks_fa2 = asked && is_fa2(*asked);
     if (asks_fa2 && device.kind == DeviceKind::kCpu) {
         return "route " + std::string{name(*asked)} + " needs a CUDA device: " + device.why_no_cuda;

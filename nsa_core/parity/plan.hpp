@@ -19,6 +19,7 @@ struct DeviceFacts {
     tools::DeviceKind kind = tools::DeviceKind::kCpu;
     int sm = 0;               // compute capability, 10 * major + minor; 0 on the CPU
     std::string why_no_cuda;  // why a CPU run is not a CUDA run: that the host has no device, or --device cpu
+    bool kernels = false;     // the program holds the kernels of route cuda
 };
 
 // What all trials of one run share.
@@ -40,6 +41,10 @@ void check_request(const ParityOptions& options, const RoutePolicy& policy);
 
 [[nodiscard]] TrialPlan plan_trials(const ParityOptions& options, const RoutePolicy& policy,
                                     const DeviceFacts& device);
+
+// Positions at which something changes, up to `longest`, which is one of them, and an idle slot: the first
+// tokens, the first compressed token, edges of selection blocks, of the window and of n whole blocks.
+[[nodiscard]] std::vector<std::int64_t> edge_positions(const NsaConfig& config, std::int64_t longest);
 
 // Why the host, NSA_TEST_FA2 or the shape leaves nothing to measure; nothing when the plan can run.
 [[nodiscard]] std::optional<std::string> skip_reason(const TrialPlan& plan, const DeviceFacts& device);

@@ -39,4 +39,7 @@ struct TrialResult {
 // The whole layer: kModule or kDecode.
 [[nodiscard]] TrialResult module_trial(const TrialPlan& plan, std::int64_t seed);
 
+// One step of attention over a paged cache: kDecodeStep.
+[[nodiscard]] TrialResult step_trial(const TrialPlan& plan, std::int64_t seed);
+
 }  // namespace nsa::core::parity

@@ -13,10 +13,13 @@ at::Tensor full_attention(const at::Tensor& q, const at::Tensor& k, const at::Te
 }
 
 at::Tensor sliding_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t w,
-                             double scale) {
+                             double scale, std::int64_t first) {
     // Section 3.3.3: the w most recent tokens, the query's own among them.
     return to_tensor(attend(from_tensor(q), from_tensor(k), from_tensor(v), scale,
-                            [w](auto, auto, std::int64_t t, std::int64_t s) { return s <= t && s > t - w; }));
+                            [=](auto, auto, std::int64_t query, std::int64_t s) {
+                                const std::int64_t t = first + query;
+                                return s <= t && s > t - w;
+                            }));
 }
 
 at::Tensor first_key_of_window(const at::Tensor& values, std::int64_t heads, std::int64_t w) {
@@ -59,19 +62,20 @@ at::Tensor compress_mean(const at::Tensor& rows, std::int64_t l, std::int64_t d)
 }
 
 at::Tensor compressed_attention(const at::Tensor& q, const at::Tensor& k_cmp, const at::Tensor& v_cmp,
-                                const NsaConfig& config) {
+                                const NsaConfig& config, std::int64_t first) {
     const CompressedVisible visible{.l = config.l, .d = config.d};
-    return to_tensor(attend(from_tensor(q), from_tensor(k_cmp), from_tensor(v_cmp), config.scale(),
-                            [&](auto, auto, std::int64_t t, std::int64_t i) { return visible(t, i); }));
+    return to_tensor(
+        attend(from_tensor(q), from_tensor(k_cmp), from_tensor(v_cmp), config.scale(),
+               [&](auto, auto, std::int64_t query, std::int64_t i) { return visible(first + query, i); }));
 }
 
 at::Tensor selected_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                              const at::Tensor& blocks, const NsaConfig& config) {
+                              const at::Tensor& blocks, const NsaConfig& config, std::int64_t first) {
     const Array picked = from_tensor(blocks);  // block indices are exact in fp64
-    const auto visible = [&](std::int64_t b, std::int64_t g, std::int64_t t, std::int64_t s) {
-        if (s > t) return false;
+    const auto visible = [&](std::int64_t b, std::int64_t g, std::int64_t query, std::int64_t s) {
+        if (s > first + query) return false;
         for (std::int64_t pick = 0; pick < picked.size(3); ++pick) {
-            const double begin = picked.at(b, g, t, pick) * static_cast<double>(config.l_sel);
+            const double begin = picked.at(b, g, query, pick) * static_cast<double>(config.l_sel);
             if (begin >= 0 && static_cast<double>(s) >= begin &&
                 static_cast<double>(s) < begin + static_cast<double>(config.l_sel)) {
                 return true;

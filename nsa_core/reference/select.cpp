@@ -32,9 +32,9 @@ double importance_of_block(const std::vector<double>& p_cmp, std::int64_t j, con
 }
 
 // Forced blocks first, then the most important of the rest, each time the lowest index among the largest.
-std::vector<std::int64_t> pick_blocks(const Array& importance, std::int64_t b, std::int64_t g, std::int64_t t,
-                                      const NsaConfig& c) {
-    const std::int64_t own = t / c.l_sel;
+std::vector<std::int64_t> pick_blocks(const Array& importance, std::int64_t b, std::int64_t g,
+                                      std::int64_t query, const NsaConfig& c, std::int64_t first) {
+    const std::int64_t own = (first + query) / c.l_sel;
     std::vector<bool> taken(static_cast<std::size_t>(importance.size(3)), false);
     std::vector<std::int64_t> picks;
     const auto take = [&](std::int64_t j) {
@@ -50,7 +50,7 @@ std::vector<std::int64_t> pick_blocks(const Array& importance, std::int64_t b, s
         std::int64_t best = -1;
         for (std::int64_t j = 0; j <= own; ++j) {
             if (taken[static_cast<std::size_t>(j)]) continue;
-            if (best < 0 || importance.at(b, g, t, j) > importance.at(b, g, t, best)) best = j;
+            if (best < 0 || importance.at(b, g, query, j) > importance.at(b, g, query, best)) best = j;
         }
         take(best);
     }
@@ -60,18 +60,19 @@ std::vector<std::int64_t> pick_blocks(const Array& importance, std::int64_t b, s
 
 }  // namespace
 
-at::Tensor block_importance(const at::Tensor& queries, const at::Tensor& keys, const NsaConfig& c) {
+at::Tensor block_importance(const at::Tensor& queries, const at::Tensor& keys, const NsaConfig& c,
+                            std::int64_t first) {
     const Array q = from_tensor(queries);
     const Array k = from_tensor(keys);
     const CompressedVisible visible{.l = c.l, .d = c.d};
     const std::int64_t heads_per_group = q.size(1) / k.size(1);
-    Array out{{q.size(0), k.size(1), q.size(2), count_blocks(q.size(2), c.l_sel)}};
+    Array out{{q.size(0), k.size(1), q.size(2), count_blocks(first + q.size(2), c.l_sel)}};
     for (std::int64_t b = 0; b < q.size(0); ++b) {
         for (std::int64_t h = 0; h < q.size(1); ++h) {
             const std::int64_t g = h / heads_per_group;
             for (std::int64_t t = 0; t < q.size(2); ++t) {
                 const std::vector<double> p_cmp = attention_weights(
-                    q, k, b, h, g, t, c.scale(), [&](std::int64_t i) { return visible(t, i); });
+                    q, k, b, h, g, t, c.scale(), [&](std::int64_t i) { return visible(first + t, i); });
                 // Eq. 10: the heads of a group share their keys, so they add up.
                 for (std::int64_t j = 0; j < out.size(3); ++j) {
                     out.at(b, g, t, j) += importance_of_block(p_cmp, j, c);
@@ -82,14 +83,14 @@ at::Tensor block_importance(const at::Tensor& queries, const at::Tensor& keys, c
     return to_tensor(out);
 }
 
-at::Tensor select_blocks(const at::Tensor& importance_tensor, const NsaConfig& c) {
+at::Tensor select_blocks(const at::Tensor& importance_tensor, const NsaConfig& c, std::int64_t first) {
     const Array importance = from_tensor(importance_tensor);
     const std::int64_t width = std::min(c.n, importance.size(3));
     Array out{{importance.size(0), importance.size(1), importance.size(2), width}};
     for (std::int64_t b = 0; b < out.size(0); ++b) {
         for (std::int64_t g = 0; g < out.size(1); ++g) {
             for (std::int64_t t = 0; t < out.size(2); ++t) {
-                const std::vector<std::int64_t> picks = pick_blocks(importance, b, g, t, c);
+                const std::vector<std::int64_t> picks = pick_blocks(importance, b, g, t, c, first);
                 for (std::int64_t slot = 0; slot < width; ++slot) {
                     const bool filled = slot < static_cast<std::int64_t>(picks.size());
                     out.at(b, g, t, slot) =

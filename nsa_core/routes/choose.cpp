@@ -53,6 +53,11 @@ std::string fa2_refusal(Route route, const RouteRequest& request, const RoutePol
 
 std::optional<std::string> unsupported_reason(Route route, const RouteRequest& request) {
     if (is_fa2(route)) return fa2_unsupported(request);
+    if (route == Route::kCuda) {
+        return "route cuda computes a decode step over a paged cache, all branches at once, and this is "
+               "the " +
+               std::string{name(request.branch)} + " branch by itself";
+    }
     if (route == Route::kSdpaCausalOneQuery && request.branch == Branch::kSelected) {
         return "sdpa_causal_one_query reproduces the published oracle of the sliding and compressed branches "
                "only";

@@ -17,11 +17,12 @@ constexpr Names<DType, 4> kDTypeNames{
 constexpr Names<Branch, 3> kBranchNames{
     {{Branch::kCompressed, "compressed"}, {Branch::kSelected, "selected"}, {Branch::kSliding, "sliding"}}};
 
-constexpr Names<Route, 5> kRouteNames{{{Route::kReference, "reference"},
+constexpr Names<Route, 6> kRouteNames{{{Route::kReference, "reference"},
                                        {Route::kSdpa, "sdpa"},
                                        {Route::kFa2Dense, "fa2_dense"},
                                        {Route::kFa2Varlen, "fa2_varlen"},
-                                       {Route::kSdpaCausalOneQuery, "sdpa_causal_one_query"}}};
+                                       {Route::kSdpaCausalOneQuery, "sdpa_causal_one_query"},
+                                       {Route::kCuda, "cuda"}}};
 
 template <class Enum, std::size_t N>
 std::string_view name_in(const Names<Enum, N>& names, Enum value) {

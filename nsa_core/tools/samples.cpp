@@ -25,4 +25,18 @@ Spread spread_of(std::vector<double> samples) {
             .max = samples.back()};
 }
 
+MedianInterval median_interval(std::vector<double> samples) {
+    if (samples.empty()) throw std::invalid_argument{"no samples to summarise"};
+    std::sort(samples.begin(), samples.end());
+    // The number of samples below the true median is binomial(n, 1/2), here by its normal limit.
+    constexpr double kNormal95 = 1.959964;
+    const auto count = static_cast<double>(samples.size());
+    const double reach = kNormal95 * std::sqrt(count) / 2;
+    const double below = std::max(std::floor(count / 2 - reach), 1.0);  // rank from 1
+    const double above = std::min(std::ceil(count / 2 + reach) + 1, count);
+    return {.median = quantile(samples, 0.5),
+            .low = samples[static_cast<std::size_t>(below) - 1],
+            .high = samples[static_cast<std::size_t>(above) - 1]};
+}
+
 }  // namespace nsa::core::tools

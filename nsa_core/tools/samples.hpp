@@ -17,4 +17,13 @@ struct Spread {
 // when there are no samples.
 [[nodiscard]] Spread spread_of(std::vector<double> samples);
 
+// The median and where it lies with 95 % confidence, by order statistics: no assumption on how times are
+// distributed, only that samples are independent. Of few samples the interval is all of them.
+struct MedianInterval {
+    double median = 0;
+    double low = 0;
+    double high = 0;
+};
+[[nodiscard]] MedianInterval median_interval(std::vector<double> samples);
+
 }  // namespace nsa::core::tools

@@ -3,6 +3,7 @@
 //
 // Tensors of any dtype and device come in; they are converted to fp64 on the CPU first. Results are fp64 CPU
 // tensors. Layouts as in attention.hpp. Cost is that of the loops: meant for parity, not for speed.
+// `first` is the position of the first query: 0 for whole sequences; a decode step has one query, at t.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -19,7 +20,7 @@ namespace nsa::core::reference {
                                         double scale);
 
 [[nodiscard]] at::Tensor sliding_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                           std::int64_t w, double scale);
+                                           std::int64_t w, double scale, std::int64_t first = 0);
 
 /// The hypothesis about the published oracle: each query attends the first key of its window and nothing
 /// else, so its output is that key's value.
@@ -30,17 +31,20 @@ namespace nsa::core::reference {
 
 /// Query t over compressed keys and values [B,G,Nc,*].
 [[nodiscard]] at::Tensor compressed_attention(const at::Tensor& q, const at::Tensor& k_cmp,
-                                              const at::Tensor& v_cmp, const NsaConfig& config);
+                                              const at::Tensor& v_cmp, const NsaConfig& config,
+                                              std::int64_t first = 0);
 
 /// Group importance of every selection block, [B,G,S,blocks] (Eqs. 8-10).
 [[nodiscard]] at::Tensor block_importance(const at::Tensor& q, const at::Tensor& k_cmp,
-                                          const NsaConfig& config);
+                                          const NsaConfig& config, std::int64_t first = 0);
 
 /// Selected blocks, [B,G,S,min(n,blocks)] int64 ascending, -1 behind the last.
-[[nodiscard]] at::Tensor select_blocks(const at::Tensor& importance, const NsaConfig& config);
+[[nodiscard]] at::Tensor select_blocks(const at::Tensor& importance, const NsaConfig& config,
+                                       std::int64_t first = 0);
 
 [[nodiscard]] at::Tensor selected_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                            const at::Tensor& blocks, const NsaConfig& config);
+                                            const at::Tensor& blocks, const NsaConfig& config,
+                                            std::int64_t first = 0);
 
 struct ModuleResult {
     at::Tensor out;  // [B,S,dim]

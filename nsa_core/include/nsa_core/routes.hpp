@@ -1,5 +1,5 @@
-// Which implementation computes a branch: the routes, the policy that environment flags set, and the one
-// chooser that answers whether a route is supported, which is taken, and why. Pure; no Torch.
+// Which implementation computes a branch or a decode step: the routes, the policy that environment flags set,
+// and the chooser that answers whether a route is supported, which is taken, and why. Pure; no Torch.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "nsa_core/config.hpp"
 #include "nsa_core/numeric.hpp"
 
 namespace nsa::core {
@@ -23,9 +24,11 @@ enum class Route {
     kFa2Varlen,           // the same kernels, packed layout with cu_seqlens
     kSdpaCausalOneQuery,  // the published oracle under suspicion: one query, is_causal = true, sees key 0
                           // only
+    kCuda,                // our own kernels: a whole decode step, all branches at once
 };
-inline constexpr Route kRoutes[] = {Route::kReference, Route::kSdpa, Route::kFa2Dense, Route::kFa2Varlen,
-                                    Route::kSdpaCausalOneQuery};
+inline constexpr Route kRoutes[] = {Route::kReference,          Route::kSdpa,
+                                    Route::kFa2Dense,           Route::kFa2Varlen,
+                                    Route::kSdpaCausalOneQuery, Route::kCuda};
 
 [[nodiscard]] std::string_view name(Branch branch);  // "compressed", "selected", "sliding"
 [[nodiscard]] std::string_view name(Route route);    // "reference", "sdpa", "fa2_dense", ...
@@ -87,5 +90,23 @@ struct RouteChoice {
 /// that is unsupported or too short falls back to sdpa, with the reason. Never fails: sdpa runs everything.
 [[nodiscard]] RouteChoice choose_route(std::optional<Route> asked, const RouteRequest& request,
                                        const RoutePolicy& policy);
+
+/// What a route must fit that computes one decode step over a paged cache: every branch, top-n and gate.
+struct StepRequest {
+    NsaConfig config;  // its dim and gate MLP play no part
+    DType dtype = DType::kBf16;
+    std::int64_t page_tokens = 64;
+    std::int64_t max_tokens = 0;  // of a sequence
+    bool cuda = false;            // the tensors live on a CUDA device
+    int sm = 0;                   // its compute capability, 10 * major + minor; 0 on the CPU
+    bool kernels = false;         // this program was built with nvcc, so it holds the kernels of route cuda
+};
+
+/// Empty: the route can run such steps. `reference` and, where it fits, `cuda` do.
+[[nodiscard]] std::optional<std::string> unsupported_reason(Route route, const StepRequest& request);
+
+/// Auto: cuda where it is supported, else reference with the reason. An explicit route that is unsupported
+/// falls back to reference, with the reason.
+[[nodiscard]] RouteChoice choose_route(std::optional<Route> asked, const StepRequest& request);
 
 }  // namespace nsa::core

@@ -1,0 +1,121 @@
+#include "nsa_core/bench/graph_timer.hpp"
+
+#include <ATen/ATen.h>
+#include <c10/cuda/CUDAStream.h>
+
+#include <algorithm>
+
+#include "nsa_core/bench/stopwatch.hpp"
+#include "nsa_core/cuda/measure.hpp"
+
+namespace nsa::core::bench {
+namespace {
+
+constexpr unsigned kQueueingNs = 30'000;  // longer than the host takes to queue two events and a graph
+
+void check(cudaError_t error, const char* what) {
+    TORCH_CHECK(error == cudaSuccess, what, ": ", cudaGetErrorString(error));
+}
+
+cudaStream_t current_stream() {
+    return c10::cuda::getCurrentCUDAStream();
+}
+
+int multiprocessors(at::Device device) {
+    int count = 0;
+    check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device.index()), "multiprocessors");
+    return count;
+}
+
+std::int64_t l2_bytes(at::Device device) {
+    int bytes = 0;
+    check(cudaDeviceGetAttribute(&bytes, cudaDevAttrL2CacheSize, device.index()), "size of the L2 cache");
+    return bytes;
+}
+
+// One timed stretch on the current stream, behind enough work that the host is never waited for.
+template <typename Work>
+double queued_milliseconds(at::Device device, const Work& work) {
+    const c10::impl::VirtualGuardImpl driver{device.type()};
+    const c10::Stream stream = driver.getStream(device);
+    c10::Event start{device.type(), c10::EventFlag::BACKEND_DEFAULT};
+    c10::Event stop{device.type(), c10::EventFlag::BACKEND_DEFAULT};
+    check(cuda::launch_spin(kQueueingNs, current_stream()), "the spin");
+    start.record(stream);
+    work();
+    stop.record(stream);
+    stop.synchronize();
+    return start.elapsedTime(stop);
+}
+
+}  // namespace
+
+GraphTimer::GraphTimer(at::Device device, CachePolicy policy) : device_{device} {
+    if (policy == CachePolicy::kWarm) return;
+    other_data_ = at::zeros({2 * l2_bytes(device)}, at::TensorOptions{device}.dtype(at::kByte));
+    sums_ = at::empty({4 * multiprocessors(device)}, at::TensorOptions{device}.dtype(at::kInt));
+}
+
+double GraphTimer::once(Captured& work) const {
+    check(cudaDeviceSynchronize(), "work before a sample");
+    if (other_data_.defined()) {
+        check(cuda::launch_read(other_data_.const_data_ptr(), static_cast<std::size_t>(other_data_.numel()),
+                                static_cast<unsigned*>(sums_.mutable_data_ptr()),
+                                static_cast<int>(sums_.numel()), current_stream()),
+              "filling the L2 cache");
+    }
+    return queued_milliseconds(device_, [&] { work.replay(); });
+}
+
+double GraphTimer::back_to_back(Captured& work, int count) const {
+    check(cudaDeviceSynchronize(), "work before a sample");
+    const double all = queued_milliseconds(device_, [&] {
+        for (int i = 0; i < count; ++i)
+            work.replay();
+    });
+    return all / count;
+}
+
+double measure_read_gb_s(at::Device device) {
+    constexpr std::int64_t kBytes = INT64_C(4) << 30;
+    constexpr int kPasses = 10;
+    const at::Tensor data = at::zeros({kBytes}, at::TensorOptions{device}.dtype(at::kByte));
+    const at::Tensor sums =
+        at::empty({8 * multiprocessors(device)}, at::TensorOptions{device}.dtype(at::kInt));
+    double best_ms = 0;
+    for (int pass = 0; pass < kPasses; ++pass) {
+        const double ms = queued_milliseconds(device, [&] {
+            check(cuda::launch_read(data.const_data_ptr(), static_cast<std::size_t>(kBytes),
+                                    static_cast<unsigned*>(sums.mutable_data_ptr()),
+                                    static_cast<int>(sums.numel()), current_stream()),
+                  "reading memory");
+        });
+        best_ms = pass == 0 ? ms : std::min(best_ms, ms);
+    }
+    return static_cast<double>(kBytes) / (best_ms * 1e-3) * 1e-9;
+}
+
+double measure_tensor_tflop_s(at::Device device) {
+    constexpr std::int64_t kSide = 8192;
+    constexpr int kPasses = 10;
+    const auto options = at::TensorOptions{device}.dtype(at::kBFloat16);
+    const at::Tensor a = at::randn({kSide, kSide}, options);
+    const at::Tensor b = at::randn({kSide, kSide}, options);
+    at::Tensor c = at::empty({kSide, kSide}, options);
+    double best_ms = 0;
+    for (int pass = 0; pass < kPasses; ++pass) {
+        const double ms = queued_milliseconds(device, [&] { at::mm_out(c, a, b); });
+        best_ms = pass == 0 ? ms : std::min(best_ms, ms);
+    }
+    return 2.0 * kSide * kSide * kSide / (best_ms * 1e-3) * 1e-12;
+}
+
+Captured capture_empty(std::size_t nodes, at::Device device) {
+    const int blocks = multiprocessors(device);
+    return Captured{[nodes, blocks] {
+        for (std::size_t i = 0; i < nodes; ++i)
+            check(cuda::launch_empty(blocks, /*dependent=*/i > 0, current_stream()), "an empty kernel");
+    }};
+}
+
+}  // namespace nsa::core::bench
