@@ -5,11 +5,14 @@
 #include <algorithm>
 
 #include "engines/host_key.hpp"
+#include "engines/plain_path.hpp"
 
 namespace nsa::instances {
 namespace {
 
 using engines::InstanceConfig;
+using engines::is_plain_path;
+using engines::PathRoot;
 using language::EngineKind;
 
 constexpr std::string_view kLocalName = "local";
@@ -21,27 +24,6 @@ bool is_valid_name(std::string_view name) {
            std::all_of(name.begin(), name.end(), [&](char c) {
                return plain(c) || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
            });
-}
-
-// Absolute, or below the remote home with "~/"; only characters that no shell looks at.
-bool is_plain_path(std::string_view path, bool home_allowed) {
-    const bool rooted = !path.empty() && (path.front() == '/' || (home_allowed && path.substr(0, 2) == "~/"));
-    if (!rooted || path.size() > 4000 || path.find("..") != std::string_view::npos) return false;
-    return std::all_of(path.begin() + 1, path.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-               c == '_' || c == '-' || c == '+' || c == '/';
-    });
-}
-
-// Folders for PATH; empty: none.
-bool is_plain_path_list(std::string_view list) {
-    while (!list.empty()) {
-        const std::size_t end = std::min(list.find(':'), list.size());
-        if (!is_plain_path(list.substr(0, end), false)) return false;
-        if (end + 1 == list.size()) return false;  // a colon at the end
-        list.remove_prefix(std::min(end + 1, list.size()));
-    }
-    return true;
 }
 
 Error wrong(const InstanceConfig& config, std::string_view field, std::string text) {
@@ -89,17 +71,18 @@ Result<void> validate(const InstanceConfig& config) {
                      "expected up to 64 letters, digits and . _ -, a lowercase letter or digit first");
     }
     const bool local = config.engine == EngineKind::kLocal;
-    if (!config.nsa_core.empty() && !is_plain_path(config.nsa_core, false)) {
+    if (!config.nsa_core.empty() && !is_plain_path(config.nsa_core, PathRoot::kAbsolute)) {
         return wrong(config, "nsa_core",
                      "expected the absolute path of nsa-core on the host, in plain characters");
     }
-    if (!config.worker_home.empty() && !is_plain_path(config.worker_home, !local)) {
+    if (!config.worker_home.empty() &&
+        !is_plain_path(config.worker_home, local ? PathRoot::kAbsolute : PathRoot::kAbsoluteOrHome)) {
         return wrong(
             config, "worker_home",
             local ? "expected an absolute path in plain characters"
                   : "expected an absolute path on the host or one that starts with ~/, in plain characters");
     }
-    if (!is_plain_path_list(config.tool_path)) {
+    if (!engines::is_plain_path_list(config.tool_path)) {
         return wrong(config, "path",
                      "expected absolute folders on the host separated by ':', in plain characters");
     }

@@ -191,27 +191,6 @@ Result<WorkerBinary> read_worker_binary(const std::filesystem::path& path) {
     return worker;
 }
 
-bool is_safe_worker_home(const std::string& home) {
-    if (home.empty()) return true;
-    const bool rooted = home.front() == '/' || home.rfind("~/", 0) == 0;
-    if (!rooted || home.find("..") != std::string::npos) return false;
-    return std::all_of(home.begin() + 1, home.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-               c == '_' || c == '-' || c == '/';
-    });
-}
-
-bool is_safe_tool_path(const std::string& path) {
-    if (path.empty()) return true;
-    for (std::size_t start = 0; start <= path.size();) {
-        const std::size_t end = std::min(path.find(':', start), path.size());
-        const std::string folder = path.substr(start, end - start);
-        if (folder.empty() || folder.front() != '/' || !is_safe_worker_home(folder)) return false;
-        start = end + 1;
-    }
-    return true;
-}
-
 std::string remote_command(const WorkerBinary& worker, const std::string& home, const std::string& path) {
     std::string place = home.empty() ? "~/.nsa" : home;
     if (place.front() == '~') place = "$HOME" + place.substr(1);

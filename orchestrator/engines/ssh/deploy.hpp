@@ -25,13 +25,7 @@ struct WorkerBinary {
 };
 Result<WorkerBinary> read_worker_binary(const std::filesystem::path& path);
 
-// Empty (~/.nsa), "/..." or "~/..." of [A-Za-z0-9._/-], without "..": it stands in the script.
-bool is_safe_worker_home(const std::string& home);
-
-// Empty, or absolute folders of the same characters, separated by colons.
-bool is_safe_tool_path(const std::string& path);
-
-// home and path as in InstanceConfig. Works under any login shell that knows single quotes.
+// home and path as in InstanceConfig, and plain (engines/plain_path.hpp): they stand in the script. Works under any login shell that knows single quotes.
 std::string remote_command(const WorkerBinary& worker, const std::string& home, const std::string& path);
 
 struct StartLimits {

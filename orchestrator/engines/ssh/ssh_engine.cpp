@@ -9,6 +9,7 @@
 #include "engine_ssh/connect.hpp"
 #include "engine_ssh/deploy.hpp"
 #include "engine_ssh/session.hpp"
+#include "engines/plain_path.hpp"
 
 namespace nsa::engines {
 namespace asio = boost::asio;
@@ -53,10 +54,10 @@ Result<void> check(const InstanceConfig& config, const std::string& where) {
     if (!is_safe_host_or_user(config.user)) return wrong("the user name \"" + config.user + "\" is not one");
     if (config.port < 1 || config.port > 65535) return wrong("the port is not within 1..65535");
     if (config.key_file.empty()) return wrong("no key file: public-key authentication is the only one");
-    if (!is_safe_worker_home(config.worker_home)) {
+    if (!config.worker_home.empty() && !is_plain_path(config.worker_home, PathRoot::kAbsoluteOrHome)) {
         return wrong("the worker home \"" + config.worker_home + "\" is not a plain absolute or ~/ path");
     }
-    if (!is_safe_tool_path(config.tool_path)) {
+    if (!is_plain_path_list(config.tool_path)) {
         return wrong("the tool path \"" + config.tool_path + "\" is no list of plain absolute folders");
     }
     return {};
