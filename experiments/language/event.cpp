@@ -36,6 +36,7 @@ void visit_fields(Visitor& v, Self& self) {
     v.required("index", self.index);
     v.required("end", self.end);
     v.required("seconds", self.seconds);
+    v.optional("title", self.title);
 }
 
 template <class Visitor, OneOf<CaseStarted> Self>

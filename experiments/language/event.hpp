@@ -44,6 +44,7 @@ struct SetupFinished {  // one per setup command
     int index = 0;
     ProcessEnd end;
     double seconds = 0;
+    std::string title;  // as the plan of the launch names it; workers before 2026-11 wrote none
     bool operator==(const SetupFinished&) const = default;
 };
 struct CaseStarted {

@@ -1,14 +1,9 @@
 #include "daemon/run_book.hpp"
 
-#include <boost/json/parse.hpp>
-
 namespace nsa::daemon {
 
 Result<language::Plan> read_plan(const std::string& plan_json) {
-    boost::system::error_code ec;
-    const boost::json::value value = boost::json::parse(plan_json, ec);
-    if (ec) return fail(ErrorCode::kCorrupt, "the stored plan is no JSON: " + ec.message());
-    return language::plan_from_json(value);
+    return language::plan_from_text(plan_json);
 }
 
 boost::asio::awaitable<Result<std::shared_ptr<ActiveRun>>> RunBook::find(RunId run) {

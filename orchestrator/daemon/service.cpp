@@ -238,7 +238,7 @@ api::Async<api::InstanceView> DaemonService::probe_instance(InstanceName name) {
     const Call call(calls_);
     if (!place_.instances.find(name)) {
         co_return fail(ErrorCode::kNotFound,
-                       "there is no such instance; `nsactl instance ls` names those there are",
+                       "there is no such instance; `nsactl instance list` names those there are",
                        "instance " + name.value);
     }
     if (!place_.instances.session(name)) {

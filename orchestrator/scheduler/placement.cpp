@@ -90,7 +90,7 @@ void place(Context& c, Run& run) {
     if (!instance) {
         return conclude(c, run, language::Reason::kInstanceMissing,
                         "there is no instance \"" + wanted.value +
-                            "\"; `nsactl instance ls` names those that are registered");
+                            "\"; `nsactl instance list` names those that are registered");
     }
     if (is_free(*instance)) return lease(c, run, *instance);
     run.message = "waits for instance " + wanted.value + " to be free";

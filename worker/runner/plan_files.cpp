@@ -24,9 +24,9 @@ Result<boost::json::value> read_json(int run_dir, const char* name) {
 }  // namespace
 
 Result<LaunchFiles> read_launch_files(int run_dir) {
-    const auto plan_json = read_json(run_dir, journal::kPlanFile);
-    if (!plan_json) return plan_json.error();
-    auto plan = language::plan_from_json(*plan_json);
+    const auto plan_text = posix::read_file(run_dir, journal::kPlanFile, kMostBytes);
+    if (!plan_text) return plan_text.error();
+    auto plan = language::plan_from_text(*plan_text);
     if (!plan) return plan.error();
     const auto tools_json = read_json(run_dir, journal::kToolsFile);
     if (!tools_json) return tools_json.error();

@@ -37,11 +37,19 @@ std::optional<std::string> read_output(int folder, const std::string& name,
     return text;
 }
 
-void take(language::ParsedRecords parsed, const std::string& source, StepRecords& out) {
+// The errors' places name their file.
+void take(language::ParsedRecords parsed, StepRecords& out) {
     out.records.insert(out.records.end(), std::make_move_iterator(parsed.records.begin()),
                        std::make_move_iterator(parsed.records.end()));
     for (const auto& error : parsed.errors)
-        out.errors.push_back(source + ": " + error.describe());
+        out.errors.push_back(error.describe());
+}
+
+// Lines of a file that the plan has no parser for: nothing named the file yet.
+language::ParsedRecords in_file(language::ParsedRecords parsed, const std::string& name) {
+    for (Error& error : parsed.errors)
+        error.where = name + (error.where.empty() ? "" : ", " + error.where);
+    return parsed;
 }
 
 // Errors quote what could not be read, which may be anything.
@@ -71,12 +79,12 @@ std::vector<std::string> presentable(const std::vector<std::string>& errors) {
 StepRecords read_records(int step_folder, const language::PlannedCase& planned) {
     StepRecords out;
     if (const auto text = read_output(step_folder, journal::kResults, out.errors)) {
-        take(language::parse_record_lines(*text), journal::kResults, out);
+        take(in_file(language::parse_record_lines(*text), journal::kResults), out);
     }
     for (const auto& parser : planned.parsers) {
         const auto text = read_output(step_folder, parser.source, out.errors);
         if (text) {
-            take(language::parse_output(parser, *text), parser.source, out);
+            take(language::parse_output(parser, *text), out);
         } else {
             out.errors.push_back(parser.source +
                                  ": the step made no such file, a parser of the plan reads it");

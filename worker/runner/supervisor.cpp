@@ -183,6 +183,7 @@ class Supervisor {
                                                       language::Duration wall) {
         language::SetupFinished finished;
         finished.index = index;
+        finished.title = command.title;
         const std::string creates = expand_home(command.creates, home_);
         std::error_code unreadable;
         if (!creates.empty() && std::filesystem::exists(creates, unreadable)) {

@@ -15,7 +15,7 @@ std::vector<EventBody> one_body_of_each_kind() {
     const ProcessEnd killed{EndKind::kTimedOut, 0, 9, true, "run limit of 4 h"};
     return {RunStarted{41, 99999999999ULL, "b-1", "host", "0.1.0"},
             HostProbed{{{"gpu.0.name", "A100"}, {"os", "Debian"}}},
-            SetupFinished{1, ProcessEnd{}, 0.25},
+            SetupFinished{1, ProcessEnd{}, 0.25, "build nsa-core"},
             CaseStarted{kKey, 42, {"nsa-core", "parity", "a b", "\n\"$(x)\""}},
             CaseRecords{kKey, {Measurement{"mae", 1e-5, "1", {}, 0}, Skip{"x"}}, {"line 3: not JSON"}},
             CaseFinished{kKey, killed, 1.5, 10, 20, 3000},

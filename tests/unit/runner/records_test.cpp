@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "journal/reader.hpp"
+#include "posix/files.hpp"
 
 namespace nsa::runner {
 namespace {
@@ -17,6 +21,24 @@ language::Record measurement(int sample, std::string label = "x") {
     out.labels = {{"l", std::move(label)}};
     out.sample = sample;
     return out;
+}
+
+TEST(ReadRecords, AnErrorNamesItsFileOnceAndItsLine) {
+    std::string folder = (std::filesystem::temp_directory_path() / "nsa-records-test-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+    std::ofstream{folder + "/results.jsonl"} << "no json\n";
+    std::ofstream{folder + "/out.csv"} << "ms\nfast\n";
+    language::PlannedCase planned;
+    planned.parsers.emplace_back();
+    planned.parsers[0].kind = language::ParserKind::kCsv;
+    planned.parsers[0].source = "out.csv";
+    planned.parsers[0].columns = {"ms"};
+    const StepRecords read = read_records(posix::open_dir(folder).value().get(), planned);
+    std::filesystem::remove_all(folder);
+    ASSERT_EQ(read.errors.size(), 2U);
+    EXPECT_EQ(read.errors[0].rfind("results.jsonl, line 1: ", 0), 0U) << read.errors[0];
+    EXPECT_EQ(read.errors[1].rfind("out.csv, line 2: ", 0), 0U) << read.errors[1];
+    EXPECT_EQ(read.errors[1].find("out.csv", 1), std::string::npos) << read.errors[1];
 }
 
 TEST(Chunks, HoldAtMost256RecordsInOrder) {
