@@ -120,7 +120,7 @@ std::int64_t cache_faults(const StepCase& c, const StepProblem& problem, std::ve
     return faults;
 }
 
-// Half a unit in the last place, as a share of the value, and the smallest step near 0.
+// The most that one rounding moves a value, as a share of it, and the smallest step near 0.
 struct Rounding {
     double relative;
     double absolute;
@@ -128,9 +128,9 @@ struct Rounding {
 Rounding rounding_of(DType dtype) {
     switch (dtype) {
         case DType::kBf16:
-            return {.relative = 0x1p-9, .absolute = 0x1p-133};
+            return {.relative = 0x1p-8, .absolute = 0x1p-133};
         case DType::kFp16:
-            return {.relative = 0x1p-12, .absolute = 0x1p-24};
+            return {.relative = 0x1p-11, .absolute = 0x1p-24};
         case DType::kFp32:
             return {.relative = 0x1p-24, .absolute = 0x1p-149};
         case DType::kFp64:
@@ -218,7 +218,7 @@ double bound_ratio(const at::Tensor& ours, const SequenceReport& sequence, DType
     const auto largest = [](const at::Tensor& x) { return x.abs().max().item<double>(); };
     const Rounding rounding = rounding_of(dtype);
     const double allowed = 2 * largest(sequence.plain - sequence.truth) +
-                           2 * rounding.relative * largest(sequence.truth) + rounding.absolute;
+                           rounding.relative * largest(sequence.truth) + rounding.absolute;
     const double error = largest(ours - sequence.truth);
     if (std::isfinite(error) && error <= allowed) return allowed == 0 ? 0 : error / allowed;
     return std::isfinite(error) && allowed > 0 ? error / allowed : std::numeric_limits<double>::infinity();

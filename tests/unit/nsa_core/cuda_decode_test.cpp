@@ -63,8 +63,11 @@ void expect_clean(const StepCase& c, const StepReport& r) {
     EXPECT_EQ(r.compressed_faults, 0);
     EXPECT_EQ(r.idle_faults, 0);
     EXPECT_EQ(r.rerun_differences, 0);
-    // A tie is rounding: more than a few of them would be a fault in the importance.
-    EXPECT_LE(r.selection_ties, 1 + std::ssize(c.positions) * c.config.groups / 10);
+    // A tie is rounding: more than a few among random scores would be a fault in the importance. Among scores
+    // that are all but equal, or that vanish in fp32, it is no wonder.
+    if (c.data == StepData::kNormal) {
+        EXPECT_LE(r.selection_ties, 1 + std::ssize(c.positions) * c.config.groups / 10);
+    }
     EXPECT_TRUE(r.clean());
 }
 
