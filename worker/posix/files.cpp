@@ -52,8 +52,9 @@ std::vector<std::string> list_dir(int root, std::string_view path) {
 }
 
 Result<UniqueFd> open_dir_below(int root, std::string_view path, Missing missing) {
-    UniqueFd dir{::fcntl(root, F_DUPFD_CLOEXEC, 3)};
-    if (!dir) return errno_error(errno, "duplicate a descriptor");
+    // Opened anew: a duplicate would share its reading position with `root` and with every listing before.
+    UniqueFd dir{::openat(root, ".", kDirFlags)};
+    if (!dir) return errno_error(errno, "open a folder again");
     while (!path.empty()) {
         const std::size_t slash = path.find('/');
         auto next = open_component(dir.get(), std::string{path.substr(0, slash)}, missing);

@@ -11,6 +11,18 @@
 #include "posix/fd.hpp"
 
 namespace nsa::runner {
+namespace {
+
+std::string reserve_name(int index) {
+    return journal::kReserveFile + (index == 0 ? std::string{} : "." + std::to_string(index));
+}
+
+void remove_reserve(int run_dir) {
+    for (int i = 0; i < kReserveInodes; ++i)
+        ::unlinkat(run_dir, reserve_name(i).c_str(), 0);
+}
+
+}  // namespace
 
 bool is_disk_full(int run_dir) {
     constexpr std::uint64_t kLeast = 1U << 20;
@@ -21,18 +33,24 @@ bool is_disk_full(int run_dir) {
 }
 
 Result<void> take_reserve(int run_dir) {
-    const posix::UniqueFd file{
-        ::openat(run_dir, journal::kReserveFile, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
-    if (!file) return posix::errno_error(errno, "reserve space for the last records");
-    const int error = ::posix_fallocate(file.get(), 0, static_cast<off_t>(kReserveBytes));
-    if (error == 0) return {};
-    release_reserve(run_dir);
-    return posix::errno_error(error, "reserve space for the last records");
+    remove_reserve(run_dir);  // of a supervisor that died before its first event
+    for (int i = 0; i < kReserveInodes; ++i) {
+        const posix::UniqueFd file{::openat(run_dir, reserve_name(i).c_str(),
+                                            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
+        int error = file ? 0 : errno;
+        if (file && i == 0) {
+            error = ::posix_fallocate(file.get(), 0, static_cast<off_t>(kReserveBytes));
+        }
+        if (error == 0) continue;
+        remove_reserve(run_dir);
+        return posix::errno_error(error, "reserve space for the last records");
+    }
+    return {};
 }
 
 void release_reserve(int run_dir) {
     failpoint("worker.reserve.before_release");
-    ::unlinkat(run_dir, journal::kReserveFile, 0);
+    remove_reserve(run_dir);
 }
 
 }  // namespace nsa::runner

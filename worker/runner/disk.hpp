@@ -13,7 +13,11 @@ bool is_disk_full(int run_dir);
 // Enough for a manifest of 20,000 files.
 inline constexpr std::uint64_t kReserveBytes = 4U << 20;
 
-// Takes the reserve as a file of the run directory; kNoSpace when there is no room even for that.
+// manifest.json and exit.json, and a folder that must grow for their names.
+inline constexpr int kReserveInodes = 4;
+
+// Takes the reserve as files of the run directory, "reserve" with the bytes and empty ones for their inodes;
+// kNoSpace when there is no room even for that.
 Result<void> take_reserve(int run_dir);
 void release_reserve(int run_dir);
 

@@ -47,6 +47,7 @@ Result<Step> Step::start(EventLoop& loop, StepCommand command, int folder) {
     if (!err) return err.error();
     step.stdout_ = std::move(*out);
     step.stderr_ = std::move(*err);
+    if (step.command_.oom != nullptr) step.oom_before_ = step.command_.oom->kills();
     step.started_ = Clock::now();
     failpoint("worker.step.before_spawn");
     const posix::SpawnRequest request{.program = step.command_.argv.front(),
@@ -97,6 +98,19 @@ bool Step::enforce(LimitWatch& watch, Instant now) const {
     return true;
 }
 
+// What the wait status does not say.
+void Step::explain(StepResult& result, bool clean) const {
+    const auto add = [&](const std::string& text) {
+        result.end.detail += (result.end.detail.empty() || text.empty() ? "" : "; ") + text;
+    };
+    if (!clean && !result.unkillable) {
+        result.unkillable = true;
+        add("unkillable: a process that it left behind survived SIGKILL");
+    }
+    const bool failed = result.end.signal != 0 || result.end.exit_code != 0;
+    if (failed && command_.oom != nullptr) add(command_.oom->since(oom_before_));
+}
+
 StepResult Step::wait(EventLoop& loop, int run_dir) {
     StepResult result;
     if (!process_) {
@@ -129,11 +143,7 @@ StepResult Step::wait(EventLoop& loop, int run_dir) {
     const bool clean = clean_up();
     result.end =
         process_end(exit ? std::optional{exit->status} : std::nullopt, watch.reason(), command_.limits);
-    if (!clean && exit) {
-        result.unkillable = true;
-        result.end.detail += (result.end.detail.empty() ? "" : "; ");
-        result.end.detail += "unkillable: a process that it left behind survived SIGKILL";
-    }
+    explain(result, clean);
     result.disk_full = watch.reason() == StopReason::kDiskFull;
     if (exit) result.max_rss_kib = exit->max_rss_kib;
     result.stdout_bytes = size_of(stdout_);

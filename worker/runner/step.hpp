@@ -10,6 +10,7 @@
 #include "posix/fd.hpp"
 #include "runner/event_loop.hpp"
 #include "runner/limits.hpp"
+#include "runner/oom.hpp"
 
 namespace nsa::runner {
 
@@ -18,6 +19,7 @@ struct StepCommand {
     posix::Environment environment;
     std::string cwd;
     Limits limits;
+    const OomCounter* oom = nullptr;  // outlives the step; null: not asked
     std::set<pid_t> spared;           // children of ours that its end leaves alone
     bool may_leave_services = false;  // setup: its group dies with it, what has a session of its own stays
 };
@@ -50,11 +52,13 @@ class Step {
     posix::UniqueFd stdout_, stderr_;
     std::optional<posix::ChildProcess> process_;
     Instant started_{};
+    std::optional<std::uint64_t> oom_before_;
     std::string not_started_;  // why
     bool disk_full_ = false;
 
     bool enforce(LimitWatch& watch, Instant now) const;
     bool clean_up() const;
+    void explain(StepResult& result, bool clean) const;
 };
 
 }  // namespace nsa::runner

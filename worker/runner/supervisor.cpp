@@ -222,6 +222,7 @@ class Supervisor {
             return std::optional<Step>{};
         }
         command.argv = std::move(*argv);
+        command.oom = &oom_;
         auto step = Step::start(loop_, std::move(command), folder);
         if (!step) {
             end = not_started(step.error().describe());
@@ -315,6 +316,7 @@ class Supervisor {
     SupervisorOptions options_;
     Recorder& recorder_;
     EventLoop loop_;
+    OomCounter oom_ = OomCounter::open();
     std::string home_;
     LaunchFiles launch_;
     Gate gate_;

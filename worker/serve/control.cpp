@@ -35,6 +35,18 @@ Result<void> leave_cancel_file(const Home& home, const protocol::RunKey& run) {
     return posix::sync_dir(run_dir->get());
 }
 
+// Only the supervisor writes the journal, also when it is dead: its log says what became of what it left.
+void leave_evidence(const Home& home, const protocol::RunKey& run, const std::string& killed) {
+    const auto run_dir = home.open_run(run);
+    if (!run_dir) return;
+    const posix::UniqueFd log{::openat(run_dir->get(), journal::kSupervisorLog,
+                                       O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600)};
+    if (!log) return;
+    const std::string line =
+        "nsa-worker: found the supervisor dead, killed what was left of the run:" + killed + "\n";
+    static_cast<void>(posix::write_all(log.get(), line, "supervisor.log"));  // a full disk: the kill stands
+}
+
 }  // namespace
 
 Result<RemoteState> run_state(const Home& home, const protocol::RunKey& run) {
@@ -78,9 +90,14 @@ std::vector<protocol::RunListing> list_runs(const Home& home) {
 void kill_orphans(const Home& home, const protocol::RunKey& run) {
     failpoint("worker.orphans.before_kill");
     const std::string entry = std::string{journal::kRunDirVariable} + "=" + home.run_path(run);
-    for (const pid_t pid : posix::processes_with_environment(entry))
-        ::kill(pid, SIGKILL);
+    std::string killed;
+    for (const pid_t pid : posix::processes_with_environment(entry)) {
+        std::string name = posix::read_proc("/proc/" + std::to_string(pid) + "/comm");
+        name = name.substr(0, name.find('\n'));
+        if (::kill(pid, SIGKILL) == 0) killed += " " + std::to_string(pid) + " (" + name + ")";
+    }
     failpoint("worker.orphans.after_kill");
+    if (!killed.empty()) leave_evidence(home, run, killed);
 }
 
 }  // namespace nsa::serve

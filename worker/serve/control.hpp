@@ -19,7 +19,7 @@ Result<protocol::CancelReply> cancel(const Home& home, const protocol::RunKey& r
 std::vector<protocol::RunListing> list_runs(const Home& home);
 
 // Kills every process that carries the run's directory in its environment. For a run whose supervisor is
-// dead: nobody else will, and a benchmark that runs on spoils the next one.
+// dead: nobody else will, and a benchmark that runs on spoils the next one. supervisor.log says whom.
 void kill_orphans(const Home& home, const protocol::RunKey& run);
 
 }  // namespace nsa::serve

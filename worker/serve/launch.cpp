@@ -46,6 +46,20 @@ Result<posix::UniqueFd> make_run_dir(const Home& home, const std::string& folder
     return posix::open_dir_below(home.runs(), folder, posix::Missing::kFail);
 }
 
+// The attempt is a fencing token: whoever launched a newer one has given this one up, and a launch that was
+// held up on its way must not bring it to life beside that.
+Result<void> refuse_stale(const Home& home, const protocol::RunKey& asked) {
+    for (const auto& name : posix::list_dir(home.runs(), "")) {
+        const auto other = journal::run_of_folder(name);
+        if (!other || other->run != asked.run || other->attempt.value <= asked.attempt.value) continue;
+        return fail(ErrorCode::kConflict,
+                    "attempt " + std::to_string(asked.attempt.value) + " is stale: attempt " +
+                        std::to_string(other->attempt.value) + " of this run was launched here",
+                    "launch " + journal::folder_of(asked));
+    }
+    return {};
+}
+
 Result<void> write_files(int run_dir, const protocol::Launch& request) {
     if (auto written = posix::write_file_durably(run_dir, journal::kSpecFile, request.spec_yaml); !written) {
         return written;
@@ -137,6 +151,7 @@ net::awaitable<Result<protocol::LaunchReply>> launch(const Home& home, protocol:
     pid_t pid = 0;
     // Another launch, or a supervisor that one left behind, is about to write the first event: wait for that.
     if (!elsewhere && !journal::is_locked(dir, journal::kLockFile)) {
+        if (const auto fresh = refuse_stale(home, request.run); !fresh) co_return fresh.error();
         if (const auto written = write_files(dir, request); !written) co_return written.error();
         failpoint("worker.launch.before_spawn");
         const auto started = start_supervisor(dir, home.run_path(request.run), std::move(command));

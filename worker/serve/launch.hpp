@@ -16,8 +16,8 @@ using SupervisorCommand =
 
 // Answers once the supervisor's first event is durable. The directory is the lock: when it is there and its
 // supervisor has started, whatever its state, nothing is started. A launch that died before that is taken up
-// again. Errors: kTimeout, kNoSpace, kInternal with the supervisor's last words. `home` outlives the
-// awaitable.
+// again. kConflict: a newer attempt of the run was launched here. Errors also: kTimeout, kNoSpace, kInternal
+// with the supervisor's last words. `home` outlives the awaitable.
 boost::asio::awaitable<Result<protocol::LaunchReply>> launch(const Home& home, protocol::Launch request,
                                                              SupervisorCommand command);
 

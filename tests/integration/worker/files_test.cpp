@@ -201,7 +201,7 @@ TEST_F(Files, ThousandsOfSmallFilesComeInOneStream) {
 }
 
 TEST_F(Files, TheFirstRequestMustBeHelloOfThisVersion) {
-    WorkerProcess fresh{dir_.path(), false};
+    WorkerProcess fresh{dir_.path(), {.greet = false}};
     EXPECT_EQ(fresh.refused(FrameType::kPing, "{}").code, ErrorCode::kProtocol);
     const auto other = fresh.refused(FrameType::kHello, encode(protocol::Hello{99, "future"}));
     EXPECT_NE(other.text.find("99"), std::string::npos) << other.text;

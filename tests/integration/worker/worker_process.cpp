@@ -27,6 +27,14 @@ std::array<posix::UniqueFd, 2> make_pipe() {
     return {posix::UniqueFd{ends[0]}, posix::UniqueFd{ends[1]}};
 }
 
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+    std::vector<char*> out;
+    for (auto& text : texts)
+        out.push_back(text.data());
+    out.push_back(nullptr);
+    return out;
+}
+
 }  // namespace
 
 TempDir::TempDir() {
@@ -40,23 +48,33 @@ TempDir::~TempDir() {
     std::filesystem::remove_all(path_, ignored);
 }
 
-WorkerProcess::WorkerProcess(const std::filesystem::path& home, bool greet) {
+WorkerProcess::WorkerProcess(const std::filesystem::path& home, const ServeStart& start) {
     auto in = make_pipe();
     auto out = make_pipe();
     posix_spawn_file_actions_t actions{};
     ::posix_spawn_file_actions_init(&actions);
     ::posix_spawn_file_actions_adddup2(&actions, in[0].get(), STDIN_FILENO);
     ::posix_spawn_file_actions_adddup2(&actions, out[1].get(), STDOUT_FILENO);
-    const std::string home_path = home.string();
-    std::vector<const char*> argv{"nsa-worker",     "serve", "--home", home_path.c_str(), "--grace-ms", "300",
-                                  "--kill-wait-ms", "5000",  nullptr};
-    const int failed =
-        ::posix_spawn(&pid_, NSA_WORKER_PATH, &actions, nullptr, const_cast<char**>(argv.data()), environ);
+    const char* const program = start.program == Program::kLab ? NSA_WORKER_LAB_PATH : NSA_WORKER_PATH;
+    std::vector<std::string> argv{
+        program,      "serve", "--home",         home.string(),
+        "--grace-ms", "300",   "--kill-wait-ms", std::to_string(start.kill_wait_ms)};
+    // It enters the cgroup before it becomes serve, so that all of its memory is counted there.
+    const std::string enter = "echo $$ > \"$0\"/cgroup.procs && exec \"$@\"";
+    if (!start.cgroup.empty()) argv.insert(argv.begin(), {"/bin/sh", "-c", enter, start.cgroup});
+    posix::Environment environment = posix::own_environment();
+    for (const auto& [name, value] : start.also)
+        environment[name] = value;
+    std::vector<std::string> variables;
+    for (const auto& [name, value] : environment)
+        variables.push_back(name + "=" + value);
+    const int failed = ::posix_spawn(&pid_, argv.front().c_str(), &actions, nullptr, pointers(argv).data(),
+                                     pointers(variables).data());
     ::posix_spawn_file_actions_destroy(&actions);
-    if (failed != 0) throw std::runtime_error("cannot start " NSA_WORKER_PATH);
+    if (failed != 0) throw std::runtime_error("cannot start " + argv.front());
     to_ = std::move(in[1]);
     from_ = std::move(out[0]);
-    if (greet) ask<protocol::HelloReply>(FrameType::kHello, encode(protocol::Hello{1, "test"}));
+    if (start.greet) ask<protocol::HelloReply>(FrameType::kHello, encode(protocol::Hello{1, "test"}));
 }
 
 WorkerProcess::~WorkerProcess() {

@@ -14,6 +14,7 @@
 
 #include "language/plan.hpp"
 #include "posix/fd.hpp"
+#include "posix/spawn.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/messages.hpp"
 
@@ -32,10 +33,21 @@ class TempDir {
     std::filesystem::path path_;
 };
 
+// nsa-worker-lab: the same objects with live failpoints and a boot id that can be set.
+enum class Program { kWorker, kLab };
+
+struct ServeStart {
+    bool greet = true;  // says hello
+    Program program = Program::kWorker;
+    posix::Environment also{};  // beside ours
+    int kill_wait_ms = 5000;
+    std::string cgroup{};  // folder of a memory cgroup that serve and its runs live in
+};
+
 class WorkerProcess {
   public:
-    // Starts serve with short grace times; `greet`: says hello.
-    explicit WorkerProcess(const std::filesystem::path& home, bool greet = true);
+    // Starts serve with short grace times.
+    explicit WorkerProcess(const std::filesystem::path& home, const ServeStart& start = {});
     ~WorkerProcess();  // kills serve, never the runs
     WorkerProcess(const WorkerProcess&) = delete;
     WorkerProcess& operator=(const WorkerProcess&) = delete;

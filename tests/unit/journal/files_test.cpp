@@ -31,6 +31,14 @@ TEST(Files, NoComponentMayBeALink) {
     EXPECT_TRUE(open_regular_below(dir.fd(), "real/file"));
 }
 
+TEST(Files, AFolderIsListedAsOftenAsAsked) {
+    const test::TempDir dir;
+    dir.write("b", "");
+    dir.write("a", "");
+    for (int i = 0; i < 3; ++i)
+        EXPECT_EQ(list_dir(dir.fd(), ""), (std::vector<std::string>{"a", "b"}));
+}
+
 TEST(Files, OnlyRegularFilesAreReadAndAFifoDoesNotBlock) {
     const test::TempDir dir;
     ASSERT_EQ(::mkfifo((dir.path() / "fifo").c_str(), 0600), 0);
