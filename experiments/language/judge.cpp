@@ -199,6 +199,13 @@ void apply_waiver(const Waiver& waiver, std::string_view today, CaseJudgement& j
     }
 }
 
+// A warm-up says nothing about the subject, however it ended; only that the system failed it is told.
+CaseJudgement judge_warmup(std::optional<CaseJudgement> ended) {
+    const bool told = ended && (ended->infrastructure || ended->verdict == Verdict::kCancelled);
+    if (told) return *std::move(ended);
+    return decided(Verdict::kSkip, "a warm-up is not judged" + (ended ? "; " + ended->reason : ""));
+}
+
 std::vector<CheckResult> evaluate_all(const PlannedCase& planned, const Observations& seen) {
     std::vector<CheckResult> all;
     for (const Check& check : planned.checks) {
@@ -232,6 +239,7 @@ void add_measured(std::vector<CheckResult> results, CaseJudgement& judgement) {
 
 CaseJudgement judge(const PlannedCase& planned, const CaseOutcome& outcome, std::string_view today) {
     const Observations seen(outcome.records);
+    if (planned.warmup) return judge_warmup(judge_end(planned, outcome, seen));
     std::vector<CheckResult> results = evaluate_all(planned, seen);
     CaseJudgement judgement;
     if (std::optional<CaseJudgement> ended = judge_end(planned, outcome, seen)) {

@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <set>
+#include <span>
 
+#include "language/budget.hpp"
 #include "language/environment.hpp"
 #include "language/hash.hpp"
 #include "language/kind.hpp"
 #include "language/matrix.hpp"
 #include "language/params.hpp"
+#include "language/repeat.hpp"
 #include "language/text.hpp"
 
 namespace nsa::language {
@@ -23,11 +26,13 @@ constexpr std::size_t kMostPlanBytes = std::size_t{3} << 20;
 // Every case of a step may need every case of another: bounded like the cases themselves.
 constexpr std::size_t kMostNeeds = 65536;
 
-// What later steps need to know of an expanded step.
+// A step with its points: of the matrix, or, for those that need it, of all repetitions.
 struct ExpandedStep {
     std::string id;
     std::vector<MatrixPoint> points;
 };
+
+using EarlierSteps = std::span<const ExpandedStep>;
 
 Error at(const Step& step, Error error) {
     return fail(error.code, "step '" + step.id + "': " + error.text, step.source);
@@ -45,8 +50,7 @@ bool agree(const MatrixPoint& a, const MatrixPoint& b) {
     });
 }
 
-Result<std::vector<CaseKey>> needed_cases(const Step& step, const MatrixPoint& point,
-                                          const std::vector<ExpandedStep>& earlier) {
+Result<std::vector<CaseKey>> needed_cases(const Step& step, const MatrixPoint& point, EarlierSteps earlier) {
     std::vector<CaseKey> keys;
     for (const std::string& need : step.needs) {
         const auto found = std::find_if(earlier.begin(), earlier.end(),
@@ -90,8 +94,18 @@ Result<std::map<std::string, std::string>> merged_env(const ExperimentSpec& spec
     return env;
 }
 
+// A warm-up demands nothing and waits for nothing: it is run for what it does to the host.
+void make_warmup(PlannedCase& planned) {
+    planned.warmup = true;
+    planned.needs.clear();
+    planned.checks.clear();
+    planned.expected.clear();
+    planned.quotas.clear();
+    planned.xfail.reset();
+}
+
 Result<PlannedCase> plan_case(const ExperimentSpec& spec, const Step& authored, const MatrixPoint& point,
-                              const std::vector<ExpandedStep>& earlier) {
+                              EarlierSteps earlier) {
     const StepKind* kind = find_step_kind(authored.kind);
     if (kind == nullptr) return at(authored, "unknown kind '" + printable(authored.kind) + "'");
     const Step step = substituted(authored, point);
@@ -132,10 +146,10 @@ Result<std::vector<ExpandedStep>> expand(const ExperimentSpec& spec) {
         if (!ids.insert(step.id).second) return at(step, "the id is taken by an earlier step");
         Result<std::set<std::string>> keys = keys_used_by(step, spec.matrix);
         if (!keys) return at(step, keys.error());
-        cases += count_points(spec.matrix, *keys);
+        cases += count_points(spec.matrix, *keys) * repetitions(spec.repeat).size();
         if (cases > kMostCases) {
-            return at(step, "the matrix makes more than " + std::to_string(kMostCases) +
-                                " cases; use fewer values");
+            return at(step, "matrix and repetitions make more than " + std::to_string(kMostCases) +
+                                " cases; use fewer");
         }
         expanded.push_back({step.id, points_of(spec.matrix, *keys)});
         used.insert(keys->begin(), keys->end());
@@ -148,6 +162,54 @@ Result<std::vector<ExpandedStep>> expand(const ExperimentSpec& spec) {
         }
     }
     return expanded;
+}
+
+// Adds case by case and counts what is bounded over all of them.
+struct Planner {
+    const ExperimentSpec& spec;
+    const std::vector<ExpandedStep>& repeated;
+    std::vector<PlannedCase>& cases;
+    std::size_t needs = 0;
+
+    Result<void> add(std::size_t index, const MatrixPoint& point, const Repetition& repetition) {
+        const Step& step = spec.steps[index];
+        Result<PlannedCase> planned =
+            plan_case(spec, step, at_repetition(point, repetition), EarlierSteps(repeated).first(index));
+        if (!planned) return planned.error();
+        if (repetition.warmup) make_warmup(*planned);
+        needs += planned->needs.size();
+        if (needs > kMostNeeds)
+            return at(step, "needs too many cases; let both steps use the same matrix keys");
+        cases.push_back(std::move(*planned));
+        return {};
+    }
+};
+
+Result<void> plan_cases(const ExperimentSpec& spec, const std::vector<ExpandedStep>& steps,
+                        std::vector<PlannedCase>& cases) {
+    const std::vector<Repetition> all = repetitions(spec.repeat);
+    std::vector<ExpandedStep> repeated;
+    for (const ExpandedStep& step : steps) {
+        repeated.push_back({step.id, {}});
+        for (const MatrixPoint& point : step.points) {
+            for (const Repetition& repetition : all)
+                repeated.back().points.push_back(at_repetition(point, repetition));
+        }
+    }
+    Planner planner{spec, repeated, cases};
+    // Interleaved, what drifts on the host (clocks, heat, neighbours) meets every case alike.
+    const std::span<const Repetition> rounds(all);
+    const std::size_t at_once = spec.repeat.interleave ? 1 : all.size();
+    for (std::size_t first = 0; first < all.size(); first += at_once) {
+        for (std::size_t i = 0; i < steps.size(); ++i) {
+            for (const MatrixPoint& point : steps[i].points) {
+                for (const Repetition& repetition : rounds.subspan(first, at_once)) {
+                    if (Result<void> added = planner.add(i, point, repetition); !added) return added;
+                }
+            }
+        }
+    }
+    return {};
 }
 
 std::string joined_command(const std::vector<std::string>& argv) {
@@ -166,6 +228,7 @@ Sha256 hash_thresholds(const std::vector<PlannedCase>& cases) {
         demands.expected = planned.expected;
         demands.quotas = planned.quotas;
         demands.exit_code_is_verdict = planned.exit_code_is_verdict;
+        demands.warmup = planned.warmup;
         demands.route_asked = planned.route_asked;
         demands.xfail = planned.xfail;
         hasher.update(json::serialize(to_json(demands)) + "\n");
@@ -178,6 +241,8 @@ Sha256 hash_thresholds(const std::vector<PlannedCase>& cases) {
 Result<Plan> make_plan(const ExperimentSpec& spec, std::string_view spec_text) {
     if (spec.steps.empty())
         return fail(ErrorCode::kInvalidSpec, "an experiment needs at least one step", spec.name);
+    if (spec.repeat.is_asked() && spec.matrix.contains(std::string(kRepeatKey)))
+        return fail(ErrorCode::kInvalidSpec, "the matrix key 'repeat' is taken by repeat", spec.name);
     for (const auto& [name, value] : spec.env) {
         if (value.find("${{") == std::string::npos) continue;
         return fail(ErrorCode::kInvalidSpec, "env '" + name + "': only the env of a step may use the matrix",
@@ -191,6 +256,8 @@ Result<Plan> make_plan(const ExperimentSpec& spec, std::string_view spec_text) {
     plan.spec_hash = sha256_of(spec_text);
     plan.timeouts = spec.timeouts;
     plan.retry = spec.retry;
+    plan.repeat = spec.repeat;
+    plan.budget = spec.budget;
     plan.target = spec.target;
     plan.code = spec.code;
     plan.report = spec.report;
@@ -198,19 +265,8 @@ Result<Plan> make_plan(const ExperimentSpec& spec, std::string_view spec_text) {
     for (const std::vector<std::string>& argv : spec.setup) {
         plan.setup.push_back({argv, spec.env, "", joined_command(argv)});
     }
-    std::vector<ExpandedStep> earlier;
-    std::size_t needs = 0;
-    for (std::size_t i = 0; i < spec.steps.size(); ++i) {
-        for (const MatrixPoint& point : (*expanded)[i].points) {
-            Result<PlannedCase> planned = plan_case(spec, spec.steps[i], point, earlier);
-            if (!planned) return planned.error();
-            needs += planned->needs.size();
-            if (needs > kMostNeeds)
-                return at(spec.steps[i], "needs too many cases; let both steps use the same matrix keys");
-            plan.cases.push_back(std::move(*planned));
-        }
-        earlier.push_back((*expanded)[i]);
-    }
+    if (Result<void> planned = plan_cases(spec, *expanded, plan.cases); !planned) return planned.error();
+    if (Result<void> within = check_budget(plan); !within) return within.error();
     const bool uses_core = std::any_of(plan.cases.begin(), plan.cases.end(), [](const PlannedCase& planned) {
         return planned.argv.front() == "nsa-core";
     });

@@ -44,6 +44,7 @@ struct PlannedCase {
     std::vector<Quota> quotas;
     bool exit_code_is_verdict = false;  // command: non-zero exit is FAIL; else it is ERROR
     bool skip_exit_code = false;        // exit 77 with a skip record is SKIP (nsa-core kinds)
+    bool warmup = false;                // a repetition that is run and recorded, but decides nothing
     std::string
         route_asked;  // kinds with a route: a route_taken fact that differs is an ERROR; "" or "auto": none
     std::optional<Waiver> xfail;
@@ -70,6 +71,8 @@ struct Plan {
     std::vector<PlannedCase> cases;  // in order of execution; needs point backwards
     Timeouts timeouts;
     Retry retry;
+    Repeat repeat;
+    Budget budget;
     Target target;
     Code code;  // as the author states it
     Report report;

@@ -61,6 +61,7 @@ void visit_fields(Visitor& v, Self& self) {
     v.optional("quotas", self.quotas);
     v.optional("exit_code_is_verdict", self.exit_code_is_verdict);
     v.optional("skip_exit_code", self.skip_exit_code);
+    v.optional("warmup", self.warmup);
     v.optional("route_asked", self.route_asked);
     v.optional("xfail", self.xfail);
     v.optional("params", self.params);
@@ -88,6 +89,20 @@ template <class Visitor, OneOf<Retry> Self>
 void visit_fields(Visitor& v, Self& self) {
     v.optional("on", self.on);
     v.optional("max", self.max);
+}
+
+template <class Visitor, OneOf<Repeat> Self>
+void visit_fields(Visitor& v, Self& self) {
+    v.optional("n", self.n, 1);
+    v.optional("warmup", self.warmup);
+    v.optional("interleave", self.interleave);
+}
+
+template <class Visitor, OneOf<Budget> Self>
+void visit_fields(Visitor& v, Self& self) {
+    v.optional("wall_ms", self.wall);
+    v.optional("hourly", self.hourly);
+    v.optional("total", self.total);
 }
 
 template <class Visitor, OneOf<Target> Self>
@@ -122,6 +137,8 @@ void visit_fields(Visitor& v, Self& self) {
     v.required("cases", self.cases);
     v.required("timeouts", self.timeouts);
     v.optional("retry", self.retry);
+    v.optional("repeat", self.repeat);
+    v.optional("budget", self.budget);
     v.required("target", self.target);
     v.optional("code", self.code);
     v.required("report", self.report);

@@ -36,6 +36,26 @@ struct Retry {
     bool operator==(const Retry&) const = default;
 };
 
+// Every case runs `warmup` times unjudged, then `n` times, each repetition a case of its own.
+struct Repeat {
+    int n = 1;
+    int warmup = 0;
+    bool interleave = false;  // all cases once, then all again; else a case's repetitions in a row
+
+    bool is_asked() const { return n > 1 || warmup > 0; }
+    bool operator==(const Repeat&) const = default;
+};
+
+// What a run may take of its host at the very most. A plan whose limits allow more is refused.
+struct Budget {
+    Duration wall{Duration::zero()};  // of host time; zero: not limited by time
+    double hourly = 0;                // price of an hour of the host, in the author's currency; zero: not stated
+    double total = 0;                 // price at most; zero: not limited by price
+
+    bool is_asked() const { return wall.count() > 0 || total > 0; }
+    bool operator==(const Budget&) const = default;
+};
+
 // What is under test, as its author states it: recorded, never acted on.
 struct Code {
     std::string repo, ref, commit;
@@ -114,6 +134,8 @@ struct ExperimentSpec {
     std::vector<Step> steps;
     Timeouts timeouts;
     Retry retry;
+    Repeat repeat;
+    Budget budget;
     Report report;
 
     bool operator==(const ExperimentSpec&) const = default;

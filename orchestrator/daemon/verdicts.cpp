@@ -32,12 +32,13 @@ bool wants_attention(Verdict verdict) {
     return verdict != Verdict::kPass && verdict != Verdict::kXfail;
 }
 
-// The first case that did not pass, with its reason.
-std::string summary(const std::vector<store::PublishedCase>& cases) {
+// The first case that did not pass, with its reason. `cases` are those of the plan, in its order.
+std::string summary(const language::Plan& plan, const std::vector<store::PublishedCase>& cases) {
     std::size_t others = 0;
     std::string text;
-    for (const store::PublishedCase& one : cases) {
-        if (!wants_attention(one.judgement.verdict)) continue;
+    for (std::size_t i = 0; i < cases.size(); ++i) {
+        const store::PublishedCase& one = cases[i];
+        if (plan.cases[i].warmup || !wants_attention(one.judgement.verdict)) continue;
         if (!text.empty()) {
             ++others;
             continue;
@@ -63,14 +64,14 @@ RunVerdict judge_run(const language::Plan& plan, const std::vector<store::Stored
         const CaseOutcome outcome =
             outcome_of(found == by_key.end() ? nullptr : found->second, reason, message);
         store::PublishedCase published{planned.key, language::judge(planned, outcome, today)};
-        gates.push_back(published.judgement.gate());
+        if (!planned.warmup) gates.push_back(published.judgement.gate());
         verdict.cases.push_back(std::move(published));
     }
     verdict.status = language::status_of(gates, reason == Reason::kCancelledByUser);
     // All cases had ended well when the system failed: their artifacts may not be whole.
     if (verdict.status == language::Status::kPass && the_system_failed(reason))
         verdict.status = language::Status::kPartialPass;
-    verdict.message = message.empty() ? summary(verdict.cases) : message;
+    verdict.message = message.empty() ? summary(plan, verdict.cases) : message;
     return verdict;
 }
 

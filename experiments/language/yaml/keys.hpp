@@ -41,6 +41,8 @@ inline constexpr std::array kSpecKeys{
         true},
     Key{"timeouts", R"({"$ref":"#/$defs/timeouts"})", "limits of the run's phases"},
     Key{"retry", R"({"$ref":"#/$defs/retry"})", "when a run is tried again"},
+    Key{"repeat", R"({"$ref":"#/$defs/repeat"})", "how often every case is run"},
+    Key{"budget", R"({"$ref":"#/$defs/budget"})", "what the run may take of its host at most"},
     Key{"report", R"({"$ref":"#/$defs/report"})", "the report's header"},
 };
 
@@ -60,7 +62,7 @@ inline constexpr std::array kTargetKeys{
 inline constexpr std::array kTimeoutKeys{
     Key{"queue", kDuration, "waiting for an instance"},
     Key{"provision", kDuration, "connecting and deploying the worker"},
-    Key{"setup", kDuration, "each set-up command"},
+    Key{"setup", kDuration, "all set-up commands together"},
     Key{"run", kDuration, "each step, unless it says less"},
     Key{"silence", kSilence, "no output from a step; off: no such limit"},
     Key{"pull", kDuration, "bringing logs and artifacts home"},
@@ -71,6 +73,27 @@ inline constexpr std::array kRetryKeys{
         "failure classes"},
     Key{"max", R"({"type":"integer","minimum":0,"maximum":10})", "tries after the first"},
 };
+
+inline constexpr std::array kRepeatKeys{
+    Key{"n", R"({"type":"integer","minimum":1,"maximum":100})", "judged repetitions of every case"},
+    Key{"warmup", R"({"type":"integer","minimum":0,"maximum":100})",
+        "repetitions that run first and are not judged"},
+    Key{"interleave", R"({"type":"boolean"})", "all cases once, then all again, instead of one case n times"},
+};
+
+inline constexpr std::array kBudgetKeys{
+    Key{"wall", kDuration, "time on the host"},
+    Key{"hourly", R"({"type":"number","exclusiveMinimum":0})", "price of an hour of the host"},
+    Key{"total", R"({"type":"number","exclusiveMinimum":0})", "price of the run; needs hourly"},
+};
+
+// Words of the language's design that have no effect yet: refused with that reason rather than as unknown.
+struct LaterKey {
+    std::string_view name, instead;
+};
+inline constexpr std::array kLaterSpecKeys{
+    LaterKey{"baseline", "checks with fixed values, like ms_total <= 6.5 ms"}};
+inline constexpr std::array kLaterCodeKeys{LaterKey{"dirty", "a commit that holds all edits"}};
 
 inline constexpr std::array kReportKeys{
     Key{"subject", kText, "title, instead of the experiment's subject"},

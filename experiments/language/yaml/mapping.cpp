@@ -44,7 +44,8 @@ std::string Context::source(const Node& node) const {
     return std::string(file) + ":" + std::to_string(node.line) + ":" + std::to_string(node.column);
 }
 
-Mapping::Mapping(const Node& node, std::string what, std::span<const Key> keys, Context& context)
+Mapping::Mapping(const Node& node, std::string what, std::span<const Key> keys, Context& context,
+                 std::span<const LaterKey> later)
     : node_(node) {
     std::vector<std::string_view> names;
     for (const Key& key : keys)
@@ -55,6 +56,13 @@ Mapping::Mapping(const Node& node, std::string what, std::span<const Key> keys, 
     }
     for (const auto& [key, value] : node.members) {
         if (std::find(names.begin(), names.end(), key.text) != names.end()) continue;
+        const auto planned = std::find_if(later.begin(), later.end(),
+                                          [&](const LaterKey& one) { return one.name == key.text; });
+        if (planned != later.end()) {
+            context.problems.add(key, "'" + key.text + "' in " + what + " is not available yet",
+                                 std::string(planned->instead));
+            continue;
+        }
         context.problems.add(key, "unknown key '" + printable(key.text) + "' in " + what,
                              "one of " + join(names), std::string(nearest_word(key.text, names)));
     }
@@ -97,6 +105,14 @@ bool read_one_line(const Node& node, std::string_view name, std::string& out, Co
                       context);
     }
     out = node.text;
+    return true;
+}
+
+bool read_bool(const Node& node, std::string_view name, bool& out, Context& context) {
+    const Scalar scalar = node.kind == Node::Kind::kScalar ? typed(node) : Scalar(std::string());
+    const bool* truth = std::get_if<bool>(&scalar);
+    if (truth == nullptr) return refuse(node, name, "true or false", context);
+    out = *truth;
     return true;
 }
 

@@ -29,7 +29,9 @@ class Mapping {
   public:
     // `what` completes "in ...": "the experiment", "step 'x'". Not a mapping: reported, and every find is
     // null.
-    Mapping(const Node& node, std::string what, std::span<const Key> keys, Context& context);
+    // `later`: keys that are refused as not available yet.
+    Mapping(const Node& node, std::string what, std::span<const Key> keys, Context& context,
+            std::span<const LaterKey> later = {});
 
     const Node* find(std::string_view key) const;  // null when absent
     const Node& node() const { return node_; }
@@ -42,6 +44,7 @@ class Mapping {
 // value's name in messages.
 bool read_text(const Node& node, std::string_view name, std::string& out, Context& context);
 bool read_one_line(const Node& node, std::string_view name, std::string& out, Context& context);
+bool read_bool(const Node& node, std::string_view name, bool& out, Context& context);
 bool read_int(const Node& node, std::string_view name, int lowest, int highest, int& out, Context& context);
 bool read_number(const Node& node, std::string_view name, double& out, Context& context);
 bool read_duration(const Node& node, std::string_view name, bool may_be_off, Duration& out, Context& context);

@@ -12,7 +12,7 @@ namespace {
 
 Code read_code(const Node& node, Context& context) {
     Code code;
-    const Mapping mapping(node, "code", kCodeKeys, context);
+    const Mapping mapping(node, "code", kCodeKeys, context, kLaterCodeKeys);
     if (const Node* repo = mapping.find("repo")) read_one_line(*repo, "repo", code.repo, context);
     if (const Node* ref = mapping.find("ref")) read_one_line(*ref, "ref", code.ref, context);
     if (const Node* commit = mapping.find("commit")) read_one_line(*commit, "commit", code.commit, context);
@@ -86,6 +86,36 @@ Retry read_retry(const Node& node, Context& context) {
     }
     if (const Node* max = mapping.find("max")) read_int(*max, "max", 0, 10, retry.max, context);
     return retry;
+}
+
+Repeat read_repeat(const Node& node, Context& context) {
+    Repeat repeat;
+    const Mapping mapping(node, "repeat", kRepeatKeys, context);
+    if (const Node* n = mapping.find("n")) read_int(*n, "n", 1, 100, repeat.n, context);
+    if (const Node* warmup = mapping.find("warmup"))
+        read_int(*warmup, "warmup", 0, 100, repeat.warmup, context);
+    if (const Node* interleave = mapping.find("interleave"))
+        read_bool(*interleave, "interleave", repeat.interleave, context);
+    return repeat;
+}
+
+void read_price(const Mapping& mapping, const char* key, double& out, Context& context) {
+    const Node* price = mapping.find(key);
+    if (price == nullptr || !read_number(*price, key, out, context)) return;
+    if (out == 0 || price->text.ends_with('%'))
+        context.problems.add(*price, "'" + std::string(key) + "' is " + found_text(*price),
+                             "a price above 0, like 2.49");
+}
+
+Budget read_budget(const Node& node, Context& context) {
+    Budget budget;
+    const Mapping mapping(node, "budget", kBudgetKeys, context);
+    if (const Node* wall = mapping.find("wall")) read_duration(*wall, "wall", false, budget.wall, context);
+    read_price(mapping, "hourly", budget.hourly, context);
+    read_price(mapping, "total", budget.total, context);
+    if (mapping.find("total") != nullptr && mapping.find("hourly") == nullptr)
+        context.problems.add(node, "'hourly' is missing in budget", "the price of an hour, for 'total'");
+    return budget;
 }
 
 Report read_report(const Node& node, Context& context) {
@@ -180,7 +210,7 @@ void report_unused_keys(const Node& matrix, const ExperimentSpec& spec, Context&
 
 ExperimentSpec read_experiment(const Node& root, Context& context) {
     ExperimentSpec spec;
-    const Mapping mapping(root, "the experiment", kSpecKeys, context);
+    const Mapping mapping(root, "the experiment", kSpecKeys, context, kLaterSpecKeys);
     if (root.kind != Node::Kind::kMap) return spec;
     if (const Node* version = mapping.find("version"))
         read_int(*version, "version", 1, 1, spec.version, context);
@@ -194,6 +224,8 @@ ExperimentSpec read_experiment(const Node& root, Context& context) {
     if (const Node* matrix = mapping.find("matrix")) spec.matrix = read_matrix(*matrix, context);
     if (const Node* timeouts = mapping.find("timeouts")) spec.timeouts = read_timeouts(*timeouts, context);
     if (const Node* retry = mapping.find("retry")) spec.retry = read_retry(*retry, context);
+    if (const Node* repeat = mapping.find("repeat")) spec.repeat = read_repeat(*repeat, context);
+    if (const Node* budget = mapping.find("budget")) spec.budget = read_budget(*budget, context);
     if (const Node* report = mapping.find("report")) spec.report = read_report(*report, context);
     if (const Node* steps = mapping.find("steps")) read_steps(*steps, spec, context);
     if (const Node* matrix = mapping.find("matrix")) report_unused_keys(*matrix, spec, context);

@@ -141,6 +141,8 @@ std::string json_schema() {
     defs["target"] = closed_object(yaml::kTargetKeys);
     defs["timeouts"] = closed_object(yaml::kTimeoutKeys);
     defs["retry"] = closed_object(yaml::kRetryKeys);
+    defs["repeat"] = closed_object(yaml::kRepeatKeys);
+    defs["budget"] = closed_object(yaml::kBudgetKeys);
     defs["report"] = closed_object(yaml::kReportKeys);
     defs["xfail"] = closed_object(yaml::kXfailKeys);
     defs["check"] = any_of({yaml::kTextCheckKeys, yaml::kIdentityKeys, yaml::kFiniteKeys,

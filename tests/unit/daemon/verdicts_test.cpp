@@ -48,6 +48,16 @@ TEST(Verdicts, ARunThatPassedNeedsNoWords) {
     EXPECT_EQ(verdict.message, "");
 }
 
+TEST(Verdicts, AWarmUpDecidesNothingHoweverItEnded) {
+    language::Plan plan = plan_of({"w", "a"});
+    plan.cases[0].warmup = true;
+    const RunVerdict verdict =
+        judge_run(plan, {ended("w", 1), ended("a", 0)}, Reason::kCompleted, "", "2026-11-23");
+    EXPECT_EQ(verdict.cases[0].judgement.verdict, Verdict::kSkip);
+    EXPECT_EQ(verdict.status, Status::kPass);
+    EXPECT_EQ(verdict.message, "");
+}
+
 TEST(Verdicts, CasesThatNeverEndedCarryTheSystemsReason) {
     const RunVerdict verdict =
         judge_run(plan_of({"a"}), {}, Reason::kHostUnreachable, "instance x: no route", "2026-11-23");

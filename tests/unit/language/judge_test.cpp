@@ -29,6 +29,12 @@ PlannedCase command_case() {
     return planned;
 }
 
+PlannedCase warmup_case() {
+    PlannedCase planned = command_case();
+    planned.warmup = true;
+    return planned;
+}
+
 CaseOutcome exited(int code, std::vector<Record> records = {}) {
     CaseOutcome outcome;
     outcome.end = ProcessEnd{EndKind::kExited, code, 0, false, ""};
@@ -261,6 +267,22 @@ TEST(WaiverTest, CoversAFailureOnlyNotACrashATimeoutOrASkip) {
               Verdict::kError);
     EXPECT_EQ(judge(waived("2027-01-01"), ended(EndKind::kTimedOut), kToday).verdict, Verdict::kTimeout);
     EXPECT_EQ(judge(waived("2027-01-01"), exited(77, {Skip{"x"}}), kToday).verdict, Verdict::kSkip);
+}
+
+TEST(WarmUpTest, IsSkippedHoweverItEnded) {
+    const PlannedCase warmup = warmup_case();
+    expect_judged(judge(warmup, exited(0, {mae(1)}), kToday), Verdict::kSkip, "a warm-up is not judged");
+    expect_judged(judge(warmup, exited(3), kToday), Verdict::kSkip, "a warm-up is not judged; exit code 3");
+    EXPECT_EQ(judge(warmup, ended(EndKind::kTimedOut), kToday).verdict, Verdict::kSkip);
+    EXPECT_EQ(judge(warmup, ended(EndKind::kSignalled, "", SIGSEGV), kToday).verdict, Verdict::kSkip);
+}
+
+TEST(WarmUpTest, TellsOfACancelAndOfASystemThatFailedIt) {
+    const PlannedCase warmup = warmup_case();
+    EXPECT_EQ(judge(warmup, ended(EndKind::kCancelled), kToday).verdict, Verdict::kCancelled);
+    const CaseJudgement failed = judge(warmup, ended(EndKind::kNotStarted, "no such program"), kToday);
+    EXPECT_EQ(failed.verdict, Verdict::kError);
+    EXPECT_TRUE(failed.infrastructure);
 }
 
 TEST(WaiverTest, CoversAFailingExitCode) {

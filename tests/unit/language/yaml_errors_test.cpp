@@ -65,7 +65,20 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"unknown_key", head(kSteps + "setps: 1\n"),
               "f:4:1: unknown key 'setps' in the experiment; expected one of version, name, subject, code, "
               "target, env, setup, matrix, "
-              "steps, timeouts, retry, report; did you mean 'steps'?"},
+              "steps, timeouts, retry, repeat, budget, report; did you mean 'steps'?"},
+        Fault{"baseline", head(kSteps + "baseline: {ref: r-1}\n"),
+              "f:4:1: 'baseline' in the experiment is not available yet; expected checks with fixed values, "
+              "like ms_total <= 6.5 ms"},
+        Fault{"dirty_code", head("code: {commit: abc, dirty: refuse}\n" + kSteps),
+              "f:3:21: 'dirty' in code is not available yet; expected a commit that holds all edits"},
+        Fault{"repeat_zero", head("repeat: {n: 0}\n" + kSteps),
+              "f:3:13: 'n' is '0'; expected a whole number from 1 to 100"},
+        Fault{"interleave_word", head("repeat: {interleave: yes}\n" + kSteps),
+              "f:3:22: 'interleave' is 'yes'; expected true or false"},
+        Fault{"total_without_hourly", head("budget: {total: 5}\n" + kSteps),
+              "f:3:9: 'hourly' is missing in budget; expected the price of an hour, for 'total'"},
+        Fault{"price_in_percent", head("budget: {hourly: 5%}\n" + kSteps),
+              "f:3:18: 'hourly' is '5%'; expected a price above 0, like 2.49"},
         Fault{"duplicate_key", head("name: y\n" + kSteps),
               "f:3:1: the key 'name' is there twice; expected each key once"},
         Fault{"missing_name", "version: 1\n" + kSteps,
