@@ -2,9 +2,11 @@
 // bits and without the host's configuration.
 #pragma once
 
-#include "nsa_core/cuda/decode/params.hpp"
+#include "nsa_core/cuda/decode/plan.hpp"
 
 namespace nsa::core::cuda {
+
+inline constexpr int kBlocksPerChunk = kChunkRows / kTokensPerBlock;
 
 /// Compressed tokens that token t sees. A case of its own below l: dividing a negative number truncates to 1.
 __device__ __forceinline__ int visible_compressed(int t, const DecodeShape& shape) {
@@ -16,10 +18,9 @@ __device__ __forceinline__ bool completes_compressed(int t, const DecodeShape& s
     return t + 1 >= shape.l && (t + 1 - shape.l) % shape.d == 0;
 }
 
-/// Chunks of 16 compressed tokens. One more than full chunks, also when all are full: the block behind the last
-/// token still overlaps it, and takes its importance from there.
+/// Chunks of 16 compressed tokens, the last one perhaps not full.
 __device__ __forceinline__ int compressed_chunks(int visible) {
-    return visible / kChunkRows + 1;
+    return (visible + kChunkRows - 1) / kChunkRows;
 }
 
 /// Selection blocks that begin at or before token t.

@@ -7,7 +7,7 @@ namespace {
 
 constexpr int kSm90 = 90;              // clusters and dependent launch
 constexpr int kBlocksPerSm = 2;        // thread blocks that fit at d = 128: shared memory decides
-constexpr int kWaves = 4;              // with several waves a short sequence does not leave its SM idle
+constexpr int kWarpThreads = 32;
 constexpr std::size_t kAlignment = 256;
 
 int divide_up(int a, int b) {
@@ -18,24 +18,25 @@ std::size_t aligned(std::size_t bytes) {
     return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
-// One wave over the device when the batch is small: each thread block then has its bytes in flight at once.
-// Otherwise a few waves. Never so fine that a warp has less than one chunk.
+// One wave of resident thread blocks. Never so fine that a warp has less than a chunk, nor that the results cost more to
+// merge than the bytes to read.
 int splits_for(const DecodeShape& shape, const DeviceLimits& device) {
-    const int pairs = shape.batch * shape.groups;
+    constexpr int kMost = 32;
     const int chunks = divide_up(std::max(shape.max_compressed(), 1), kChunkRows);
-    const int finest = divide_up(chunks, kDecodeWarps);
-    const int one_wave = device.multiprocessors / pairs;
-    if (one_wave >= 1) return std::clamp(one_wave, 1, finest);
-    const int slots = kWaves * kBlocksPerSm * device.multiprocessors;
-    return std::clamp(divide_up(slots, pairs), 1, finest);
+    const int finest = std::min(divide_up(chunks, kDecodeWarps), kMost);
+    return std::clamp(kBlocksPerSm * device.multiprocessors / (shape.batch * shape.groups), 1, finest);
 }
 
+// As many thread blocks as are resident at a time. Their candidates for the n selected blocks are ranked in one go,
+// a thread each.
 int cluster_for(const DecodeShape& shape, const DeviceLimits& device) {
     if (device.sm < kSm90) return 1;
     const int pairs = shape.batch * shape.groups;
     int cluster = kMaxCluster;
-    while (cluster > 1 && pairs * cluster > kWaves * kBlocksPerSm * device.multiprocessors)
+    while (cluster > 1 && (pairs * cluster > kBlocksPerSm * device.multiprocessors ||
+                           cluster * shape.n > kDecodeWarps * kWarpThreads)) {
         cluster /= 2;
+    }
     return cluster;
 }
 
@@ -53,9 +54,10 @@ DecodeWorkspace layout_workspace(const DecodeShape& shape, const DecodePlan& pla
     DecodeWorkspace workspace;
     workspace.max = aligned(partials * static_cast<std::size_t>(shape.dv) * sizeof(float));
     workspace.sum = workspace.max + aligned(partials * sizeof(float));
-    workspace.importance = workspace.sum + aligned(partials * sizeof(float));
-    workspace.bytes =
-        workspace.importance + aligned(heads * static_cast<std::size_t>(shape.max_blocks()) * sizeof(float));
+    const std::size_t blocks = aligned(heads * static_cast<std::size_t>(shape.max_blocks()) * sizeof(float));
+    workspace.own = workspace.sum + aligned(partials * sizeof(float));
+    workspace.last = workspace.own + blocks;
+    workspace.bytes = workspace.last + blocks;
     return workspace;
 }
 

@@ -3,52 +3,60 @@
 #pragma once
 
 #include "nsa_core/cuda/decode/geometry.cuh"
+#include "nsa_core/cuda/decode/partials.cuh"
 #include "nsa_core/cuda/decode/top_n.cuh"
-#include "nsa_core/cuda/decode/warp_attention.cuh"
 
 namespace nsa::core::cuda {
 
-inline constexpr int kMaxSelected = 32;                                 // n
-inline constexpr int kFresh = kDecodeWarps * kWarpSize;                 // blocks that a pass adds to the pool
-inline constexpr int kPoolKeys = kFresh + kMaxSelected;
-inline constexpr int kMaxCandidates = kMaxCluster * kMaxSelected;
+inline constexpr int kRankedKeys = kDecodeWarps * kWarpSize;  // ranked at a time: one a thread
 
 /// Shared memory of the selection that other thread blocks write to or that outlives it.
 struct SelectionShared {
-    RankKey candidates[kMaxCandidates];  // of all thread blocks of the cluster, n slots each
-    int blocks[kMaxSelected];            // selected, ascending
-    float log2_sum[kTileHeads];          // of the compressed softmax, per head; +inf when there is no token
+    alignas(16) RankKey candidates[kRankedKeys];  // of all thread blocks of the cluster, n slots each
+    int blocks[kMaxSelected];                     // selected, ascending
+    int rows[kMaxSelected];                       // of their first tokens in the pool
+    float log2_sum[kTileHeads];                   // of the compressed softmax, per head; +inf when there is no token
 };
 
 /// Normaliser of each head over all splits. `maxima`, `sums` [splits, heads] of the pair.
 __device__ __forceinline__ void combine_normalisers(const float* maxima, const float* sums, int splits, int heads,
                                                     float* log2_sum) {
-    const int head = static_cast<int>(threadIdx.x) / 8;  // eight lanes a head
-    const int part = static_cast<int>(threadIdx.x) % 8;
+    constexpr int kLanes = 8;  // of a head
+    const int head = static_cast<int>(threadIdx.x) / kLanes;
     float largest = kFloor;
     float sum = 0.0F;
     if (head < heads) {
-        for (int split = part; split < splits; split += 8)
-            largest = fmaxf(largest, maxima[split * heads + head]);
+#pragma unroll 4
+        for (int split = static_cast<int>(threadIdx.x) % kLanes; split < splits; split += kLanes) {
+            const float maximum = maxima[split * heads + head];
+            const float next = fmaxf(largest, maximum);
+            sum = sum * exp2_fast(largest - next) + sums[split * heads + head] * exp2_fast(maximum - next);
+            largest = next;
+        }
     }
-    for (int step = 1; step < 8; step *= 2)
-        largest = fmaxf(largest, __shfl_xor_sync(0xffffffffU, largest, step));
-    if (head < heads) {
-        for (int split = part; split < splits; split += 8)
-            sum += sums[split * heads + head] * exp2_fast(maxima[split * heads + head] - largest);
+    for (int step = 1; step < kLanes; step *= 2) {
+        const float other = __shfl_xor_sync(0xffffffffU, largest, step);
+        const float other_sum = __shfl_xor_sync(0xffffffffU, sum, step);
+        const float next = fmaxf(largest, other);
+        sum = sum * exp2_fast(largest - next) + other_sum * exp2_fast(other - next);
+        largest = next;
     }
-    for (int step = 1; step < 8; step *= 2)
-        sum += __shfl_xor_sync(0xffffffffU, sum, step);
-    if (part == 0 && head < heads) log2_sum[head] = sum > 0.0F ? largest + log2_fast(sum) : INFINITY;
+    if (threadIdx.x % kLanes == 0 && head < heads) log2_sum[head] = sum == 0.0F ? INFINITY : largest + log2_fast(sum);
 }
 
-/// `importance` [blocks, heads] in log2 units; blocks from `covered` on hold nothing.
-__device__ __forceinline__ float block_importance(const float* importance, int block, int covered, int heads,
-                                                  const float* log2_sum) {
+/// Sum over the heads of 2^(x[head] - log2_sum[head]).
+__device__ __forceinline__ float sum_heads(const float* x, int heads, const float* log2_sum) {
     float total = 0.0F;
-    if (block < covered) {
+    if (heads % 4 != 0) {
         for (int head = 0; head < heads; ++head)
-            total += exp2_fast(importance[block * heads + head] - log2_sum[head]);
+            total += exp2_fast(x[head] - log2_sum[head]);
+        return total;
+    }
+#pragma unroll 4
+    for (int head = 0; head < heads; head += 4) {
+        const float4 four = *reinterpret_cast<const float4*>(x + head);
+        total += exp2_fast(four.x - log2_sum[head]) + exp2_fast(four.y - log2_sum[head + 1]);
+        total += exp2_fast(four.z - log2_sum[head + 2]) + exp2_fast(four.w - log2_sum[head + 3]);
     }
     return total;
 }
@@ -58,57 +66,87 @@ __device__ __forceinline__ bool is_forced(int block, int own, const DecodeShape&
 }
 
 struct SelectionInput {
-    const float* importance;  // [blocks, heads] of the pair
-    const float* maxima;      // [splits, heads]
+    const float* own;   // [blocks, heads] of the pair; see BlockImportance
+    const float* last;  // [blocks, heads]
+    const float* maxima;  // [splits, heads]
     const float* sums;
     int splits;
     int t;
 };
 
-/// Fills shared.blocks and returns how many there are. `pool`: kPoolKeys of scratch in shared memory. All threads of
-/// the cluster call it together.
-__device__ __forceinline__ int select_blocks(const DecodeShape& shape, const SelectionInput& in,
-                                             SelectionShared& shared, RankKey* pool) {
-    const int thread = static_cast<int>(threadIdx.x);
-    const int heads = shape.heads_per_group();
-    const int own = in.t / shape.l_sel;
-    const int blocks = visible_blocks(in.t, shape);
-    const int covered = compressed_chunks(visible_compressed(in.t, shape)) * kChunkRows / (shape.l_sel / shape.d);
-    combine_normalisers(in.maxima, in.sums, in.splits, heads, shared.log2_sum);
-    __syncthreads();
+/// Importance of a block: from the tokens that begin in it, and from the one before when that reaches into it. The same
+/// additions for every block, so that equal scores give equal importance. Blocks from `covered` on have no own tokens.
+__device__ __forceinline__ float block_importance(const SelectionInput& in, int block, int covered, int heads,
+                                                  bool overlapping, const float* log2_sum) {
+    // Both sums are always formed, over rows that exist, so that their loads start together.
+    const int before = block > 0 ? block - 1 : 0;
+    const float own = sum_heads(in.own + block * heads, heads, log2_sum);
+    const float last = sum_heads(in.last + before * heads, heads, log2_sum);
+    return (block < covered ? own : 0.0F) + (overlapping && block > 0 && block <= covered ? last : 0.0F);
+}
 
-    const int size = cluster_size();
-    const int rank = cluster_rank();
-    const int each = (blocks + size - 1) / size;
-    const int end = min((rank + 1) * each, blocks);
-    int kept = 0;
-    for (int first = rank * each; first < end; first += kFresh) {
-        const int fresh = min(kFresh, end - first);
-        if (thread < fresh) {
-            const int block = first + thread;
-            // A forced block stands above every ranking.
-            const float importance = is_forced(block, own, shape)
-                                         ? INFINITY
-                                         : block_importance(in.importance, block, covered, heads, shared.log2_sum);
-            pool[kept + thread] = rank_key(importance, block);
-        }
-        __syncthreads();
-        kept = keep_best(pool, kept + fresh, shape.n);
+/// Ranking keys of the blocks [first, first + count), in shared memory.
+__device__ __forceinline__ void rank_blocks(const DecodeShape& shape, const SelectionInput& in, const float* log2_sum,
+                                            int first, int count, RankKey* keys) {
+    const int own = in.t / shape.l_sel;
+    const int covered = compressed_chunks(visible_compressed(in.t, shape)) * kBlocksPerChunk;
+#pragma unroll 2
+    for (int i = static_cast<int>(threadIdx.x); i < count; i += static_cast<int>(blockDim.x)) {
+        const int block = first + i;
+        const float importance =
+            block_importance(in, block, covered, shape.heads_per_group(), shape.l > shape.d, log2_sum);
+        // A forced block stands above every ranking.
+        keys[i] = rank_key(is_forced(block, own, shape) ? INFINITY : importance, block);
     }
+}
+
+/// The n best of keys[0, count), best first: the best so far stand in front of the next ones, each round ranks what
+/// there are threads for.
+__device__ __forceinline__ int keep_best_of_all(RankKey* keys, int count, int n) {
+    const int thread = static_cast<int>(threadIdx.x);
+    int kept = keep_best(keys, min(count, kRankedKeys), n);
+    for (int next = kRankedKeys; next < count;) {
+        const int fresh = min(kRankedKeys - kept, count - next);
+        if (thread < fresh) keys[kept + thread] = keys[next + thread];
+        kept = keep_best(keys, kept + fresh, n);
+        next += fresh;
+    }
+    return kept;
+}
+
+/// Fills shared.blocks and shared.rows and returns how many there are. `keys`: scratch in shared memory, one for every
+/// block that a thread block of the cluster ranks and one more. row_of(token): its row in the pool. All threads of the
+/// cluster call it together.
+template <class RowOf>
+__device__ __forceinline__ int select_blocks(const DecodeShape& shape, const SelectionInput& in,
+                                             SelectionShared& shared, RankKey* keys, RowOf row_of) {
+    combine_normalisers(in.maxima, in.sums, in.splits, shape.heads_per_group(), shared.log2_sum);
+    __syncthreads();
+    const int blocks = visible_blocks(in.t, shape);
+    const int size = cluster_size();
+    const int each = (blocks + size - 1) / size;
+    const int first = min(cluster_rank() * each, blocks);
+    const int mine = min(each, blocks - first);
+    rank_blocks(shape, in, shared.log2_sum, first, mine, keys);
+    const int kept = keep_best_of_all(keys, mine, shape.n);
+
+    // Every thread block sends its n best to all, and all choose alike.
+    const int thread = static_cast<int>(threadIdx.x);
     for (int i = thread; i < size * shape.n; i += static_cast<int>(blockDim.x)) {
         const int slot = i % shape.n;
-        RankKey* to = cluster_map(shared.candidates, i / shape.n);
-        to[rank * shape.n + slot] = slot < kept ? pool[slot] : kNoKey;
+        cluster_map(shared.candidates, i / shape.n)[cluster_rank() * shape.n + slot] =
+            slot < kept ? keys[slot] : kNoKey;
     }
     cluster_sync();
-    const int count = min(shape.n, blocks);
     keep_best(shared.candidates, size * shape.n, shape.n);
+    const int count = min(shape.n, blocks);
     if (thread < count) {
         const int block = block_of(shared.candidates[thread]);
         int before = 0;
         for (int i = 0; i < count; ++i)
             before += block_of(shared.candidates[i]) < block ? 1 : 0;
         shared.blocks[before] = block;
+        shared.rows[before] = row_of(block * shape.l_sel);
     }
     __syncthreads();
     return count;

@@ -10,8 +10,6 @@ namespace {
 
 constexpr std::array<std::pair<int, int>, 5> kWidths{{{32, 32}, {64, 64}, {96, 96}, {128, 128}, {192, 128}}};
 constexpr std::array kHeadsPerGroup{1, 2, 4, 8, 16};
-constexpr int kTokensPerBlock = 4;
-constexpr int kMaxSelected = 32;
 
 std::optional<std::string> blocks_unsupported(const DecodeShape& s) {
     if (s.d < 1 || s.l_sel != kTokensPerBlock * s.d || s.l_sel % kChunkRows != 0) {
@@ -28,6 +26,10 @@ std::optional<std::string> blocks_unsupported(const DecodeShape& s) {
     if (s.page_tokens < s.l_sel || s.page_tokens % s.l_sel != 0) {
         return "pages of a multiple of l' = " + std::to_string(s.l_sel) + " tokens, and these are of " +
                std::to_string(s.page_tokens);
+    }
+    if (s.max_blocks() > kMaxBlocks) {
+        return "sequences of " + std::to_string(kMaxBlocks) + " selection blocks, and " +
+               std::to_string(s.max_tokens) + " tokens are " + std::to_string(s.max_blocks());
     }
     return std::nullopt;
 }

@@ -1,5 +1,5 @@
-// The n best of keys that all differ, by counting for each key how many are better: no sort, no order of arrival,
-// a handful of barriers.
+// The n best of keys that all differ, by counting for each key how many are better: no sort, no search, and the same
+// result in whatever order threads run.
 #pragma once
 
 #include <cstdint>
@@ -21,26 +21,21 @@ __device__ __forceinline__ int block_of(RankKey key) {
     return static_cast<int>(0xffffffffU - static_cast<std::uint32_t>(key));
 }
 
-/// Keeps the `n` best of pool[0, size), best first, and returns how many there are. `size` is at most twice the
-/// number of threads. Barriers of the whole block inside; complete on return.
-__device__ __forceinline__ int keep_best(RankKey* pool, int size, int n) {
-    constexpr int kEach = 2;
-    RankKey mine[kEach];
-    int better[kEach] = {0, 0};
-    for (int i = 0; i < kEach; ++i) {
-        const int at = static_cast<int>(threadIdx.x + i * blockDim.x);
-        mine[i] = at < size ? pool[at] : kNoKey;
-    }
-    const bool two = size > static_cast<int>(blockDim.x);
-#pragma unroll 8
-    for (int at = 0; at < size; ++at) {
-        const RankKey other = pool[at];
-        better[0] += other > mine[0] ? 1 : 0;
-        if (two) better[1] += other > mine[1] ? 1 : 0;
+/// Keeps the `n` best of keys[0, size), best first, and returns how many there are. `size` is at most the number of
+/// threads; keys is 16-byte aligned. Barriers of the whole block inside, one of them on entry; complete on return.
+__device__ __forceinline__ int keep_best(RankKey* keys, int size, int n) {
+    const int thread = static_cast<int>(threadIdx.x);
+    if (size % 2 == 1 && thread == 0) keys[size] = kNoKey;  // keys are compared in pairs
+    __syncthreads();
+    const RankKey mine = thread < size ? keys[thread] : kNoKey;
+    int better = 0;
+#pragma unroll 16
+    for (int at = 0; at < size; at += 2) {
+        const ulonglong2 two = *reinterpret_cast<const ulonglong2*>(keys + at);
+        better += (two.x > mine ? 1 : 0) + (two.y > mine ? 1 : 0);
     }
     __syncthreads();
-    for (int i = 0; i < kEach; ++i)
-        if (mine[i] != kNoKey && better[i] < n) pool[better[i]] = mine[i];
+    if (mine != kNoKey && better < n) keys[better] = mine;
     __syncthreads();
     return min(size, n);
 }

@@ -185,22 +185,26 @@ class WarpAttention {
 };
 
 /// Runs a warp over `chunks` chunks: row_of(i) gives the lane's row of chunk i, visible_of(i) its columns, and
-/// `visit` watches (see NoVisit).
+/// `visit` watches: begin() once the first chunks are under way, before(i, log2 scores), after(i, exp2(score - maximum)).
 template <class Attention, class Source, class RowOf, class VisibleOf, class Visit>
 __device__ __forceinline__ void attend_chunks(Attention& attention, const Source& rows, int chunks, RowOf row_of,
                                               VisibleOf visible_of, Visit&& visit) {
-    for (int i = 0; i < kStages - 1; ++i) {
-        if (i < chunks) attention.issue(i, row_of(i), rows);
+    constexpr int kLead = kStages - 1;  // chunks under way when one is waited for
+    // Rows are looked up two chunks before they are needed: a look-up costs as long as a load.
+    int row = 0 < chunks ? row_of(0) : kHiddenRow;
+    int row_after = 1 < chunks ? row_of(1) : kHiddenRow;
+#pragma unroll 1  // one place that issues: a step is short, and code that is met first costs more than loops
+    for (int i = -kLead; i < chunks; ++i) {
+        const int next = i + kLead;
+        if (next < chunks) attention.issue(next % kStages, row, rows);
         commit_copies();
-    }
-    visit.begin();
-    int ahead = kStages - 1 < chunks ? row_of(kStages - 1) : kHiddenRow;  // looked up one chunk early
-    for (int i = 0; i < chunks; ++i) {
-        const int next = i + kStages - 1;
-        if (next < chunks) attention.issue(next % kStages, ahead, rows);
-        commit_copies();
-        if (next + 1 < chunks) ahead = row_of(next + 1);
-        wait_copies<kStages - 1>();
+        row = row_after;
+        if (next + 2 < chunks) row_after = row_of(next + 2);
+        if (i < 0) {
+            if (i == -1) visit.begin();
+            continue;
+        }
+        wait_copies<kLead>();
         __syncwarp();
         float s[2][4];
         attention.scores(i % kStages, visible_of(i), s);
@@ -211,12 +215,5 @@ __device__ __forceinline__ void attend_chunks(Attention& attention, const Source
     }
     wait_copies<0>();
 }
-
-/// For branches that need nothing but the output.
-struct NoVisit {
-    __device__ void begin() {}  // the first kStages - 1 chunks are under way
-    __device__ void before(int /*chunk*/, const float (&)[2][4]) {}  // log2 scores
-    __device__ void after(int /*chunk*/, const float (&)[2][4]) {}   // exp2(score - maximum)
-};
 
 }  // namespace nsa::core::cuda
