@@ -17,6 +17,7 @@
 #include <array>
 #include <iostream>
 
+#include "nsa_core/bench/reads_output.hpp"
 #include "nsa_core/bench/stopwatch.hpp"
 #include "nsa_core/config.hpp"
 #include "nsa_core/device.hpp"
@@ -109,19 +110,6 @@ LengthResult measure(const NSAAttention& module, const DecodeBenchOptions& o, st
     result.expected = expected_reads(seq - 1, module.config());
     result.routes = step.routes;
     return result;
-}
-
-void write_reads(tools::Output& output, const Labels& labels, const std::string& prefix, const Reads& reads) {
-    const auto metric = [&](const char* branch, std::int64_t keys) {
-        output.results.write(Metric{.name = prefix + branch,
-                                    .value = static_cast<double>(keys),
-                                    .unit = "keys",  // per sequence and KV group
-                                    .labels = labels});
-    };
-    metric("_total", reads.total());
-    metric("_cmp", reads.cmp);
-    metric("_sel", reads.sel);
-    metric("_win", reads.win);
 }
 
 void write_length(tools::Output& output, std::int64_t seq, const LengthResult& result) {
@@ -226,6 +214,7 @@ NsaConfig config_of(const DecodeBenchOptions& options) {
 
 tools::Outcome run(const DecodeBenchOptions& options, tools::Output& output) {
     if (options.scope == Scope::kAttention) return run_attention(options, output);
+    if (options.route == Route::kCuda) return run_captured_layer(options, output);
     const NsaConfig config = config_of(options);
     const RoutePolicy policy = RoutePolicy::from_env();
     const auto choice = tools::choose_device(options.device);

@@ -57,6 +57,9 @@ struct DecodeBenchOptions {
 // not.
 [[nodiscard]] tools::Outcome run_attention(const DecodeBenchOptions& options, tools::Output& output);
 
+// --scope module --route cuda: the whole layer as one captured kernel. Skipped where the route is not.
+[[nodiscard]] tools::Outcome run_captured_layer(const DecodeBenchOptions& options, tools::Output& output);
+
 void add_flags(tools::FlagTable& table, DecodeBenchOptions& options);
 [[nodiscard]] tools::Outcome run(const DecodeBenchOptions& options, tools::Output& output);
 

@@ -31,10 +31,10 @@ Work step_work(const NsaConfig& c, std::int64_t batch, std::int64_t seq, std::in
     return work;
 }
 
-Work full_attention_work(const NsaConfig& c, std::int64_t batch, std::int64_t seq,
-                         std::int64_t element_bytes) {
-    Work work = attention_work(c, batch, seq, element_bytes);
-    work.bytes += query_and_output_bytes(c, batch, element_bytes);
+Work layer_work(const NsaConfig& c, std::int64_t weights, std::int64_t seq, std::int64_t element_bytes) {
+    Work work = attention_work(c, /*batch=*/1, expected_reads(seq - 1, c).total(), element_bytes);
+    work.bytes += static_cast<double>((weights + 2 * c.dim) * element_bytes);  // the token in, the result out
+    work.flops += 2 * static_cast<double>(weights);
     return work;
 }
 

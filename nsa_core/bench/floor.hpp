@@ -17,9 +17,9 @@ struct Work {
 [[nodiscard]] Work step_work(const NsaConfig& config, std::int64_t batch, std::int64_t seq,
                              std::int64_t element_bytes);
 
-/// The same token through full attention: all keys and values of one cache.
-[[nodiscard]] Work full_attention_work(const NsaConfig& config, std::int64_t batch, std::int64_t seq,
-                                       std::int64_t element_bytes);
+/// One step of the whole layer for one sequence: `weights` parameters read once, and its attention.
+[[nodiscard]] Work layer_work(const NsaConfig& config, std::int64_t weights, std::int64_t seq,
+                              std::int64_t element_bytes);
 
 /// What the device does when nothing else binds.
 struct Ceilings {

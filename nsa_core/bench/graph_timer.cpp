@@ -4,6 +4,7 @@
 #include <c10/cuda/CUDAStream.h>
 
 #include <algorithm>
+#include <iostream>
 
 #include "nsa_core/bench/stopwatch.hpp"
 #include "nsa_core/cuda/measure.hpp"
@@ -48,34 +49,6 @@ double queued_milliseconds(at::Device device, const Work& work) {
     return start.elapsedTime(stop);
 }
 
-}  // namespace
-
-GraphTimer::GraphTimer(at::Device device, CachePolicy policy) : device_{device} {
-    if (policy == CachePolicy::kWarm) return;
-    other_data_ = at::zeros({2 * l2_bytes(device)}, at::TensorOptions{device}.dtype(at::kByte));
-    sums_ = at::empty({4 * multiprocessors(device)}, at::TensorOptions{device}.dtype(at::kInt));
-}
-
-double GraphTimer::once(Captured& work) const {
-    check(cudaDeviceSynchronize(), "work before a sample");
-    if (other_data_.defined()) {
-        check(cuda::launch_read(other_data_.const_data_ptr(), static_cast<std::size_t>(other_data_.numel()),
-                                static_cast<unsigned*>(sums_.mutable_data_ptr()),
-                                static_cast<int>(sums_.numel()), current_stream()),
-              "filling the L2 cache");
-    }
-    return queued_milliseconds(device_, [&] { work.replay(); });
-}
-
-double GraphTimer::back_to_back(Captured& work, int count) const {
-    check(cudaDeviceSynchronize(), "work before a sample");
-    const double all = queued_milliseconds(device_, [&] {
-        for (int i = 0; i < count; ++i)
-            work.replay();
-    });
-    return all / count;
-}
-
 double measure_read_gb_s(at::Device device) {
     constexpr std::int64_t kBytes = INT64_C(4) << 30;
     constexpr int kPasses = 10;
@@ -108,6 +81,72 @@ double measure_tensor_tflop_s(at::Device device) {
         best_ms = pass == 0 ? ms : std::min(best_ms, ms);
     }
     return 2.0 * kSide * kSide * kSide / (best_ms * 1e-3) * 1e-12;
+}
+
+}  // namespace
+
+GraphTimer::GraphTimer(at::Device device, CachePolicy policy) : device_{device} {
+    if (policy == CachePolicy::kWarm) return;
+    other_data_ = at::zeros({2 * l2_bytes(device)}, at::TensorOptions{device}.dtype(at::kByte));
+    sums_ = at::empty({4 * multiprocessors(device)}, at::TensorOptions{device}.dtype(at::kInt));
+}
+
+double GraphTimer::once(const Replay& replay) const {
+    check(cudaDeviceSynchronize(), "work before a sample");
+    if (other_data_.defined()) {
+        check(cuda::launch_read(other_data_.const_data_ptr(), static_cast<std::size_t>(other_data_.numel()),
+                                static_cast<unsigned*>(sums_.mutable_data_ptr()),
+                                static_cast<int>(sums_.numel()), current_stream()),
+              "filling the L2 cache");
+    }
+    return queued_milliseconds(device_, replay);
+}
+
+double GraphTimer::back_to_back(const Replay& replay, int count) const {
+    check(cudaDeviceSynchronize(), "work before a sample");
+    const double all = queued_milliseconds(device_, [&] {
+        for (int i = 0; i < count; ++i)
+            replay();
+    });
+    return all / count;
+}
+
+int GraphTimer::count_for(const Replay& replay) const {
+    constexpr double kLastingMs = 4;
+    return static_cast<int>(std::clamp(kLastingMs / once(replay), 4.0, 200.0));
+}
+
+Ceilings ceilings_of(const DecodeBenchOptions& o, tools::Output& output, at::Device device) {
+    const bool bandwidth_given = o.bandwidth_gb_s > 0;
+    const bool rate_given = o.tensor_tflop_s > 0;
+    const double gb_s = bandwidth_given ? static_cast<double>(o.bandwidth_gb_s) : measure_read_gb_s(device);
+    const double tflop_s =
+        rate_given ? static_cast<double>(o.tensor_tflop_s) : measure_tensor_tflop_s(device);
+    const auto ceiling = [&](const char* name, double value, const char* unit, bool given) {
+        output.results.write(tools::Metric{.name = name, .value = value, .unit = unit});
+        output.results.write(
+            tools::Fact{.name = std::string{name} + "_source", .value = given ? "flag" : "measured"});
+    };
+    ceiling("bandwidth", gb_s, "GB/s", bandwidth_given);
+    ceiling("tensor_rate", tflop_s, "TFLOP/s", rate_given);
+    std::cout << "memory is read at " << gb_s << " GB/s, bf16 products are made at " << tflop_s << " TFLOP/s"
+              << std::endl;
+    constexpr double kGiga = 1e9;
+    constexpr double kTera = 1e12;
+    return {.bytes_per_s = gb_s * kGiga, .flops_per_s = tflop_s * kTera};
+}
+
+void write_graph_facts(tools::Output& output, const DecodeBenchOptions& o,
+                       const std::string& why_no_monitor) {
+    const auto fact = [&](const char* name, std::string value) {
+        output.results.write(tools::Fact{.name = name, .value = std::move(value)});
+    };
+    fact("scope", o.scope == Scope::kAttention ? "attention" : "module");
+    fact("timer", "cuda_event around a replayed graph");
+    fact("warmup", std::to_string(o.warmup));
+    fact("cache_policy", o.cache_policy == CachePolicy::kWarm ? "warm" : "cold");
+    fact("batch", std::to_string(o.batch));
+    fact("gpu_monitor", why_no_monitor.empty() ? "nvml" : "none: " + why_no_monitor);
 }
 
 Captured capture_empty(std::size_t nodes, at::Device device) {

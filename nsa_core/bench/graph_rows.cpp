@@ -1,0 +1,195 @@
+#include "nsa_core/bench/graph_rows.hpp"
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <iostream>
+#include <stdexcept>
+
+#include "nsa_core/bench/reads_output.hpp"
+#include "nsa_core/tools/samples.hpp"
+
+namespace nsa::core::bench {
+namespace {
+
+using tools::Fact;
+using tools::Labels;
+using tools::Metric;
+
+constexpr std::array kPeers{"cudnn", "fa2", "eager"};
+constexpr std::array kParts{"ms_cmp", "ms_sel", "ms_win"};
+
+constexpr std::array kColumns{
+    "S", "batch",
+    // one replay, and many in a row
+    "ms_total", "ms_total_low", "ms_total_high", "ms_step", "ms_step_low", "ms_step_high",
+    // launched alone, less the start of an empty graph; the start of the whole; what is left
+    "ms_cmp", "ms_cmp_low", "ms_cmp_high", "ms_sel", "ms_sel_low", "ms_sel_high", "ms_win", "ms_win_low",
+    "ms_win_high", "ms_rest", "ms_rest_low", "ms_rest_high", "ms_residual",
+    // the least it can cost
+    "bytes", "flops", "ms_floor", "percent_of_floor", "percent_of_floor_step",
+    // beside it
+    "ms_cudnn", "ms_cudnn_low", "ms_cudnn_high", "ms_step_cudnn", "ms_fa2", "ms_fa2_low", "ms_fa2_high",
+    "ms_step_fa2", "ms_eager", "ms_eager_low", "ms_eager_high", "speedup_vs_cudnn", "speedup_step_vs_cudnn",
+    "speedup_vs_fa2", "speedup_step_vs_fa2", "speedup_vs_eager", "reads_actual", "reads_expected", "samples",
+    "throttled_samples", "sm_clock_mhz_min"};
+
+// Of a row, what a check may judge: single values, beside the raw samples.
+constexpr std::array kDerived{"ms_residual",
+                              "ms_floor",
+                              "percent_of_floor",
+                              "percent_of_floor_step",
+                              "speedup_vs_cudnn",
+                              "speedup_vs_fa2",
+                              "speedup_step_vs_cudnn",
+                              "speedup_step_vs_fa2",
+                              "speedup_vs_eager",
+                              "bytes",
+                              "flops",
+                              "throttled_samples"};
+
+const char* unit_of(std::string_view name) {
+    if (name.starts_with("ms_")) return "ms";
+    if (name.starts_with("percent_")) return "%";
+    return name == "bytes" ? "B" : "1";
+}
+
+void add_peers(Row& row) {
+    for (const std::string peer : kPeers) {
+        if (row.contains("ms_" + peer)) row["speedup_vs_" + peer] = row["ms_" + peer] / row["ms_total"];
+        if (row.contains("ms_step_" + peer)) {
+            row["speedup_step_vs_" + peer] = row["ms_step_" + peer] / row["ms_step"];
+        }
+    }
+}
+
+void add_states(Row& row, const std::vector<tools::GpuState>& states) {
+    if (states.empty()) return;
+    const auto throttled = std::ranges::count_if(
+        states, [](const tools::GpuState& state) { return tools::is_throttled(state.throttle_reasons); });
+    row["throttled_samples"] = static_cast<double>(throttled);
+    row["sm_clock_mhz_min"] = std::ranges::min(states, {}, &tools::GpuState::sm_clock_mhz).sm_clock_mhz;
+}
+
+std::string cell(const Row& row, const std::string& column) {
+    const auto value = row.find(column);
+    if (value == row.end()) return {};
+    // Counts are whole; nine digits would cut the bytes of a large step.
+    const bool count = column == "bytes" || column == "flops";
+    return count ? tools::json_number(value->second) : tools::csv_number(value->second);
+}
+
+void write_samples(tools::Output& output, const Labels& labels, const GraphResult& result) {
+    for (const auto& [name, samples] : result.series) {
+        for (std::size_t i = 0; i < samples.size(); ++i) {
+            output.results.write(Metric{.name = name,
+                                        .value = samples[i],
+                                        .unit = "ms",
+                                        .labels = labels,
+                                        .sample = static_cast<std::int64_t>(i)});
+        }
+    }
+    for (std::size_t i = 0; i < result.states.size(); ++i) {
+        const auto metric = [&](const char* name, double value, const char* unit) {
+            output.results.write(Metric{.name = name,
+                                        .value = value,
+                                        .unit = unit,
+                                        .labels = labels,
+                                        .sample = static_cast<std::int64_t>(i)});
+        };
+        metric("sm_clock", result.states[i].sm_clock_mhz, "MHz");
+        metric("memory_clock", result.states[i].memory_clock_mhz, "MHz");
+        metric("gpu_power", result.states[i].power_w, "W");
+        metric("gpu_temperature", result.states[i].temperature_c, "C");
+        metric("throttle_reasons", static_cast<double>(result.states[i].throttle_reasons), "bits");
+    }
+}
+
+void print_row(const Row& row, const std::string& plan) {
+    const auto text = [&](const char* name) {
+        const std::string value = cell(row, name);
+        return value.empty() ? std::string{"-"} : value;
+    };
+    std::cout << "S=" << text("S") << " batch=" << text("batch") << ": once " << text("ms_total") << " ms ["
+              << text("ms_total_low") << ", " << text("ms_total_high") << "], in a row " << text("ms_step")
+              << "; cmp " << text("ms_cmp") << ", sel " << text("ms_sel") << ", win " << text("ms_win")
+              << ", launch " << text("ms_rest") << ", residual " << text("ms_residual") << "; floor "
+              << text("ms_floor") << " (" << text("percent_of_floor") << " %, in a row "
+              << text("percent_of_floor_step") << " %); cudnn " << text("ms_cudnn") << " / "
+              << text("ms_step_cudnn") << ", fa2 " << text("ms_fa2") << " / " << text("ms_step_fa2")
+              << ", eager " << text("ms_eager") << "; keys " << text("reads_actual") << " of "
+              << text("reads_expected") << "; " << plan << std::endl;
+}
+
+}  // namespace
+
+Row summarise(const GraphResult& result, const Ceilings& ceilings) {
+    Row row{{"S", static_cast<double>(result.seq)}, {"batch", static_cast<double>(result.batch)}};
+    for (const auto& [name, samples] : result.series) {
+        const tools::MedianInterval median = tools::median_interval(samples);
+        row[name] = median.median;
+        row[name + "_low"] = median.low;
+        row[name + "_high"] = median.high;
+    }
+    if (std::ranges::all_of(kParts, [&](const char* part) { return row.contains(part); })) {
+        row["ms_residual"] = row["ms_total"] - row["ms_rest"];
+        for (const char* part : kParts)
+            row["ms_residual"] -= row[part];
+    }
+    const Floor floor = floor_of(result.work, ceilings);
+    row["bytes"] = result.work.bytes;
+    row["flops"] = result.work.flops;
+    row["ms_floor"] = floor.ms();
+    row["percent_of_floor"] = floor.percent(row["ms_total"]);
+    if (row.contains("ms_step")) row["percent_of_floor_step"] = floor.percent(row["ms_step"]);
+    add_peers(row);
+    add_states(row, result.states);
+    row["reads_actual"] = static_cast<double>(result.actual.total());
+    row["reads_expected"] = static_cast<double>(result.expected.total());
+    row["samples"] = static_cast<double>(result.series.at("ms_total").size());
+    return row;
+}
+
+GraphReport::GraphReport(tools::Output& output)
+    : output_{output}, csv_{output.artifacts / "decode.csv", {kColumns.begin(), kColumns.end()}} {}
+
+void GraphReport::add(const GraphResult& result, const Row& row) {
+    const Labels labels{{"S", std::to_string(result.seq)}};
+    write_samples(output_, labels, result);
+    for (const char* name : kDerived) {
+        const auto value = row.find(name);
+        if (value == row.end()) continue;
+        output_.results.write(
+            Metric{.name = name, .value = value->second, .unit = unit_of(name), .labels = labels});
+    }
+    write_reads(output_, labels, "reads_actual", result.actual);
+    write_reads(output_, labels, "reads_expected", result.expected);
+    output_.results.write(Fact{.name = "plan", .value = result.plan, .labels = labels});
+    for (const auto& [peer, why] : result.not_there)
+        output_.results.write(Fact{.name = "no_" + peer, .value = why, .labels = labels});
+
+    std::vector<std::string> cells;
+    for (const char* column : kColumns)
+        cells.push_back(cell(row, column));
+    csv_.row(cells);
+    print_row(row, result.plan);
+    rows_.push_back(row);
+}
+
+void GraphReport::finish() const {
+    const std::filesystem::path path = output_.artifacts / "decode.json";
+    std::string text;
+    for (const Row& row : rows_) {
+        std::string fields;
+        for (const auto& [name, value] : row) {
+            fields += fields.empty() ? "{" : ", ";
+            fields += tools::json_text(name) + ": " + tools::json_number(value);
+        }
+        text += (text.empty() ? "[" : ",\n ") + fields + "}";
+    }
+    std::ofstream file{path};
+    file << (text.empty() ? "[" : text) << "]\n";
+    if (!file.flush()) throw std::runtime_error{"cannot write " + path.string()};
+}
+
+}  // namespace nsa::core::bench
