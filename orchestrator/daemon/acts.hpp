@@ -40,6 +40,13 @@ boost::asio::awaitable<void> stop_stray(Workplace& place, scheduler::StopStray a
 // Renders the report of a DONE run and records it. Idempotent. (report.cpp)
 boost::asio::awaitable<Result<store::ReportRow>> render_report(Workplace& place, RunId run);
 
+// Until there is space again: nothing is added to a disk whose reserve is in use.
+inline Error no_room(const Workplace& place) {
+    return fail(ErrorCode::kNoSpace,
+                "the disk of this host is full; free some space there, it goes on by itself",
+                place.config.state_dir.string());
+}
+
 inline Error link_is_down(const InstanceName& name) {
     return fail(ErrorCode::kUnreachable, "its link is down", "instance " + name.value);
 }

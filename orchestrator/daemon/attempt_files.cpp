@@ -85,14 +85,20 @@ Result<UniqueFd> AttemptFiles::create(std::string_view path) {
     return open_for_writing(path, O_TRUNC);
 }
 
+Result<UniqueFd> AttemptFiles::resume(std::string_view path) {
+    return open_for_writing(path, 0);
+}
+
 std::map<std::string, std::uint64_t> AttemptFiles::sizes() const {
     std::map<std::string, std::uint64_t> sizes;
-    std::error_code ec;
-    for (fs::recursive_directory_iterator at(dir_ / "steps", ec), end; !ec && at != end; at.increment(ec)) {
-        std::error_code unreadable;
-        const bool regular = at->symlink_status(unreadable).type() == fs::file_type::regular;
-        const std::uint64_t size = regular ? at->file_size(unreadable) : 0;
-        if (regular && !unreadable) sizes[at->path().lexically_relative(dir_).string()] = size;
+    for (const char* part : {"setup", "steps"}) {
+        std::error_code ec;
+        for (fs::recursive_directory_iterator at(dir_ / part, ec), end; !ec && at != end; at.increment(ec)) {
+            std::error_code unreadable;
+            const bool regular = at->symlink_status(unreadable).type() == fs::file_type::regular;
+            const std::uint64_t size = regular ? at->file_size(unreadable) : 0;
+            if (regular && !unreadable) sizes[at->path().lexically_relative(dir_).string()] = size;
+        }
     }
     return sizes;
 }

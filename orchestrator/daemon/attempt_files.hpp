@@ -30,7 +30,9 @@ class AttemptFiles {
     Result<engines::UniqueFd> create(std::string_view path);
     Result<void> write_bytes(const engines::UniqueFd& file, std::string_view path, std::uint64_t offset,
                              std::string_view bytes) const;
-    // Sizes of the regular files below steps/, by path.
+    // The same for a file that goes on where it ends here; made when missing.
+    Result<engines::UniqueFd> resume(std::string_view path);
+    // Sizes of the regular files below steps/ and setup/, by path.
     std::map<std::string, std::uint64_t> sizes() const;
     // Of the logs that are here: where to go on.
     std::map<std::string, std::uint64_t> log_sizes() const;
@@ -38,7 +40,7 @@ class AttemptFiles {
     Result<std::string> read_at(std::string_view path, std::uint64_t offset, std::size_t limit) const;
     // Size and hash of a file. kNotFound.
     Result<store::ArtifactRow> describe(const std::string& path) const;
-    // Everything below steps/, described, sorted by path.
+    // Everything below steps/ and setup/, described, sorted by path.
     Result<std::vector<store::ArtifactRow>> describe_all() const;
     // All of it is on the disk and survives a power cut. One call for any number of files.
     Result<void> sync() const;

@@ -6,6 +6,7 @@
 #include "daemon/acts.hpp"
 #include "daemon/attempt_files.hpp"
 #include "daemon/file_intake.hpp"
+#include "daemon/tools.hpp"
 #include "language/failpoint.hpp"
 #include "language/hash.hpp"
 
@@ -26,6 +27,14 @@ Error about(ErrorCode code, std::string text, const scheduler::Ticket& ticket) {
     return fail(code, std::move(text), "artifacts of run " + ticket.run.value);
 }
 
+// One act of collecting.
+struct Pull {
+    std::shared_ptr<HostSession> session;
+    std::shared_ptr<ActiveRun> active;
+    scheduler::Ticket ticket;
+    AttemptFiles files;
+};
+
 class TextSink : public engines::FetchSink {
   public:
     std::string text;
@@ -43,15 +52,20 @@ class TextSink : public engines::FetchSink {
 
 class FileSink : public engines::FetchSink {
   public:
-    FileSink(FileIntake& intake, BlockingThread& disk) : intake_(intake), disk_(disk) {}
+    FileSink(Workplace& place, const Pull& pull, FileIntake& intake)
+        : place_(place), pull_(pull), intake_(intake) {}
     engines::Async<> on_pieces(std::span<const protocol::FilePiece> pieces) override {
+        if (pull_.active->pull_given_up >= pull_.ticket.attempt)
+            co_return about(ErrorCode::kTimeout, "the pull was given up", pull_.ticket);
+        if (!place_.books.has_room()) co_return no_room(place_);
         auto take = [&] { return intake_.take(pieces); };
-        co_return co_await disk_.call(take);
+        co_return co_await place_.disk.call(take);
     }
 
   private:
+    Workplace& place_;
+    const Pull& pull_;
     FileIntake& intake_;
-    BlockingThread& disk_;
 };
 
 // A set of names that a hostile worker cannot turn against this host.
@@ -76,14 +90,13 @@ Result<void> check_manifest(const language::Manifest& manifest, const scheduler:
     return {};
 }
 
-asio::awaitable<Result<language::Manifest>> fetch_manifest(HostSession& session,
-                                                           const scheduler::Ticket& ticket,
-                                                           const Sha256& expected) {
+asio::awaitable<Result<language::Manifest>> fetch_manifest(const Pull& pull, Sha256 expected) {
+    const scheduler::Ticket& ticket = pull.ticket;
     protocol::Fetch request;
     request.run = {ticket.run, ticket.attempt};
     request.items.push_back({kManifest, 0});
     TextSink sink;
-    const Result<protocol::FetchEnd> end = co_await session.client.fetch(request, sink, kSilence);
+    const Result<protocol::FetchEnd> end = co_await pull.session->client.fetch(request, sink, kSilence);
     if (!end) co_return end.error();
     if (!end->missing.empty()) co_return about(ErrorCode::kCorrupt, "the host has no manifest.json", ticket);
     if (sha256_of(sink.text) != expected) {
@@ -101,19 +114,18 @@ asio::awaitable<Result<language::Manifest>> fetch_manifest(HostSession& session,
     co_return manifest;
 }
 
-asio::awaitable<Result<void>> fetch_files(Workplace& place, HostSession& session,
-                                          const scheduler::Ticket& ticket, AttemptFiles& files,
-                                          const language::Manifest& wanted) {
+asio::awaitable<Result<void>> fetch_files(Workplace& place, Pull& pull, const language::Manifest& wanted) {
     for (std::size_t begin = 0; begin < wanted.size(); begin += kBatch) {
         const std::size_t end = std::min(begin + kBatch, wanted.size());
         const std::span<const ManifestEntry> batch(wanted.data() + begin, end - begin);
-        FileIntake intake(files, batch);
-        FileSink sink(intake, place.disk);
+        FileIntake intake(pull.files, batch);
+        FileSink sink(place, pull, intake);
         protocol::Fetch request;
-        request.run = {ticket.run, ticket.attempt};
+        request.run = {pull.ticket.run, pull.ticket.attempt};
         for (const ManifestEntry& entry : batch)
             request.items.push_back({entry.path, 0});
-        const Result<protocol::FetchEnd> fetched = co_await session.client.fetch(request, sink, kSilence);
+        const Result<protocol::FetchEnd> fetched =
+            co_await pull.session->client.fetch(request, sink, kSilence);
         if (!fetched) co_return fetched.error();
         auto finish = [&] { return intake.finish(); };
         const Result<void> whole = co_await place.disk.call(finish);
@@ -122,22 +134,20 @@ asio::awaitable<Result<void>> fetch_files(Workplace& place, HostSession& session
     co_return Result<void>{};
 }
 
-asio::awaitable<Result<std::vector<store::ArtifactRow>>> collect_whole(Workplace& place, HostSession& session,
-                                                                       const scheduler::Ticket& ticket,
-                                                                       AttemptFiles& files) {
-    auto read = [&](store::Store& store) { return store.find_run(ticket.run); };
+asio::awaitable<Result<std::vector<store::ArtifactRow>>> collect_whole(Workplace& place, Pull& pull) {
+    auto read = [&](store::Store& store) { return store.find_run(pull.ticket.run); };
     const Result<store::RunRow> row = co_await place.books.read(read);
     if (!row) co_return row.error();
     if (!row->attempt || !row->attempt->finished)
-        co_return about(ErrorCode::kCorrupt, "the run has no run_finished event", ticket);
+        co_return about(ErrorCode::kCorrupt, "the run has no run_finished event", pull.ticket);
     const Sha256 expected = row->attempt->finished->manifest;
-    const Result<language::Manifest> manifest = co_await fetch_manifest(session, ticket, expected);
+    const Result<language::Manifest> manifest = co_await fetch_manifest(pull, expected);
     if (!manifest) co_return manifest.error();
     // What streamed home while it ran, or came in an earlier try, is not fetched again.
-    auto compare = [&]() -> Result<language::Manifest> { return missing_of(files, *manifest); };
+    auto compare = [&]() -> Result<language::Manifest> { return missing_of(pull.files, *manifest); };
     const Result<language::Manifest> missing = co_await place.disk.call(compare);
     if (!missing) co_return missing.error();
-    const Result<void> fetched = co_await fetch_files(place, session, ticket, files, *missing);
+    const Result<void> fetched = co_await fetch_files(place, pull, *missing);
     if (!fetched) co_return fetched.error();
     std::vector<store::ArtifactRow> rows;
     for (const ManifestEntry& entry : *manifest)
@@ -145,26 +155,43 @@ asio::awaitable<Result<std::vector<store::ArtifactRow>>> collect_whole(Workplace
     co_return rows;
 }
 
-// The worker died: its logs and results as far as they go, with the hashes that they have here.
-asio::awaitable<Result<std::vector<store::ArtifactRow>>> collect_remains(Workplace& place,
-                                                                         HostSession& session,
-                                                                         const scheduler::Ticket& ticket,
-                                                                         AttemptFiles& files,
-                                                                         const language::Plan& plan) {
-    language::Manifest hoped;
+// Logs and results that a run may have left: each with the size that is at home already. They only ever grow.
+language::Manifest hoped_for(const language::Plan& plan, const std::map<std::string, std::uint64_t>& here) {
+    std::vector<std::string> paths;
+    const int setup_commands = static_cast<int>(plan.setup.size()) + kMostToolCommands;
+    for (int command = 0; command < setup_commands; ++command) {
+        for (const char* name : {"stdout", "stderr"})
+            paths.push_back("setup/" + std::to_string(command) + "/" + name);
+    }
     for (const language::PlannedCase& planned : plan.cases) {
         for (const char* name : {"stdout", "stderr", "results.jsonl"})
-            hoped.push_back({"steps/" + language::case_folder(planned.key) + "/" + name, 0, {}});
+            paths.push_back("steps/" + language::case_folder(planned.key) + "/" + name);
     }
-    FileIntake intake(files, hoped, FileIntake::Verify::kNothing);
-    FileSink sink(intake, place.disk);
+    language::Manifest hoped;
+    for (std::string& path : paths) {
+        const auto found = here.find(path);
+        const std::uint64_t size = found == here.end() ? 0 : found->second;
+        hoped.push_back({std::move(path), size, {}});
+    }
+    return hoped;
+}
+
+// The worker died: its logs and results as far as they go, with the hashes that they have here.
+asio::awaitable<Result<std::vector<store::ArtifactRow>>> collect_remains(Workplace& place, Pull& pull) {
+    auto look = [&]() -> Result<language::Manifest> {
+        return hoped_for(pull.active->plan, pull.files.sizes());
+    };
+    const Result<language::Manifest> hoped = co_await place.disk.call(look);
+    if (!hoped) co_return hoped.error();
+    FileIntake intake(pull.files, *hoped, FileIntake::Verify::kNothing);
+    FileSink sink(place, pull, intake);
     protocol::Fetch request;
-    request.run = {ticket.run, ticket.attempt};
-    for (const ManifestEntry& entry : hoped)
-        request.items.push_back({entry.path, 0});
-    const Result<protocol::FetchEnd> fetched = co_await session.client.fetch(request, sink, kSilence);
+    request.run = {pull.ticket.run, pull.ticket.attempt};
+    for (const ManifestEntry& entry : *hoped)
+        request.items.push_back({entry.path, entry.size});
+    const Result<protocol::FetchEnd> fetched = co_await pull.session->client.fetch(request, sink, kSilence);
     if (!fetched) co_return fetched.error();
-    auto describe = [&] { return files.describe_all(); };
+    auto describe = [&] { return pull.files.describe_all(); };
     co_return co_await place.disk.call(describe);
 }
 
@@ -176,16 +203,17 @@ ActResult collect(Workplace& place, scheduler::Collect act) {
     const Result<std::shared_ptr<ActiveRun>> active = co_await place.runs.find(act.ticket.run);
     if (!active) co_return active.error();
     failpoint("daemon.collect.begin");
-    AttemptFiles files(attempt_dir(place.config.artifacts_dir, act.ticket.run, act.ticket.attempt));
+    const auto dir = attempt_dir(place.config.artifacts_dir, act.ticket.run, act.ticket.attempt);
+    Pull pull{session, *active, act.ticket, AttemptFiles(dir)};
     Result<std::vector<store::ArtifactRow>> rows = std::vector<store::ArtifactRow>{};
     if (act.whole) {
-        rows = co_await collect_whole(place, *session, act.ticket, files);
+        rows = co_await collect_whole(place, pull);
     } else {
-        rows = co_await collect_remains(place, *session, act.ticket, files, (*active)->plan);
+        rows = co_await collect_remains(place, pull);
     }
     if (!rows) co_return rows.error();
     failpoint("daemon.collect.before_sync");
-    auto sync = [&] { return files.sync(); };
+    auto sync = [&] { return pull.files.sync(); };
     const Result<void> durable = rows->empty() ? Result<void>{} : co_await place.disk.call(sync);
     if (!durable) co_return durable.error();
     failpoint("daemon.collect.synced");

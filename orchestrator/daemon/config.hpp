@@ -3,9 +3,13 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
+
+#include "language/result.hpp"
 
 namespace nsa::daemon {
 
@@ -16,7 +20,12 @@ struct Config {
     std::filesystem::path worker;                 // the nsa-worker program of this build
     std::filesystem::path nsa_core;         // the nsa-core program for this machine; empty: none was built
     std::filesystem::path nsa_core_source;  // folder nsa_core/, built on hosts that have none; empty: none
-    bool log_to_stderr = false;             // besides nsad.log
+    std::chrono::milliseconds backup_every{std::chrono::minutes{5}};  // when something changed
+    std::uint64_t reserve_bytes = std::uint64_t{64} << 20;            // kept for a full disk; 0: none
+    // Called once when the store takes no more writes for good. Whoever set it ends this daemon and opens
+    // another, which checks the file. Empty: every write is refused from then on.
+    std::function<void(const Error&)> on_store_failure;
+    bool log_to_stderr = false;  // besides nsad.log
     // False: other instances than this machine are connected when a run needs them, not at once.
     bool connect_all = true;
 };

@@ -12,6 +12,7 @@
 #include "daemon/run_ids.hpp"
 #include "daemon/service.hpp"
 #include "daemon/state_lock.hpp"
+#include "daemon/upkeep.hpp"
 #include "daemon/version.hpp"
 #include "engine_ssh/ssh_engine.hpp"
 #include "engines/local_engine.hpp"
@@ -35,6 +36,12 @@ std::string text_of(const std::exception_ptr& error) {
     }
 }
 
+Result<language::Plan> stored_plan(store::Store& store, const RunId& run) {
+    const Result<store::RunDocuments> documents = store.documents(run);
+    if (!documents) return documents.error();
+    return read_plan(documents->plan_json);
+}
+
 engines::SshSettings ssh_settings(const Config& config) {
     engines::SshSettings settings;
     settings.worker = config.worker;
@@ -54,9 +61,11 @@ struct Daemon::Impl {
                 [this](const std::string& name, std::exception_ptr error) {
                     if (!stopping) log.error("task \"" + name + "\": " + text_of(error));
                 }),
-          books(io.get_executor(), std::move(store)),
+          books(io.get_executor(), std::move(store),
+                DiskReserve(config.state_dir / "nsa.reserve", config.reserve_bytes)),
           log_disk(io.get_executor()),
           disk(io.get_executor()),
+          copies(io.get_executor()),
           log_growth(io.get_executor()),
           runs(books),
           local_engine(engines::make_local_engine(io.get_executor(), config.worker)),
@@ -97,7 +106,7 @@ struct Daemon::Impl {
     std::mt19937 random{std::random_device{}()};
     TaskGroup tasks;
     Books books;
-    BlockingThread log_disk, disk;
+    BlockingThread log_disk, disk, copies;
     Changes log_growth;
     RunBook runs;
     std::unique_ptr<engines::Engine> local_engine, ssh_engine;
@@ -131,15 +140,14 @@ Result<void> Daemon::Impl::adopt_runs() {
     const Result<std::vector<store::RunRow>> rows = store.load_active_runs();
     if (!rows) return rows.error();
     for (const store::RunRow& row : *rows) {
-        const Result<store::RunDocuments> documents = store.documents(row.run);
-        if (!documents) return documents.error();
-        const Result<language::Plan> plan = read_plan(documents->plan_json);
-        if (!plan) {
+        const Result<language::Plan> plan = stored_plan(store, row.run);
+        if (plan) {
+            performer.apply(restored_event(row, *plan));
+        } else {
             // One damaged run must not keep the others from going on.
             log.error("run " + row.run.value + " cannot be taken over: " + plan.error().describe());
-            continue;
+            performer.apply(unreadable_event(row, plan.error()));
         }
-        performer.apply(restored_event(row, *plan));
         failpoint("daemon.recovery.run_adopted");
     }
     if (!rows->empty()) log.info("took over " + std::to_string(rows->size()) + " runs that are not done");
@@ -195,6 +203,10 @@ Result<std::unique_ptr<Daemon>> Daemon::open(asio::io_context& io, Config config
 
 // Before the loop runs, so that the store is used directly.
 Result<void> Daemon::Impl::begin() {
+    books.on_broken = [this](const Error& error) {
+        log.error("the store is given up: " + error.describe());
+        if (config.on_store_failure) config.on_store_failure(error);
+    };
     // The socket first: its bind changes the umask of the process for a moment.
     if (Result<void> served = serve(); !served) return served;
     failpoint("daemon.start.serving");
@@ -203,6 +215,7 @@ Result<void> Daemon::Impl::begin() {
     if (Result<void> adopted = adopt_runs(); !adopted) return adopted;
     failpoint("daemon.recovery.runs_adopted");
     if (Result<void> reports = render_missing_reports(); !reports) return reports;
+    tasks.spawn(keep_store(place, copies), "upkeep of the store");
     failpoint("daemon.recovery.done");
     if (config.socket) log.info("serves " + config.socket->string());
     return {};

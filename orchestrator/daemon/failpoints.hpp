@@ -10,6 +10,8 @@ namespace nsa::daemon {
 inline constexpr std::string_view kFailpoints[] = {
     "daemon.attach.begin",
     "daemon.attach.ended",
+    "daemon.backup.after_rename",
+    "daemon.backup.before_rename",
     "daemon.cancel.after_commit",
     "daemon.cancel.before_commit",
     "daemon.collect.before_sync",

@@ -1,5 +1,7 @@
 #include "daemon/file_intake.hpp"
 
+#include <algorithm>
+
 #include "language/failpoint.hpp"
 namespace nsa::daemon {
 
@@ -27,7 +29,11 @@ FileIntake::FileIntake(AttemptFiles& files, std::span<const ManifestEntry> expec
 
 Result<void> FileIntake::begin(const protocol::FilePiece& piece) {
     const auto found = awaited_.find(piece.path);
-    if (found == awaited_.end() || piece.offset != 0) {
+    const bool resumed = verify_ == Verify::kNothing;
+    const bool asked = found != awaited_.end();
+    // A host that lost the end of a log has less than we do: then it sends nothing, from the end it has.
+    const std::uint64_t from = asked && resumed ? std::min(found->second->size, piece.file_size) : 0;
+    if (!asked || piece.offset != from) {
         return fail(ErrorCode::kProtocol, "the worker sent a piece that was not asked for",
                     std::string(piece.path));
     }
@@ -41,7 +47,8 @@ Result<void> FileIntake::begin(const protocol::FilePiece& piece) {
     open_.emplace();
     open_->entry = &entry;
     open_->size = piece.file_size;
-    Result<engines::UniqueFd> created = files_.create(entry.path);
+    open_->next = from;
+    Result<engines::UniqueFd> created = resumed ? files_.resume(entry.path) : files_.create(entry.path);
     if (!created) return created.error();
     open_->file = std::move(*created);
     failpoint("daemon.collect.file_begun");

@@ -18,6 +18,8 @@ Result<language::Manifest> missing_of(const AttemptFiles& files, const language:
 
 class FileIntake {
   public:
+    // kManifest: whole files, size and hash must hold. kNothing: nobody knows either; what is at home already
+    // (the entry's size) stays, and what the host has beyond it is added.
     enum class Verify { kManifest, kNothing };
 
     // `expected` outlives the object: the files that were asked for, in any order.

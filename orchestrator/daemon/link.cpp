@@ -17,8 +17,8 @@ using std::chrono::seconds;
 namespace {
 
 constexpr seconds kAnswer{10};    // of hello and of the list of runs
-constexpr seconds kPingEvery{5};  // with kPingAnswer: a dead link is seen within 20 s
-constexpr seconds kPingAnswer{15};
+constexpr seconds kPingEvery{5};  // with kPingAnswer: a dead link is seen within 20 s, with a second to spare
+constexpr seconds kPingAnswer{14};
 
 }  // namespace
 

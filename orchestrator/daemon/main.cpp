@@ -11,6 +11,7 @@
 
 #include "daemon/daemon.hpp"
 #include "daemon/options.hpp"
+#include "store/backup.hpp"
 
 namespace {
 
@@ -37,6 +38,45 @@ int complain(const nsa::Error& error) {
     return error.code == nsa::ErrorCode::kUsage ? kUsage : kFailed;
 }
 
+int copy(const nsa::daemon::Config& config, const std::filesystem::path& to) {
+    const nsa::Result<void> copied = nsa::store::copy_database(config.state_dir / "nsa.db", to);
+    if (!copied) return complain(copied.error());
+    std::cout << "copied to " << to.string() << "\n";
+    return 0;
+}
+
+// Until a signal ends it. A store that failed is opened anew, which checks it: an fsync that failed must not
+// be tried again as if nothing had happened. A file that is damaged ends the program, with what helps.
+int serve(nsa::daemon::Config config) {
+    constexpr std::chrono::seconds kAgain{5};
+    boost::asio::io_context io{1};
+    boost::asio::signal_set signals(io, SIGINT, SIGTERM);
+    bool failed = false, told = false;
+    config.on_store_failure = [&](const nsa::Error&) {
+        failed = true;
+        io.stop();
+    };
+    signals.async_wait([&](boost::system::error_code, int) {
+        told = true;
+        io.stop();
+    });
+    for (;;) {
+        failed = false;
+        auto daemon = nsa::daemon::Daemon::open(io, config);
+        if (!daemon) return complain(daemon.error());
+        io.run();
+        // What does not end is in the log; the state on disk is whole at any moment.
+        if (!(*daemon)->shut_down(kShutdown)) std::_Exit(kFailed);
+        if (told || !failed) return 0;
+        daemon->reset();
+        std::cerr << "nsad: the store failed; it is opened anew\n";
+        io.restart();
+        io.run_for(kAgain);  // a signal ends the wait
+        if (told) return 0;
+        io.restart();
+    }
+}
+
 int run(int argc, char** argv) {
     std::error_code ec;
     const nsa::daemon::Surroundings around{.getenv = environment,
@@ -46,15 +86,8 @@ int run(int argc, char** argv) {
     nsa::Result<nsa::daemon::Options> options = nsa::daemon::read_options(argc, argv, around);
     if (!options) return complain(options.error());
     if (options->help_or_version) return 0;
-    boost::asio::io_context io{1};
-    boost::asio::signal_set signals(io, SIGINT, SIGTERM);
-    auto daemon = nsa::daemon::Daemon::open(io, std::move(options->config));
-    if (!daemon) return complain(daemon.error());
-    signals.async_wait([&io](boost::system::error_code, int) { io.stop(); });
-    io.run();
-    if ((*daemon)->shut_down(kShutdown)) return 0;
-    // What does not end is in the log; the state on disk is whole at any moment.
-    std::_Exit(kFailed);
+    if (!options->copy_to.empty()) return copy(options->config, options->copy_to);
+    return serve(options->config);
 }
 
 }  // namespace

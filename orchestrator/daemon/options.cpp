@@ -12,7 +12,9 @@ namespace fs = std::filesystem;
 namespace {
 
 struct Flags {
-    std::string state_dir, artifacts, socket, nsa_core, nsa_core_source, worker;
+    std::string state_dir, artifacts, socket, nsa_core, nsa_core_source, worker, backup_to;
+    double backup_minutes = 5;
+    std::uint64_t reserve_mib = 64;
     bool foreground = false;
 };
 
@@ -32,6 +34,15 @@ void declare(CLI::App& app, Flags& flags) {
     app.add_option("--nsa-core-source", flags.nsa_core_source,
                    "Folder nsa_core/ whose sources are built on hosts without nsa-core. Default: of the "
                    "installation or the checkout");
+    app.add_option(
+           "--backup-every", flags.backup_minutes,
+           "Minutes between backups of the database (nsa.db.backup), made when it changed. Default: 5")
+        ->check(CLI::Range(0.001, 1e6));
+    app.add_option("--backup-to", flags.backup_to,
+                   "Copy the database to this new file, checked, and leave; a daemon may run meanwhile");
+    app.add_option("--reserve-mib", flags.reserve_mib,
+                   "Disk space kept so that a full disk still records what runs; at most a sixteenth of the "
+                   "disk. Default: 64; 0: none");
     app.add_flag("--foreground", flags.foreground, "Log to stderr too");
 }
 
@@ -72,6 +83,8 @@ Result<Config> config_of(const Flags& flags, const Surroundings& around) {
     config.nsa_core_source = first(flags.nsa_core_source, siblings.nsa_core_source);
     if (!config.nsa_core_source.empty()) config.nsa_core_source = absolute(config.nsa_core_source);
     config.log_to_stderr = flags.foreground;
+    config.backup_every = std::chrono::milliseconds(static_cast<std::int64_t>(flags.backup_minutes * 60'000));
+    config.reserve_bytes = flags.reserve_mib << 20;
     return config;
 }
 
@@ -94,6 +107,7 @@ Result<Options> read_options(int argc, const char* const* argv, const Surroundin
     Result<Config> config = config_of(flags, surroundings);
     if (!config) return config.error();
     options.config = std::move(*config);
+    if (!flags.backup_to.empty()) options.copy_to = surroundings.working_directory / flags.backup_to;
     return options;
 }
 

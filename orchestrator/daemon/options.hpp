@@ -20,7 +20,8 @@ struct Surroundings {
 
 struct Options {
     Config config;
-    bool help_or_version = false;  // printed already: leave with 0
+    std::filesystem::path copy_to;  // not empty: copy the database there and leave, beside a running daemon
+    bool help_or_version = false;   // printed already: leave with 0
 };
 
 // kUsage says which flag is wrong. Without --foreground the log goes to the file only.

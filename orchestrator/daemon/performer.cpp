@@ -1,10 +1,13 @@
 #include "daemon/performer.hpp"
 
 #include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <span>
 
 #include "daemon/clock.hpp"
+#include "daemon/saves.hpp"
 #include "instances/probe.hpp"
-#include "language/failpoint.hpp"
 
 namespace nsa::daemon {
 
@@ -20,60 +23,13 @@ struct Overloaded : Fs... {
 template <class... Fs>
 Overloaded(Fs...) -> Overloaded<Fs...>;
 
-bool is_save(const act::Action& action) {
-    return std::holds_alternative<act::SaveRun>(action) || std::holds_alternative<act::SaveIntent>(action);
-}
-
-// One failpoint for every state that a row can be left in.
-void pass_saved(language::RunState state) {
-    using language::RunState;
-    switch (state) {
-        case RunState::kQueued:
-            return failpoint("daemon.saved.queued");
-        case RunState::kProvisioning:
-            return failpoint("daemon.saved.provisioning");
-        case RunState::kStaging:
-            return failpoint("daemon.saved.staging");
-        case RunState::kSetup:
-            return failpoint("daemon.saved.setup");
-        case RunState::kRunning:
-            return failpoint("daemon.saved.running");
-        case RunState::kLost:
-            return failpoint("daemon.saved.lost");
-        case RunState::kCollecting:
-            return failpoint("daemon.saved.collecting");
-        case RunState::kDone:
-            return;  // publish.cpp
-    }
-}
-
-Result<void> write(store::Store& store, const act::Action& action) {
-    const std::int64_t at_ms = wall_ms();
-    if (const auto* intent = std::get_if<act::SaveIntent>(&action)) {
-        failpoint("daemon.intent.before_commit");
-        Result<void> begun = store.begin_attempt(intent->run, intent->attempt, intent->instance, at_ms);
-        failpoint("daemon.intent.after_commit");
-        return begun;
-    }
-    const auto& save = std::get<act::SaveRun>(action);
-    store::RunChange change{save.state, save.reason, save.message, std::nullopt, at_ms};
-    if (!save.lease.empty()) change.lease = save.lease;
-    failpoint("daemon.save.before_commit");
-    const Result<std::uint64_t> written = store.set_run_state(save.run, change);
-    if (!written) return written.error();
-    pass_saved(save.state);
-    return {};
-}
-
-RunId run_of(const act::Action& action) {
+std::optional<act::Ticket> ticket_of(const act::Action& action) {
     return std::visit(
-        [](const auto& one) {
-            if constexpr (requires { one.run; }) {
-                return one.run;
-            } else if constexpr (requires { one.ticket; }) {
-                return one.ticket.run;
+        [](const auto& one) -> std::optional<act::Ticket> {
+            if constexpr (requires { one.ticket; }) {
+                return one.ticket;
             } else {
-                return RunId{};
+                return std::nullopt;
             }
         },
         action);
@@ -88,10 +44,15 @@ InstanceName instance_of(const Act& one) {
     }
 }
 
+bool can_wait(const act::Action& action) {
+    const auto* save = std::get_if<act::SaveRun>(&action);
+    return save && save->state == language::RunState::kQueued;
+}
+
 }  // namespace
 
 Performer::Performer(asio::any_io_executor loop, Workplace& place, TaskGroup& tasks)
-    : place_(place), tasks_(tasks), timer_(loop) {
+    : place_(place), tasks_(tasks), hurry_(loop), timer_(loop) {
     state_.mismatch = &instances::mismatch;
 }
 
@@ -108,9 +69,11 @@ void Performer::apply(const scheduler::Event& event) {
         if (!draining_ && pending_.empty() && !is_save(action)) {
             start(std::move(action));
         } else {
+            urgent_ |= !can_wait(action);
             pending_.push_back(std::move(action));
         }
     }
+    if (urgent_) hurry_.cancel();
     if (!pending_.empty() && !draining_) {
         draining_ = true;
         tasks_.spawn(drain(), "saves");
@@ -132,47 +95,66 @@ void Performer::arm_timer() {
     });
 }
 
+// A run that waits has a new text: nobody needs it this millisecond, and the next submission would wait
+// behind its fsync. Such saves gather until something else is to be done.
+asio::awaitable<void> Performer::gather() {
+    constexpr std::chrono::milliseconds kLongest{20};
+    constexpr auto kQuiet = asio::as_tuple(asio::use_awaitable);
+    if (urgent_) co_return;
+    hurry_.expires_after(kLongest);
+    (void)co_await hurry_.async_wait(kQuiet);
+}
+
 asio::awaitable<void> Performer::drain() {
     while (!pending_.empty()) {
+        co_await gather();
         std::vector<act::Action> saves, acts;
         for (act::Action& action : pending_)
             (is_save(action) ? saves : acts).push_back(std::move(action));
         pending_.clear();
-        std::set<RunId> refused;
+        urgent_ = false;
+        std::map<RunId, Error> refused;
         if (!saves.empty()) co_await save(std::move(saves), refused);
         for (act::Action& action : acts) {
-            if (!refused.contains(run_of(action))) start(std::move(action));
+            const auto error = refused.find(run_of(action));
+            if (error == refused.end()) {
+                start(std::move(action));
+            } else if (const std::optional<act::Ticket> ticket = ticket_of(action)) {
+                // It must not happen, and its run must not wait for it either.
+                apply(act::ActFailed{*ticket, error->second});
+            }
         }
     }
     draining_ = false;
 }
 
-asio::awaitable<void> Performer::save(std::vector<act::Action> saves, std::set<RunId>& refused) {
+asio::awaitable<void> Performer::save(std::vector<act::Action> saves, std::map<RunId, Error>& refused) {
     constexpr std::chrono::seconds kAgain{1};
-    constexpr std::size_t kAtOnce = 32;  // then others have their turn at the store
+    constexpr std::size_t kAtOnce = 64;  // then others have their turn at the store
     std::size_t done = 0;
     while (done < saves.size()) {
-        auto work = [&](store::Store& store) -> Result<void> {
-            const std::size_t stop = std::min(done + kAtOnce, saves.size());
-            for (; done < stop; ++done) {
-                if (Result<void> written = write(store, saves[done]); !written) return written;
-            }
-            return {};
-        };
-        const std::size_t before = done;
-        const Result<void> written = co_await place_.books.read(work);
-        for (std::size_t i = before; i < done; ++i)
-            place_.books.changes().ring(run_of(saves[i]));
-        if (written) continue;
-        if (written.error().code == ErrorCode::kConflict || written.error().code == ErrorCode::kNotFound) {
-            // The store knows better, so what follows for this run must not happen.
-            place_.log.error("a save was refused: " + written.error().describe());
-            refused.insert(run_of(saves[done++]));
+        const std::span<const act::Action> some =
+            std::span<const act::Action>(saves).subspan(done, std::min(kAtOnce, saves.size() - done));
+        auto work = [some](store::Store& store) { return write_saves(store, some, wall_ms()); };
+        const Result<std::vector<Result<void>>> written = co_await place_.books.read(work);
+        if (!written) {
+            if (last_trouble_ != written.error())
+                place_.log.error("the store cannot write, all acts wait: " + written.error().describe());
+            last_trouble_ = written.error();
+            co_await pause_for(kAgain);
             continue;
         }
-        place_.log.error("the store cannot write, all acts wait: " + written.error().describe());
-        co_await pause_for(kAgain);
+        for (std::size_t i = 0; i < some.size(); ++i) {
+            const RunId run = run_of(some[i]);
+            place_.books.changes().ring(run);
+            if ((*written)[i]) continue;
+            place_.log.error("a save was refused: " + (*written)[i].error().describe());
+            refused.emplace(run, (*written)[i].error());
+        }
+        done += some.size();
     }
+    if (last_trouble_) place_.log.info("the store writes again");
+    last_trouble_.reset();
 }
 
 void Performer::start(act::Action action) {

@@ -3,15 +3,16 @@
 //
 // Saves of one turn are committed by one visit to the store's thread, in order; the acts that were asked for
 // with them start afterwards. While a commit is under way further ones gather. When the store cannot write
-// (full disk) the saves are repeated and the acts wait: nothing happens outside that is not written down.
+// (full disk) the saves are repeated and the acts wait: nothing happens outside that is not written down. An
+// act whose save is refused is not started, and answered as failed.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
+#include <map>
 #include <optional>
-#include <set>
 #include <vector>
 
 #include "daemon/acts.hpp"
@@ -33,7 +34,8 @@ class Performer {
 
   private:
     boost::asio::awaitable<void> drain();
-    boost::asio::awaitable<void> save(std::vector<scheduler::Action> saves, std::set<RunId>& refused);
+    boost::asio::awaitable<void> gather();
+    boost::asio::awaitable<void> save(std::vector<scheduler::Action> saves, std::map<RunId, Error>& refused);
     void start(scheduler::Action act);
     template <class Act>
     boost::asio::awaitable<void> answer(ActResult (*perform)(Workplace&, Act), Act act);
@@ -46,9 +48,12 @@ class Performer {
     TaskGroup& tasks_;
     scheduler::State state_;
     std::deque<scheduler::Action> pending_;
+    bool urgent_ = false;  // something in pending_ cannot wait
     bool draining_ = false, stopped_ = false;
+    boost::asio::steady_timer hurry_;  // of gather(): cancelled when it should end
     boost::asio::steady_timer timer_;
     std::optional<scheduler::Instant> armed_;
+    std::optional<Error> last_trouble_;  // of the store; said once
 };
 
 }  // namespace nsa::daemon

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "daemon/tools.hpp"
+
 namespace nsa::daemon {
 
 using language::RunState;
@@ -9,13 +11,11 @@ using scheduler::Stored;
 
 namespace {
 
-// Commands that building a tool on the host may add to the plan's setup (instances/core_build.cpp).
-constexpr int kToolCommands = 5;
-
-// QUEUED and PROVISIONING rows may show an earlier attempt, which is over.
+// Rows of a run that waits for its retry show the attempt before it, which is over. (Rows of programs that
+// did not record that yet: QUEUED and PROVISIONING say the same.)
 Stored stored_of(const store::RunRow& row) {
-    if (!row.attempt || row.state == RunState::kQueued || row.state == RunState::kProvisioning)
-        return Stored::kNotBegun;
+    const bool waits = row.state == RunState::kQueued || row.state == RunState::kProvisioning;
+    if (!row.attempt || waits || row.attempts_over >= row.attempt->attempt) return Stored::kNotBegun;
     return row.attempt->state == store::AttemptState::kLaunching ? Stored::kIntent : Stored::kLaunched;
 }
 
@@ -27,7 +27,7 @@ scheduler::RunSubmitted submitted_event(RunId run, const language::Plan& plan,
     event.run = std::move(run);
     event.target = plan.target;
     if (!requested.empty()) event.target.instance = requested.value;
-    const int tool_commands = plan.tools.empty() ? 0 : kToolCommands;
+    const int tool_commands = plan.tools.empty() ? 0 : kMostToolCommands;
     event.limits = scheduler::limits_of(plan, static_cast<int>(plan.setup.size()) + tool_commands);
     event.retry = plan.retry;
     return event;
@@ -47,7 +47,15 @@ scheduler::RunRestored restored_event(const store::RunRow& row, const language::
     event.saved = {.state = row.state,
                    .reason = row.reason,
                    .message = row.message,
-                   .lease = row.holds_lease ? row.instance : InstanceName{}};
+                   .lease = row.holds_lease ? row.instance : InstanceName{},
+                   .over = row.attempts_over,
+                   .retries = row.retries};
+    return event;
+}
+
+scheduler::RunRestored unreadable_event(const store::RunRow& row, const Error& error) {
+    scheduler::RunRestored event = restored_event(row, language::Plan{});
+    event.unreadable = "its stored plan cannot be read: " + error.describe();
     return event;
 }
 

@@ -12,4 +12,7 @@ scheduler::RunSubmitted submitted_event(RunId run, const language::Plan& plan, c
 
 scheduler::RunRestored restored_event(const store::RunRow& row, const language::Plan& plan);
 
+// The same for a run whose plan is damaged: it keeps no lease for ever, it is ended and says why.
+scheduler::RunRestored unreadable_event(const store::RunRow& row, const Error& error);
+
 }  // namespace nsa::daemon

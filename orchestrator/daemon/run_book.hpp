@@ -23,6 +23,7 @@ struct ActiveRun {
     std::string spec_yaml;
     language::Plan plan;
     std::optional<CollectedArtifacts> artifacts;  // of the attempt that was collected last
+    Attempt pull_given_up{0};                     // pulls up to this attempt write nothing more
 };
 
 // Loads a run's documents when they are first needed, so that ten thousand queued runs cost no memory.

@@ -36,6 +36,7 @@ engines::Async<> RunSink::on_events(std::string lines) {
 }
 
 engines::Async<> RunSink::on_log(protocol::LogPiece piece) {
+    if (!place_.books.has_room()) co_return no_room(place_);
     auto put = [&] { return files_.write_at(piece.path, piece.offset, piece.bytes); };
     const Result<void> written = co_await place_.log_disk.call(put);
     if (!written) co_return written.error();

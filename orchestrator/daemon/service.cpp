@@ -72,6 +72,7 @@ api::Async<store::RunRow> DaemonService::find_run(RunId run) {
 
 api::Async<api::SubmitReply> DaemonService::submit(api::SubmitRequest request) {
     const Call call(calls_);
+    if (!place_.books.has_room()) co_return no_room(place_);
     const Result<language::Plan> plan = plan_of(request);
     if (!plan) co_return plan.error();
     const std::int64_t now_ms = wall_ms();
@@ -81,7 +82,7 @@ api::Async<api::SubmitReply> DaemonService::submit(api::SubmitRequest request) {
     row.idempotency_key = std::move(request.idempotency_key);
     auto save = [&row](store::Store& store) { return store.submit(row); };
     failpoint("daemon.submit.before_commit");
-    const Result<store::Submitted> submitted = co_await place_.books.write(row.run, save);
+    const Result<store::Submitted> submitted = co_await place_.books.admit(row.run, save);
     if (!submitted) co_return submitted.error();
     failpoint("daemon.submit.after_commit");
     if (!submitted->existed) {

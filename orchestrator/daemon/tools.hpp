@@ -13,6 +13,9 @@
 
 namespace nsa::daemon {
 
+// The most commands that building tools on a host puts in front of a plan's setup (instances/core_build.cpp).
+inline constexpr int kMostToolCommands = 5;
+
 struct Tools {
     std::map<std::string, std::string> paths;   // tool name -> absolute path on the host
     std::vector<language::SetupCommand> setup;  // that makes them; before the plan's own

@@ -75,4 +75,21 @@ RunVerdict judge_run(const language::Plan& plan, const std::vector<store::Stored
     return verdict;
 }
 
+RunVerdict unjudged_run(const std::vector<store::CaseRow>& cases, Reason reason, const std::string& message) {
+    const bool cancelled = reason == Reason::kCancelledByUser;
+    RunVerdict verdict;
+    std::vector<language::GateOutcome> gates;
+    for (const store::CaseRow& one : cases) {
+        language::CaseJudgement judgement;
+        judgement.verdict = cancelled ? Verdict::kCancelled : Verdict::kError;
+        judgement.reason = message;
+        judgement.infrastructure = !cancelled;
+        gates.push_back(judgement.gate());
+        verdict.cases.push_back({one.key, std::move(judgement)});
+    }
+    verdict.status = language::status_of(gates, cancelled);
+    verdict.message = message;
+    return verdict;
+}
+
 }  // namespace nsa::daemon

@@ -22,4 +22,8 @@ struct RunVerdict {
 RunVerdict judge_run(const language::Plan& plan, const std::vector<store::StoredOutcome>& outcomes,
                      language::Reason reason, const std::string& message, std::string_view today);
 
+// When the plan or the outcomes cannot be used: every case carries the message, and nothing has a verdict.
+RunVerdict unjudged_run(const std::vector<store::CaseRow>& cases, language::Reason reason,
+                        const std::string& message);
+
 }  // namespace nsa::daemon

@@ -18,6 +18,8 @@ struct SaveRun {
     language::Reason reason = language::Reason::kNone;
     std::string message;
     InstanceName lease;  // taken or kept with the save; empty: none
+    Attempt over{0};     // attempts up to this one are over: after a crash none of them is followed
+    int retries = 0;     // spent so far
     bool operator==(const SaveRun&) const = default;
 };
 struct SaveIntent {  // the attempt is about to be launched
@@ -69,6 +71,7 @@ struct Publish {  // judge and record, DONE. Answer: Published
     Ticket ticket;
     language::Reason reason = language::Reason::kCompleted;
     std::string message;
+    bool bare = false;  // its files or its judgement cannot be recorded: the end alone, no verdict
     bool operator==(const Publish&) const = default;
 };
 struct Report {  // render; no answer

@@ -20,11 +20,39 @@ void try_later(Context& c, Run& run, const std::string& why) {
     touch(c, run);
 }
 
-// Before or at the launch: what was refused stays refused; what was not answered is asked again.
+Reason start_failure(const Error& error) {
+    if (error.code == ErrorCode::kNoSpace) return Reason::kHostDiskFull;
+    // A save that the store refused, or a plan that cannot be read: not the host's doing.
+    const bool ours = error.code == ErrorCode::kConflict || error.code == ErrorCode::kCorrupt;
+    return ours ? Reason::kInternal : Reason::kDeployFailed;
+}
+
+// Before or at the launch: what was refused stays refused; what was not answered is asked again, staging up
+// to the limit of provisioning and a launch, whose intent has no limit, a few times. A job that one of them
+// started all the same is ended as a stray.
 void start_failed(Context& c, Run& run, const Error& error) {
-    if (is_transient(error)) return try_later(c, run, error.describe());
-    conclude(c, run, error.code == ErrorCode::kNoSpace ? Reason::kHostDiskFull : Reason::kDeployFailed,
-             error.describe());
+    const bool again = run.phase == Phase::kStaging || run.act_failures < c.state.policy.launch_tries;
+    if (is_transient(error) && again) return try_later(c, run, error.describe());
+    const std::string times =
+        is_transient(error) ? " (asked " + std::to_string(run.act_failures) + " times)" : "";
+    conclude(c, run, start_failure(error), error.describe() + times);
+}
+
+// The outcome is decided; it is written as soon as the store takes it. What is no matter of waiting (a full
+// disk, a locked file) is not tried for ever: then the end alone is recorded, and why.
+void publish_failed(Context& c, Run& run, const Error& error) {
+    constexpr int kLongest = 10;  // seconds
+    const bool may_heal = is_transient(error) || error.code == ErrorCode::kNoSpace;
+    if (!may_heal && !run.bare && run.act_failures >= c.state.policy.publish_tries) {
+        run.bare = true;
+        run.act_failures = 0;
+        const std::string first = run.message.empty() ? "" : run.message + "; ";
+        run.message = first + "its result could not be recorded: " + error.describe();
+        if (run.reason != Reason::kCancelledByUser) run.reason = Reason::kInternal;
+    }
+    run.trouble = "its result is not recorded yet: " + error.describe();
+    run.wake = c.now + std::chrono::seconds(std::min(run.act_failures, kLongest));
+    touch(c, run);
 }
 
 void attach_failed(Context& c, Run& run, const Error& error) {
@@ -120,9 +148,7 @@ void act_failed(Context& c, const ActFailed& event) {
         case Phase::kCollecting:
             return collect_failed(c, *run, event.error);
         case Phase::kPublishing:
-            // The outcome is decided: its text stays, and it is written as soon as the store takes it.
-            run->wake = c.now + std::chrono::seconds(std::min(run->act_failures, 10));
-            return touch(c, *run);
+            return publish_failed(c, *run, event.error);
         case Phase::kQueued:
         case Phase::kConnecting:
             return;

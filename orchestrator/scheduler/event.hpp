@@ -29,8 +29,9 @@ struct RunRestored {
     Stored stored = Stored::kNotBegun;
     InstanceName instance;  // of that attempt
     bool cancel_asked = false;
-    bool in_setup = false;  // no case of the attempt has started, and there is a setup
-    Saved saved;            // what its row says
+    bool in_setup = false;   // no case of the attempt has started, and there is a setup
+    std::string unreadable;  // why its plan cannot be read: it is ended at once; empty: it can
+    Saved saved;             // what its row says
 };
 
 struct CancelAsked {  // the wish is durable
@@ -100,7 +101,7 @@ struct Collected {
 struct Published {
     Ticket ticket;
 };
-struct ActFailed {
+struct ActFailed {  // also: a save that must come before it was refused, so it was not begun
     Ticket ticket;
     Error error;
 };

@@ -30,7 +30,9 @@ struct Policy {
     Duration cancel_patience{std::chrono::seconds{120}};  // TERM, grace and KILL on the host, and the answer
     Duration cancel_repeat{std::chrono::seconds{10}};
     Duration backstop_margin{std::chrono::seconds{120}};  // over the limits that the worker enforces
-    int pull_tries = 3;  // of a pull that fails for another reason than the link
+    int pull_tries = 3;     // of a pull that fails for another reason than the link
+    int launch_tries = 10;  // of a launch that the host does not answer although its link is up
+    int publish_tries = 5;  // of a publication that fails for another reason than a full or locked store
 };
 
 // How long to wait before the `failures`th new try (from 1). jitter in [0, 1) spreads a fleet's reconnects.

@@ -74,6 +74,8 @@ void enqueue(Context& c, Run& run) {
     run.lost = run.launched = run.overdue = run.in_setup = false;
     run.whole = true;
     run.act_failures = run.pull_failures = 0;
+    run.bare = false;
+    run.trouble.clear();
     queue_of(c.state, run).insert({run.order, run.id});
     touch(c, run);
 }

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "scheduler/failure.hpp"
 #include "scheduler/transitions.hpp"
 
@@ -35,6 +37,12 @@ void attach(Context& c, Run& run) {
     if (run.phase == Phase::kAttached && (run.cancel_asked || run.overdue)) ask_stop(c, run);
 }
 
+// Without its plan nothing can be judged: the end alone is recorded.
+void give_up_unreadable(Context& c, Run& run, const std::string& why) {
+    run.bare = true;
+    conclude(c, run, Reason::kInternal, why);
+}
+
 // A job that our books give up while it may be alive: it must be gone before the next one starts there.
 void leave_stray(Context& c, const Run& run) {
     Instance* instance = find_instance(c.state, run.instance);
@@ -49,7 +57,7 @@ void resume(Context& c, Run& run) {
     if (run.act) return;
     if (run.phase == Phase::kPublishing) {
         const Ticket ticket = new_act(c, run);
-        c.acts.push_back(Publish{ticket, run.reason, run.message});
+        c.acts.push_back(Publish{ticket, run.reason, run.message, run.bare});
         return;
     }
     if (run.phase == Phase::kQueued || !link_is_up(c.state, run)) return;
@@ -134,13 +142,14 @@ void restored(Context& c, const RunRestored& event) {
     Run& run = add_run(c, event.run);
     run.saved = event.saved;
     run.attempt = event.attempt;
-    run.retries = event.attempt.value > 1 ? event.attempt.value - 1 : 0;
+    run.retries = std::max(event.saved.retries, event.attempt.value - 1);
     run.cancel_asked = event.cancel_asked;
     touch(c, run);
     if (event.stored == Stored::kNotBegun) {
         enqueue(c, run);
         if (run.cancel_asked)
             return conclude(c, run, Reason::kCancelledByUser, "cancelled before it started");
+        if (!event.unreadable.empty()) return give_up_unreadable(c, run, event.unreadable);
         return place(c, run);
     }
     Instance* instance = find_instance(c.state, event.instance);
@@ -154,6 +163,7 @@ void restored(Context& c, const RunRestored& event) {
     run.instance = instance->name;
     run.launched = event.stored == Stored::kLaunched;
     run.phase = run.launched ? Phase::kAttached : Phase::kLaunching;
+    if (!event.unreadable.empty()) return give_up_unreadable(c, run, event.unreadable);
     run.in_setup = event.in_setup;
     run.lost = true;
     run.message = "the daemon was restarted and asks instance " + run.instance.value + " for it";

@@ -30,8 +30,26 @@ void dispatch(Context& c, const Event& event) {
         event);
 }
 
+// The latest attempt is over as soon as its run waits for the next one.
+Attempt over_of(const Run& run) {
+    const bool waits =
+        run.phase == Phase::kQueued || run.phase == Phase::kConnecting || run.phase == Phase::kStaging;
+    return waits || run.attempt.value == 0 ? run.attempt : Attempt{run.attempt.value - 1};
+}
+
 Saved row_of(const Run& run) {
-    return {.state = state_of(run), .reason = run.reason, .message = run.message, .lease = run.instance};
+    if (run.phase == Phase::kPublishing) {
+        // The publication records the end by itself, together with the result; only its trouble is shown.
+        Saved row = run.saved;
+        if (!run.trouble.empty()) row.message = run.trouble;
+        return row;
+    }
+    return {.state = state_of(run),
+            .reason = run.reason,
+            .message = run.message,
+            .lease = run.instance,
+            .over = over_of(run),
+            .retries = run.retries};
 }
 
 }  // namespace
@@ -100,11 +118,9 @@ std::vector<Action> step(State& state, const Event& event, Instant now) {
         Run* run = find_run(state, id);
         if (!run) continue;
         rearm(state, *run);
-        // The publication records the end by itself, together with the result.
-        if (run->phase == Phase::kPublishing) continue;
         Saved row = row_of(*run);
         if (row == run->saved) continue;
-        actions.push_back(SaveRun{id, row.state, row.reason, row.message, row.lease});
+        actions.push_back(SaveRun{id, row.state, row.reason, row.message, row.lease, row.over, row.retries});
         run->saved = std::move(row);
     }
     std::move(c.intents.begin(), c.intents.end(), std::back_inserter(actions));

@@ -47,6 +47,8 @@ struct Saved {
     language::Reason reason = language::Reason::kNone;
     std::string message;
     InstanceName lease;
+    Attempt over{0};  // attempts up to this one are over: after a crash none of them is followed
+    int retries = 0;
     bool operator==(const Saved&) const = default;
 };
 
@@ -67,6 +69,8 @@ struct Run {
     Attempt attempt{0};     // the latest with an intent; 0: none
     int retries = 0;
     int pull_failures = 0, act_failures = 0;
+    bool bare = false;    // phase kPublishing: the end alone is recorded, without files and judgement
+    std::string trouble;  // phase kPublishing: why it is not written yet
     language::Reason reason = language::Reason::kNone;  // how it ended on the host (from kCollecting on)
     std::string message;
 

@@ -59,7 +59,7 @@ Result<AttemptState> attempt_state_of(std::string_view text) {
 
 Result<std::vector<AttemptRow>> Store::attempts(const RunId& run) {
     Database& database = impl_->database;
-    return read_only("run " + run.value, [&]() -> Result<std::vector<AttemptRow>> {
+    return read_only(database, "run " + run.value, [&]() -> Result<std::vector<AttemptRow>> {
         Result<RunKeyRow> key = find_run_key(database, run);
         if (!key) return key.error();
         Query found = database.query("SELECT " NSA_ATTEMPT_COLUMNS

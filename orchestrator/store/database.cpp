@@ -2,6 +2,10 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
+
+#include "store/backup.hpp"
+
 namespace nsa::store {
 
 namespace {
@@ -11,7 +15,7 @@ constexpr int kBusyTimeoutMs = 5000;
 }  // namespace
 
 Database::Database(const std::filesystem::path& path)
-    : connection_(path.string(), SQLite::OPEN_READWRITE, kBusyTimeoutMs) {}
+    : path_(path), connection_(path.string(), SQLite::OPEN_READWRITE, kBusyTimeoutMs) {}
 
 SQLite::Statement& Database::prepared(const char* sql) {
     std::unique_ptr<SQLite::Statement>& statement = statements_[sql];
@@ -42,20 +46,28 @@ void Database::forget_numbers() {
     label_sets_.clear();
 }
 
-Error to_error(const SQLite::Exception& exception, std::string where) {
+Error Database::error_of(const SQLite::Exception& exception, std::string where) {
     const std::string text = exception.what();
+    // Failing to grow a file of its own is an I/O error to SQLite, also when the disk is merely full.
+    const int system = ::sqlite3_system_errno(connection_.getHandle());
+    const bool io = exception.getErrorCode() == SQLITE_IOERR;
+    if (exception.getErrorCode() == SQLITE_FULL || (io && (system == ENOSPC || system == EDQUOT)))
+        return fail(ErrorCode::kNoSpace, "the disk of the database is full: " + text, std::move(where));
     switch (exception.getErrorCode()) {
-        case SQLITE_FULL:
-            return fail(ErrorCode::kNoSpace, "the disk of the database is full: " + text, std::move(where));
         case SQLITE_BUSY:
         case SQLITE_LOCKED:
             return fail(ErrorCode::kTimeout, "another program keeps the database locked: " + text,
                         std::move(where));
         case SQLITE_CORRUPT:
         case SQLITE_NOTADB:
-            return fail(ErrorCode::kCorrupt,
-                        "the database is damaged (" + text + "); stop the daemon and restore a backup",
-                        std::move(where));
+            broken_ = damaged(path_, text);
+            return *broken_;
+        case SQLITE_IOERR:
+            broken_ = fail(ErrorCode::kCorrupt,
+                           "the disk failed under the database (" + text +
+                               "): nothing more is written to it before it was opened and checked anew",
+                           path_.string());
+            return *broken_;
         case SQLITE_CONSTRAINT:
             return fail(ErrorCode::kConflict, "the database refused a row: " + text, std::move(where));
         default:

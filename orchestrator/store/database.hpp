@@ -68,6 +68,16 @@ class Database {
     std::int64_t last_insert_no() { return connection_.getLastInsertRowid(); }
     SQLite::Database& connection() { return connection_; }
 
+    // SQLite's exception as an Error with a code that callers can act on. A failed disk or a damaged file is
+    // remembered: nothing is written from then on, because a failed fsync cannot be tried again as if nothing
+    // had happened.
+    Error error_of(const SQLite::Exception& exception, std::string where);
+    const std::optional<Error>& broken() const { return broken_; }
+
+    // Inside of a batch every transaction is a savepoint of one outer transaction (Store::together).
+    bool in_batch() const { return in_batch_; }
+    void set_in_batch(bool value) { in_batch_ = value; }
+
     // Numbers of metrics and label sets, made on first use. Inside a transaction only.
     std::int64_t metric_no(const std::string& name, const std::string& unit);
     std::int64_t label_no(const std::string& labels_json);
@@ -104,28 +114,44 @@ class Database {
     }
     SQLite::Statement& prepared(const char* sql);
 
+    std::filesystem::path path_;
     SQLite::Database connection_;
+    std::optional<Error> broken_;
+    bool in_batch_ = false;
     std::unordered_map<const char*, std::unique_ptr<SQLite::Statement>> statements_;
     std::unordered_map<std::string, std::int64_t> metrics_, label_sets_;
 };
 
-// SQLite's exception as an Error with a code that callers can act on.
-Error to_error(const SQLite::Exception& exception, std::string where);
-
 // Runs `body`, which returns a Result, and turns SQLite's exceptions into errors.
 template <class Body>
-auto read_only(std::string where, Body body) -> decltype(body()) {
+auto read_only(Database& database, std::string where, Body body) -> decltype(body()) {
     try {
         return body();
     } catch (const SQLite::Exception& exception) {
-        return to_error(exception, std::move(where));
+        return database.error_of(exception, std::move(where));
     }
+}
+
+// Part of a batch: what `body` did is taken back for an error, and the rest of the batch goes on. An
+// exception ends the batch: SQLite may have rolled back all of it.
+template <class Body>
+auto in_savepoint(Database& database, Body body) -> decltype(body()) {
+    database.execute("SAVEPOINT one");
+    auto result = body();
+    if (!result) {
+        database.forget_numbers();
+        database.execute("ROLLBACK TO one");
+    }
+    database.execute("RELEASE one");
+    return result;
 }
 
 // The same in one IMMEDIATE transaction: committed when `body` returns a value, rolled back for an error.
 template <class Body>
 auto in_transaction(Database& database, std::string where, Body body) -> decltype(body()) {
+    if (database.broken()) return *database.broken();
     try {
+        if (database.in_batch()) return in_savepoint(database, std::move(body));
         SQLite::Transaction transaction(database.connection(), SQLite::TransactionBehavior::IMMEDIATE);
         auto result = body();
         if (result) {
@@ -136,7 +162,7 @@ auto in_transaction(Database& database, std::string where, Body body) -> decltyp
         return result;
     } catch (const SQLite::Exception& exception) {
         database.forget_numbers();
-        return to_error(exception, std::move(where));
+        return database.error_of(exception, std::move(where));
     }
 }
 

@@ -68,7 +68,7 @@ Result<void> Store::set_instance_facts(const InstanceName& name,
 }
 
 Result<std::vector<InstanceRow>> Store::list_instances() {
-    return read_only("instances", [&]() -> Result<std::vector<InstanceRow>> {
+    return read_only(impl_->database, "instances", [&]() -> Result<std::vector<InstanceRow>> {
         Query found = impl_->database.query("SELECT " NSA_INSTANCE_COLUMNS "ORDER BY name");
         std::vector<InstanceRow> rows;
         while (found.next()) {
@@ -81,7 +81,7 @@ Result<std::vector<InstanceRow>> Store::list_instances() {
 }
 
 Result<InstanceRow> Store::find_instance(const InstanceName& name) {
-    return read_only("instance " + name.value, [&]() -> Result<InstanceRow> {
+    return read_only(impl_->database, "instance " + name.value, [&]() -> Result<InstanceRow> {
         Query found = impl_->database.query("SELECT " NSA_INSTANCE_COLUMNS "WHERE name = ?", name);
         if (!found.next()) return fail(ErrorCode::kNotFound, "no such instance", "instance " + name.value);
         return read_instance(found);

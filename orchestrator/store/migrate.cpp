@@ -1,6 +1,7 @@
 #include "store/migrate.hpp"
 
 #include "language/failpoint.hpp"
+#include "store/backup.hpp"
 namespace nsa::store {
 
 namespace {
@@ -37,7 +38,7 @@ Result<void> check_version(Database& database, const std::string& path) {
 Result<void> check_whole(Database& database, const std::string& path) {
     const std::string found = database.connection().execAndGet("PRAGMA quick_check(1)").getString();
     if (found == "ok") return {};
-    return fail(ErrorCode::kCorrupt, "the database is damaged (" + found + "); restore a backup", path);
+    return damaged(path, found);
 }
 
 // The applied migrations must be those of this program: an edited one would leave two different schemas with

@@ -151,7 +151,7 @@ class RecordReader {
 
 Result<std::vector<StoredOutcome>> Store::outcomes(const RunId& run, Attempt attempt) {
     Database& database = impl_->database;
-    return read_only("run " + run.value, [&]() -> Result<std::vector<StoredOutcome>> {
+    return read_only(database, "run " + run.value, [&]() -> Result<std::vector<StoredOutcome>> {
         Result<RunKeyRow> key = find_run_key(database, run);
         if (!key) return key.error();
         std::vector<StoredOutcome> cases;
@@ -178,7 +178,7 @@ Result<std::vector<StoredOutcome>> Store::outcomes(const RunId& run, Attempt att
 
 Result<std::map<std::string, std::string>> Store::host_facts(const RunId& run, Attempt attempt) {
     Database& database = impl_->database;
-    return read_only("run " + run.value, [&]() -> Result<std::map<std::string, std::string>> {
+    return read_only(database, "run " + run.value, [&]() -> Result<std::map<std::string, std::string>> {
         Result<RunKeyRow> key = find_run_key(database, run);
         if (!key) return key.error();
         Query found = database.query("SELECT name, value FROM host_fact WHERE run_no = ? AND attempt = ?",
@@ -192,18 +192,19 @@ Result<std::map<std::string, std::string>> Store::host_facts(const RunId& run, A
 
 Result<std::vector<SetupRow>> Store::setup_results(const RunId& run, Attempt attempt) {
     Database& database = impl_->database;
-    return read_only("run " + run.value, [&]() -> Result<std::vector<SetupRow>> {
+    return read_only(database, "run " + run.value, [&]() -> Result<std::vector<SetupRow>> {
         Result<RunKeyRow> key = find_run_key(database, run);
         if (!key) return key.error();
         Query found = database.query(
-            "SELECT ordinal, end_kind, exit_code, signal, core_dumped, end_detail, seconds FROM setup_result "
-            "WHERE run_no = ? AND attempt = ? ORDER BY ordinal",
+            "SELECT ordinal, end_kind, exit_code, signal, core_dumped, end_detail, seconds, title "
+            "FROM setup_result WHERE run_no = ? AND attempt = ? ORDER BY ordinal",
             key->run_no, attempt.value);
         std::vector<SetupRow> rows;
         while (found.next()) {
             Result<lang::ProcessEnd> end = read_end(found, 1);
             if (!end) return end.error();
-            rows.push_back({static_cast<int>(found.integer(0)), std::move(*end), found.real(6)});
+            rows.push_back(
+                {static_cast<int>(found.integer(0)), std::move(*end), found.real(6), found.text(7)});
         }
         return rows;
     });

@@ -36,9 +36,9 @@ class Projector {
         const lang::ProcessEnd& end = setup.end;
         database_.execute(
             "INSERT OR REPLACE INTO setup_result (run_no, attempt, ordinal, end_kind, exit_code, signal, "
-            "core_dumped, end_detail, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "core_dumped, end_detail, seconds, title) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             place_.run_no, place_.attempt, setup.index, to_string(end.kind), end.exit_code, end.signal,
-            end.core_dumped, end.detail, setup.seconds);
+            end.core_dumped, end.detail, setup.seconds, setup.title);
         return {};
     }
 

@@ -55,7 +55,7 @@ Result<std::vector<CheckResult>> read_checks(Database& database, std::int64_t ca
 
 Result<std::vector<PublishedCase>> Store::judgements(const RunId& run) {
     Database& database = impl_->database;
-    return read_only("run " + run.value, [&]() -> Result<std::vector<PublishedCase>> {
+    return read_only(database, "run " + run.value, [&]() -> Result<std::vector<PublishedCase>> {
         Result<RunKeyRow> key = find_run_key(database, run);
         if (!key) return key.error();
         Query found = database.query(
@@ -81,7 +81,7 @@ Result<std::vector<PublishedCase>> Store::judgements(const RunId& run) {
 
 Result<std::vector<ArtifactRow>> Store::artifacts(const RunId& run) {
     Database& database = impl_->database;
-    return read_only("run " + run.value, [&]() -> Result<std::vector<ArtifactRow>> {
+    return read_only(database, "run " + run.value, [&]() -> Result<std::vector<ArtifactRow>> {
         Result<RunKeyRow> key = find_run_key(database, run);
         if (!key) return key.error();
         Query found = database.query("SELECT path, size, sha256 FROM artifact WHERE run_no = ? ORDER BY path",

@@ -14,10 +14,10 @@ using language::Verdict;
     "r.run, r.name, r.subject, r.spec_hash, r.thresholds_hash, r.state, r.reason, r.message, r.status, " \
     "r.requested_instance, r.instance, r.holds_lease, r.cancel_requested, r.created_ms, r.started_ms, "  \
     "r.finished_ms, r.version, r.artifact_dir, coalesce(p.markdown_path, ''), "                          \
-    "r.run_no, " NSA_ATTEMPT_COLUMNS                                                                     \
+    "r.attempts_over, r.retries, r.run_no, " NSA_ATTEMPT_COLUMNS                                         \
     " FROM run r LEFT JOIN report p ON p.run_no = r.run_no "                                             \
     "LEFT JOIN attempt a ON a.run_no = r.run_no AND a.attempt = r.attempt "
-constexpr int kRunNoColumn = 19, kAttemptColumn = 20;
+constexpr int kRunNoColumn = 21, kAttemptColumn = 22;
 
 #define NSA_CASE_COLUMNS                                                                  \
     "c.run_no, c.key, c.step, c.kind, c.title, coalesce(o.state, 'waiting'), v.verdict, " \
@@ -59,6 +59,8 @@ Result<RunRow> read_run(Query& found) {
     row.version = found.size(16);
     row.artifact_dir = found.text(17);
     row.report_path = found.text(18);
+    row.attempts_over = attempt_of(found.integer(19));
+    row.retries = static_cast<int>(found.integer(20));
     if (found.is_null(kAttemptColumn)) return row;
     Result<AttemptRow> attempt = read_attempt(found, kAttemptColumn);
     if (!attempt) return attempt.error();
@@ -130,7 +132,7 @@ Result<void> add_cases(Query found, NumberedRuns& runs) {
 
 Result<std::vector<RunRow>> Store::load_active_runs() {
     Database& database = impl_->database;
-    return read_only("load active runs", [&]() -> Result<std::vector<RunRow>> {
+    return read_only(database, "load active runs", [&]() -> Result<std::vector<RunRow>> {
         Result<NumberedRuns> runs =
             read_runs(database.query("SELECT " NSA_RUN_COLUMNS "WHERE r.state <> 'DONE' ORDER BY r.run_no"));
         if (!runs) return runs.error();
@@ -144,7 +146,7 @@ Result<std::vector<RunRow>> Store::load_active_runs() {
 
 Result<std::vector<RunRow>> Store::list_runs(int limit) {
     Database& database = impl_->database;
-    return read_only("list runs", [&]() -> Result<std::vector<RunRow>> {
+    return read_only(database, "list runs", [&]() -> Result<std::vector<RunRow>> {
         Result<NumberedRuns> runs =
             read_runs(database.query("SELECT " NSA_RUN_COLUMNS "ORDER BY r.run_no DESC LIMIT ?", limit));
         if (!runs) return runs.error();
@@ -154,7 +156,7 @@ Result<std::vector<RunRow>> Store::list_runs(int limit) {
 
 Result<RunRow> Store::find_run(const RunId& run) {
     Database& database = impl_->database;
-    return read_only("run " + run.value, [&]() -> Result<RunRow> {
+    return read_only(database, "run " + run.value, [&]() -> Result<RunRow> {
         Result<NumberedRuns> runs =
             read_runs(database.query("SELECT " NSA_RUN_COLUMNS "WHERE r.run = ?", run));
         if (!runs) return runs.error();
@@ -168,7 +170,7 @@ Result<RunRow> Store::find_run(const RunId& run) {
 
 Result<RunDocuments> Store::documents(const RunId& run) {
     Database& database = impl_->database;
-    return read_only("run " + run.value, [&]() -> Result<RunDocuments> {
+    return read_only(database, "run " + run.value, [&]() -> Result<RunDocuments> {
         Query found = database.query(
             "SELECT d.spec_file, d.spec_yaml, d.plan_json FROM run r JOIN run_document d ON d.run_no = "
             "r.run_no "
@@ -181,7 +183,7 @@ Result<RunDocuments> Store::documents(const RunId& run) {
 
 Result<std::vector<ChangeRow>> Store::history(const RunId& run) {
     Database& database = impl_->database;
-    return read_only("run " + run.value, [&]() -> Result<std::vector<ChangeRow>> {
+    return read_only(database, "run " + run.value, [&]() -> Result<std::vector<ChangeRow>> {
         Result<RunKeyRow> key = find_run_key(database, run);
         if (!key) return key.error();
         Query found = database.query(

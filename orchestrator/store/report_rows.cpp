@@ -68,7 +68,7 @@ Result<void> Store::record_report(const ReportRow& report) {
 }
 
 Result<ReportRow> Store::find_report(const RunId& run) {
-    return read_only("report of run " + run.value, [&]() -> Result<ReportRow> {
+    return read_only(impl_->database, "report of run " + run.value, [&]() -> Result<ReportRow> {
         if (std::optional<ReportRow> found = read_report(impl_->database, run)) return *found;
         return fail(ErrorCode::kNotFound, "the run has no report", "run " + run.value);
     });

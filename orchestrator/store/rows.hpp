@@ -107,6 +107,8 @@ struct RunRow {
     std::uint64_t version = 0;   // grows with every change of the run or its cases
     std::string artifact_dir;    // absolute folder of the published artifacts
     std::string report_path;     // Markdown, once rendered
+    Attempt attempts_over{0};    // nobody follows these any more: equal to the latest, a retry is due
+    int retries = 0;             // spent so far, also those that no attempt was begun for
     std::vector<CaseRow> cases;  // in order of execution; empty in lists
 };
 
@@ -121,6 +123,8 @@ struct RunChange {
     std::string message;
     // Set: take the exclusive lease of this instance with the change. QUEUED gives any lease back.
     std::optional<InstanceName> lease;
+    Attempt attempts_over{0};  // attempts up to this one are over; never goes back
+    int retries = 0;           // spent so far
     std::int64_t at_ms = 0;
 };
 
@@ -168,6 +172,7 @@ struct SetupRow {
     int index = 0;
     language::ProcessEnd end;
     double seconds = 0;
+    std::string title;  // empty: a worker of before it was recorded
 };
 
 // --- results

@@ -1,6 +1,5 @@
 #include "store/store.hpp"
 
-#include <SQLiteCpp/Backup.h>
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <unistd.h>
@@ -9,6 +8,7 @@
 #include <cstring>
 
 #include "language/failpoint.hpp"
+#include "store/backup.hpp"
 #include "store/impl.hpp"
 #include "store/migrate.hpp"
 
@@ -30,6 +30,15 @@ Result<void> create_private(const std::filesystem::path& path) {
     return {};
 }
 
+// The way back to the program before this one: a copy of the file as that one left it.
+Result<void> keep_older_schema(Database& database, const std::string& path) {
+    const int version = database.connection().execAndGet("PRAGMA user_version").getInt();
+    if (version == 0 || version == Store::schema_version()) return {};
+    const std::string copy = path + ".schema-" + std::to_string(version);
+    if (std::filesystem::exists(copy)) return {};  // of a start that did not come to its end
+    return copy_database(path, copy);
+}
+
 Result<void> prepare(Database& database, const std::string& where) {
     if (Result<void> sound = check_database(database, where); !sound) return sound;
     SQLite::Database& connection = database.connection();
@@ -43,11 +52,20 @@ Result<void> prepare(Database& database, const std::string& where) {
     connection.exec("PRAGMA synchronous = FULL");
     connection.exec("PRAGMA foreign_keys = ON");
     connection.exec("PRAGMA trusted_schema = OFF");
+    if (Result<void> kept = keep_older_schema(database, where); !kept) return kept;
     failpoint("daemon.migration.begin");
     Result<void> migrated = migrate(database, where);
     failpoint("daemon.migration.after_commit");
     return migrated;
 }
+
+struct Batch {
+    explicit Batch(Database& of) : database(of) { database.set_in_batch(true); }
+    ~Batch() { database.set_in_batch(false); }
+    Batch(const Batch&) = delete;
+    Batch& operator=(const Batch&) = delete;
+    Database& database;
+};
 
 }  // namespace
 
@@ -67,23 +85,33 @@ Result<Store> Store::open(const std::filesystem::path& path) {
                     path.string());
     }
     if (Result<void> created = create_private(path); !created) return created.error();
-    return read_only(path.string(), [&]() -> Result<Store> {
-        auto impl = std::make_unique<Impl>(path);
-        if (Result<void> ready = prepare(impl->database, path.string()); !ready) return ready.error();
-        return Store(std::move(impl));
+    std::unique_ptr<Impl> impl;
+    try {
+        impl = std::make_unique<Impl>(path);
+    } catch (const SQLite::Exception& exception) {
+        return fail(ErrorCode::kInternal, std::string("cannot open the database: ") + exception.what(),
+                    path.string());
+    }
+    auto ready = [&] { return prepare(impl->database, path.string()); };
+    if (Result<void> prepared = read_only(impl->database, path.string(), ready); !prepared)
+        return prepared.error();
+    return Store(std::move(impl));
+}
+
+Result<void> Store::together(const std::function<Result<void>()>& body) {
+    Database& database = impl_->database;
+    return in_transaction(database, "batch", [&]() -> Result<void> {
+        const Batch batch(database);
+        return body();
     });
 }
 
-Result<void> Store::backup_to(const std::filesystem::path& path) {
-    if (std::filesystem::exists(path))
-        return fail(ErrorCode::kConflict, "the backup file is there already", path.string());
-    if (Result<void> created = create_private(path); !created) return created.error();
-    return read_only(path.string(), [&]() -> Result<void> {
-        SQLite::Database copy(path.string(), SQLite::OPEN_READWRITE);
-        SQLite::Backup backup(copy, impl_->database.connection());
-        backup.executeStep(-1);  // all pages: consistent, as one read transaction
-        return {};
-    });
+const std::optional<Error>& Store::broken() const {
+    return impl_->database.broken();
+}
+
+std::int64_t Store::changes() const {
+    return impl_->database.connection().getTotalChanges();
 }
 
 }  // namespace nsa::store

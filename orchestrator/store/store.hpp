@@ -8,7 +8,9 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -56,6 +58,12 @@ class Store {
     Result<std::map<std::string, std::string>> host_facts(const RunId& run, Attempt attempt);
     Result<std::vector<SetupRow>> setup_results(const RunId& run, Attempt attempt);
 
+    // --- batches ---
+    // The mutations of `body` are one transaction: one wait for the disk for all of them. One that is refused
+    // (kConflict, kNotFound) leaves nothing behind and the others stand. When body returns an error, or the
+    // disk does, nothing of it happened.
+    Result<void> together(const std::function<Result<void>()>& body);
+
     // --- results ---
     // Artifacts, checks, verdicts, status and DONE in one transaction; gives the lease back. kConflict: stale
     // attempt, or already published.
@@ -78,9 +86,12 @@ class Store {
     Result<std::vector<InstanceRow>> list_instances();  // by name
     Result<InstanceRow> find_instance(const InstanceName& name);
 
-    // --- upkeep ---
-    // A consistent copy of the database at `path`, which must not exist yet.
-    Result<void> backup_to(const std::filesystem::path& path);
+    // --- upkeep (copies: backup.hpp) ---
+    // Set for good once the disk failed or the file was found damaged: every mutation returns this, kCorrupt.
+    // Whoever goes on opens the file anew, which checks it.
+    const std::optional<Error>& broken() const;
+    // Rows written so far by this object: tells whether a backup would differ from the last one.
+    std::int64_t changes() const;
     static int schema_version();  // of this program
 
   private:

@@ -121,9 +121,9 @@ Result<std::uint64_t> Store::set_run_state(const RunId& run, const RunChange& ch
         }
         database.execute(
             "UPDATE run SET state = ?1, reason = ?2, message = ?3, holds_lease = holds_lease AND ?1 <> "
-            "'QUEUED' "
-            "WHERE run_no = ?4",
-            to_string(change.state), to_string(change.reason), change.message, key->run_no);
+            "'QUEUED', attempts_over = max(attempts_over, ?5), retries = max(retries, ?6) WHERE run_no = ?4",
+            to_string(change.state), to_string(change.reason), change.message, key->run_no,
+            change.attempts_over.value, change.retries);
         return record_change(database, key->run_no, "state", change.at_ms, change.message);
     });
 }

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <stdexcept>
 
 #include "support/run.hpp"
@@ -26,21 +27,23 @@ struct Started {
     int err = -1;  // read end of its stderr
 };
 
-Started start(const fs::path& dir, const std::vector<std::string>& prefix) {
+Started start(const fs::path& dir, const NsadOptions& options) {
     fs::create_directories(dir / "home");
-    std::vector<std::string> words = prefix;
+    std::vector<std::string> words = options.prefix;
     for (const std::string& word :
-         {std::string(NSAD_PATH), std::string("--foreground"), std::string("--state-dir"),
-          (dir / "state").string(), std::string("--artifacts"), (dir / "artifacts").string(),
-          std::string("--worker"), std::string(NSA_WORKER_PATH)}) {
+         {std::string(options.lab ? NSAD_LAB_PATH : NSAD_PATH), std::string("--foreground"),
+          std::string("--state-dir"), (dir / "state").string(), std::string("--artifacts"),
+          (dir / "artifacts").string(), std::string("--worker"), std::string(NSA_WORKER_PATH)}) {
         words.push_back(word);
     }
+    words.insert(words.end(), options.flags.begin(), options.flags.end());
     std::vector<char*> argv;
     for (std::string& word : words)
         argv.push_back(word.data());
     argv.push_back(nullptr);
     std::vector<std::string> variables = {"HOME=" + (dir / "home").string(),
                                           "PATH=/usr/bin:/bin:/usr/sbin:/sbin"};
+    variables.insert(variables.end(), options.environment.begin(), options.environment.end());
     std::vector<char*> env;
     for (std::string& variable : variables)
         env.push_back(variable.data());
@@ -77,9 +80,9 @@ std::string read_until(int fd, const std::string& text, milliseconds limit) {
 
 }  // namespace
 
-NsadProcess::NsadProcess(fs::path dir, std::vector<std::string> prefix)
+NsadProcess::NsadProcess(fs::path dir, NsadOptions options)
     : dir_(std::move(dir)), client_(dir_ / "state" / "nsad.sock") {
-    const Started started = start(dir_, prefix);
+    const Started started = start(dir_, options);
     pid_ = started.pid;
     const std::string said = read_until(started.err, "serves ", seconds(20));
     ::close(started.err);  // its further words go to nsad.log
@@ -95,6 +98,10 @@ NsadProcess::~NsadProcess() {
 
 std::optional<int> NsadProcess::end(int signal, milliseconds limit) {
     ::kill(pid_, signal);
+    return wait_end(limit);
+}
+
+std::optional<int> NsadProcess::wait_end(milliseconds limit) {
     const int process = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
     pollfd waiting{process, POLLIN, 0};
     const bool ended = ::poll(&waiting, 1, static_cast<int>(limit.count())) == 1;
@@ -104,6 +111,25 @@ std::optional<int> NsadProcess::end(int signal, milliseconds limit) {
     ::waitpid(pid_, &status, 0);
     pid_ = -1;
     return status;
+}
+
+namespace {
+
+long kib_of(pid_t pid, const std::string& field) {
+    std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+    for (std::string line; std::getline(status, line);) {
+        if (line.starts_with(field)) return std::stol(line.substr(field.size()));
+    }
+    throw std::runtime_error("there is no " + field + " of nsad");
+}
+
+}  // namespace
+
+long NsadProcess::peak_kib() const {
+    return kib_of(pid_, "VmHWM:");
+}
+long NsadProcess::memory_kib() const {
+    return kib_of(pid_, "VmRSS:");
 }
 
 template <class T>
@@ -166,8 +192,8 @@ std::string NsadProcess::whole_log(const RunId& run, const std::string& key, con
     }
 }
 
-Refusal start_and_fail(const fs::path& dir) {
-    const Started started = start(dir, {});
+Refusal start_and_fail(const fs::path& dir, const NsadOptions& options) {
+    const Started started = start(dir, options);
     Refusal refusal;
     refusal.said = read_until(started.err, "serves ", seconds(20));
     ::close(started.err);

@@ -16,18 +16,34 @@
 
 namespace nsa::test {
 
+// How an nsad is started.
+struct NsadOptions {
+    std::vector<std::string> prefix = {};       // words before nsad's own, like `unshare -m ...`
+    std::vector<std::string> flags = {};        // beside --foreground, --state-dir, --artifacts and --worker
+    std::vector<std::string> environment = {};  // "NAME=value", beside HOME and PATH
+    bool lab = false;                           // nsad-lab: the same objects with live failpoints
+};
+
 class NsadProcess {
   public:
-    // dir: holds state/, artifacts/ and home/ ($HOME of the daemon and of the local worker). `prefix`: words
-    // to put before nsad's own, like `unshare -m ...`. Throws, with what nsad said, when it does not serve.
-    explicit NsadProcess(std::filesystem::path dir, std::vector<std::string> prefix = {});
+    // dir: holds state/, artifacts/ and home/ ($HOME of the daemon and of the local worker). Throws, with
+    // what nsad said, when it does not serve.
+    explicit NsadProcess(std::filesystem::path dir, NsadOptions options = {});
+    // The same with a prefix alone.
+    NsadProcess(std::filesystem::path dir, std::vector<std::string> prefix)
+        : NsadProcess(std::move(dir), NsadOptions{.prefix = std::move(prefix)}) {}
     ~NsadProcess();
     NsadProcess(const NsadProcess&) = delete;
     NsadProcess& operator=(const NsadProcess&) = delete;
 
+    // How it ended by itself, as waitpid says, or nothing at the limit.
+    std::optional<int> wait_end(std::chrono::milliseconds limit);
     // Sends the signal and returns how it ended, as waitpid says, or nothing at the limit.
     std::optional<int> end(int signal, std::chrono::milliseconds limit);
     pid_t pid() const { return pid_; }
+    // Memory in KiB: the most it ever had, and what it has now (VmHWM and VmRSS of /proc).
+    long peak_kib() const;
+    long memory_kib() const;
 
     api::Service& api() { return client_; }
     // A call of the API, to its end.
@@ -53,6 +69,6 @@ struct Refusal {
     int exit_code = -1;
     std::string said;
 };
-Refusal start_and_fail(const std::filesystem::path& dir);
+Refusal start_and_fail(const std::filesystem::path& dir, const NsadOptions& options = {});
 
 }  // namespace nsa::test

@@ -58,6 +58,16 @@ TEST(AttemptFiles, ReadingGoesOnFromAnOffsetAndEndsWithTheFile) {
     EXPECT_EQ(*files.read_at("steps/a/stdout", 6, 10), "");
 }
 
+TEST(AttemptFiles, LogsOfTheSetupCountToo) {
+    test::TempDir dir;
+    AttemptFiles files(dir.path());
+    ASSERT_TRUE(files.write_at("setup/0/stdout", 0, "built"));
+    ASSERT_TRUE(files.write_at("steps/a/stderr", 0, "oops"));
+    const std::map<std::string, std::uint64_t> expected = {{"setup/0/stdout", 5}, {"steps/a/stderr", 4}};
+    EXPECT_EQ(files.log_sizes(), expected);
+    EXPECT_EQ(files.describe_all()->size(), 2U);
+}
+
 TEST(AttemptFiles, AreDescribedBySizeAndHashInOrderOfPath) {
     test::TempDir dir;
     AttemptFiles files(dir.path());

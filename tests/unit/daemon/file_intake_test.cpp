@@ -84,5 +84,34 @@ TEST_F(FileIntakeTest, AnOlderLongerFileIsReplacedAndNotMixed) {
     EXPECT_EQ(test::read_file(dir / "steps/a/one"), "first");
 }
 
+struct RemainsTest : FileIntakeTest {
+    // What is at home of a log: its first bytes, as it streamed while the run went on.
+    const std::string path = "steps/a/stdout";
+    language::Manifest hoped{{path, 5, {}}};
+    void SetUp() override { ASSERT_TRUE(files.write_at(path, 0, "01234")); }
+};
+
+TEST_F(RemainsTest, ALogThatIsPartlyHereGoesOnWhereItEnds) {
+    FileIntake intake(files, hoped, FileIntake::Verify::kNothing);
+    ASSERT_TRUE(take(intake, {path, 10, 5, "567"}));
+    EXPECT_EQ(test::read_file(dir / path), "01234567") << "nothing of it was cut off meanwhile";
+    ASSERT_TRUE(take(intake, {path, 10, 8, "89"}));
+    EXPECT_EQ(test::read_file(dir / path), "0123456789");
+}
+
+TEST_F(RemainsTest, AHostThatLostTheEndOfALogCostsNothingOfIt) {
+    FileIntake intake(files, hoped, FileIntake::Verify::kNothing);
+    ASSERT_TRUE(take(intake, {path, 3, 3, ""}));
+    EXPECT_EQ(test::read_file(dir / path), "01234");
+}
+
+TEST_F(RemainsTest, APieceThatBeginsElsewhereIsRefused) {
+    for (const std::uint64_t offset : {std::uint64_t{0}, std::uint64_t{7}}) {
+        FileIntake intake(files, hoped, FileIntake::Verify::kNothing);
+        EXPECT_FALSE(take(intake, {path, 10, offset, "xx"})) << offset;
+        EXPECT_EQ(test::read_file(dir / path), "01234");
+    }
+}
+
 }  // namespace
 }  // namespace nsa::daemon

@@ -9,10 +9,11 @@ using language::RunState;
 using scheduler::Stored;
 using store::AttemptState;
 
-store::RunRow row_in(RunState state, std::optional<AttemptState> attempt = std::nullopt) {
+store::RunRow row_in(RunState state, std::optional<AttemptState> attempt = std::nullopt, int over = 0) {
     store::RunRow row;
     row.run = {"r-1"};
     row.state = state;
+    row.attempts_over = Attempt{over};
     if (attempt) {
         row.attempt.emplace();
         row.attempt->attempt = Attempt{2};
@@ -23,23 +24,44 @@ store::RunRow row_in(RunState state, std::optional<AttemptState> attempt = std::
 }
 
 TEST(Recovery, TheStoredAttemptSaysHowFarTheRunHadGone) {
-    const std::vector<std::tuple<RunState, std::optional<AttemptState>, Stored>> rows = {
-        {RunState::kQueued, std::nullopt, Stored::kNotBegun},
-        {RunState::kProvisioning, std::nullopt, Stored::kNotBegun},
-        {RunState::kStaging, std::nullopt, Stored::kNotBegun},
-        {RunState::kQueued, AttemptState::kEnded, Stored::kNotBegun},  // waits for its retry
-        {RunState::kProvisioning, AttemptState::kLaunched, Stored::kNotBegun},
-        {RunState::kStaging, AttemptState::kLaunching, Stored::kIntent},
-        {RunState::kLost, AttemptState::kLaunching, Stored::kIntent},
-        {RunState::kRunning, AttemptState::kLaunched, Stored::kLaunched},
-        {RunState::kLost, AttemptState::kLaunched, Stored::kLaunched},
-        {RunState::kCollecting, AttemptState::kEnded, Stored::kLaunched},
+    const std::vector<std::tuple<RunState, std::optional<AttemptState>, int, Stored>> rows = {
+        {RunState::kQueued, std::nullopt, 0, Stored::kNotBegun},
+        {RunState::kProvisioning, std::nullopt, 0, Stored::kNotBegun},
+        {RunState::kStaging, std::nullopt, 0, Stored::kNotBegun},
+        {RunState::kStaging, AttemptState::kLaunching, 1, Stored::kIntent},
+        {RunState::kStaging, AttemptState::kLaunched, 1, Stored::kLaunched},  // the save of RUNNING was lost
+        {RunState::kLost, AttemptState::kLaunching, 1, Stored::kIntent},
+        {RunState::kRunning, AttemptState::kLaunched, 1, Stored::kLaunched},
+        {RunState::kLost, AttemptState::kLaunched, 1, Stored::kLaunched},
+        {RunState::kCollecting, AttemptState::kEnded, 1, Stored::kLaunched},
+        // A retry waits or is staged: whatever the attempt before it was, nobody follows that any more.
+        {RunState::kQueued, AttemptState::kEnded, 2, Stored::kNotBegun},
+        {RunState::kProvisioning, AttemptState::kLaunched, 2, Stored::kNotBegun},
+        {RunState::kStaging, AttemptState::kLaunching, 2, Stored::kNotBegun},
+        {RunState::kStaging, AttemptState::kLaunched, 2, Stored::kNotBegun},
+        {RunState::kStaging, AttemptState::kEnded, 2, Stored::kNotBegun},
+        // Rows of a program that did not record what is over.
+        {RunState::kQueued, AttemptState::kEnded, 0, Stored::kNotBegun},
+        {RunState::kProvisioning, AttemptState::kLaunched, 0, Stored::kNotBegun},
+        {RunState::kRunning, AttemptState::kLaunched, 0, Stored::kLaunched},
     };
-    for (const auto& [state, attempt, stored] : rows) {
-        const scheduler::RunRestored event = restored_event(row_in(state, attempt), language::Plan{});
-        EXPECT_EQ(event.stored, stored) << language::to_string(state);
+    for (const auto& [state, attempt, over, stored] : rows) {
+        const scheduler::RunRestored event = restored_event(row_in(state, attempt, over), language::Plan{});
+        EXPECT_EQ(event.stored, stored) << language::to_string(state) << " over " << over;
         EXPECT_EQ(event.attempt, Attempt{attempt ? 2 : 0});
+        EXPECT_EQ(event.saved.over, Attempt{over});
     }
+}
+
+TEST(Recovery, ARunWhosePlanIsDamagedIsTakenOverToBeEnded) {
+    store::RunRow row = row_in(RunState::kRunning, AttemptState::kLaunched, 1);
+    row.instance = {"a"};
+    row.holds_lease = true;
+    const scheduler::RunRestored event = unreadable_event(row, fail(ErrorCode::kCorrupt, "it is no JSON"));
+    EXPECT_NE(event.unreadable.find("it is no JSON"), std::string::npos);
+    EXPECT_EQ(event.stored, Stored::kLaunched);
+    EXPECT_EQ(event.instance, InstanceName{"a"});
+    EXPECT_EQ(event.saved.lease, InstanceName{"a"});
 }
 
 TEST(Recovery, ARunIsInSetupOnlyWhenThereIsASetupAndNoCaseStarted) {

@@ -99,5 +99,21 @@ TEST(Verdicts, ACancelledRunWithoutAFailureIsCancelled) {
     EXPECT_EQ(verdict.status, Status::kCancelled);
 }
 
+TEST(Verdicts, ARunThatCannotBeJudgedHasNoVerdictInAnyCaseAndSaysWhy) {
+    std::vector<store::CaseRow> cases(2);
+    cases[0].key = {"a"};
+    cases[1].key = {"b"};
+    const RunVerdict verdict = unjudged_run(cases, Reason::kInternal, "its stored plan cannot be read");
+    EXPECT_EQ(verdict.status, Status::kInfrastructure);
+    ASSERT_EQ(verdict.cases.size(), 2U);
+    for (const store::PublishedCase& one : verdict.cases) {
+        EXPECT_EQ(one.judgement.verdict, Verdict::kError);
+        EXPECT_EQ(one.judgement.reason, "its stored plan cannot be read");
+    }
+    const RunVerdict cancelled = unjudged_run(cases, Reason::kCancelledByUser, "cancelled");
+    EXPECT_EQ(cancelled.status, Status::kCancelled);
+    EXPECT_EQ(cancelled.cases[0].judgement.verdict, Verdict::kCancelled);
+}
+
 }  // namespace
 }  // namespace nsa::daemon

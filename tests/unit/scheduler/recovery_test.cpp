@@ -85,6 +85,26 @@ TEST(Recovery, AnAttemptOfAnInstanceThatIsGoneEndsAndSaysSo) {
     EXPECT_EQ(d.one<Publish>().reason, Reason::kInstanceMissing);
 }
 
+TEST(Recovery, ARunWhosePlanCannotBeReadEndsWhereverItWasAndKeepsNoLease) {
+    for (const Stored stored : {Stored::kNotBegun, Stored::kIntent, Stored::kLaunched}) {
+        Driver d;
+        d.add_instance("a", false);
+        RunRestored damaged = row(d, {stored, RunState::kRunning});
+        damaged.unreadable = "its stored plan cannot be read: no JSON";
+        d.apply(damaged);
+        const Publish publish = d.one<Publish>();
+        EXPECT_EQ(publish.reason, Reason::kInternal);
+        EXPECT_EQ(publish.message, damaged.unreadable);
+        EXPECT_TRUE(publish.bare) << "without its plan nothing can be judged";
+        d.apply(CancelAsked{{"r1"}});
+        d.apply(Published{publish.ticket});
+        EXPECT_TRUE(d.state.runs.empty());
+        EXPECT_FALSE(d.state.instances.at({"a"}).lease);
+        d.apply(LinkUp{{"a"}, {{{"r1"}, Attempt{1}}}});
+        EXPECT_EQ(d.all<StopStray>().size(), 1U) << "a job that is alive all the same is ended";
+    }
+}
+
 TEST(Recovery, TenThousandQueuedRunsAreTakenInQuickly) {
     Driver d;
     d.add_instance("a");

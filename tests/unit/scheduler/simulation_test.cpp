@@ -105,8 +105,8 @@ class World {
         if (const auto* save = std::get_if<SaveRun>(&action)) {
             StoredRun& row = rows_.at(save->run);
             EXPECT_FALSE(row.done) << "left DONE";
-            row.saved = {save->state, save->reason, save->message, save->lease};
-            if (save->state == RunState::kQueued) row.stored = Stored::kNotBegun;
+            row.saved = {save->state, save->reason, save->message, save->lease, save->over, save->retries};
+            if (save->over >= row.attempt) row.stored = Stored::kNotBegun;
         } else if (const auto* intent = std::get_if<SaveIntent>(&action)) {
             StoredRun& row = rows_.at(intent->run);
             EXPECT_EQ(intent->attempt.value, row.attempt.value + 1) << "an attempt is begun once";
@@ -204,6 +204,7 @@ class World {
     }
     void carry(const Publish& a) {
         if (chance(10)) return apply(ActFailed{a.ticket, fail(ErrorCode::kNoSpace, "disk full")});
+        if (chance(10)) return apply(ActFailed{a.ticket, fail(ErrorCode::kConflict, "refused")});
         StoredRun& row = rows_.at(a.ticket.run);
         row.done = true;
         row.reason = a.reason;

@@ -64,7 +64,7 @@ inline std::string a_journal() {
                                          Measurement{"mae", 0.25, "1", {{"branch", "sliding"}}, 1}};
     return line(1, RunStarted{77, 1234, "boot-1", "host-1", "0.1.0"}) +
            line(2, HostProbed{{{"gpu.0.name", "NVIDIA H200"}, {"kernel", "6.1"}}}) +
-           line(3, SetupFinished{0, {EndKind::kExited, 0, 0, false, ""}, 1.5}) +
+           line(3, SetupFinished{0, {EndKind::kExited, 0, 0, false, ""}, 1.5, "build nsa-core"}) +
            line(4, CaseStarted{parity, 78, {"/opt/nsa-core", "parity"}}) +
            line(5, CaseRecords{parity, records, {"line 4: not JSON"}}) +
            line(6, CaseFinished{parity, {EndKind::kExited, 1, 0, false, ""}, 2.5, 10, 20, 4096}) +

@@ -38,7 +38,10 @@ TEST_F(StoreTest, A_journal_becomes_rows) {
     EXPECT_FALSE(outcomes[1].outcome.end.has_value());
 
     EXPECT_EQ(must(store.host_facts(RunId{"r-1"}, Attempt{1})).at("gpu.0.name"), "NVIDIA H200");
-    EXPECT_EQ(must(store.setup_results(RunId{"r-1"}, Attempt{1})).size(), 1U);
+    const std::vector<SetupRow> setup = must(store.setup_results(RunId{"r-1"}, Attempt{1}));
+    ASSERT_EQ(setup.size(), 1U);
+    EXPECT_EQ(setup[0].title, "build nsa-core");
+    EXPECT_EQ(setup[0].seconds, 1.5);
 }
 
 TEST_F(StoreTest, Events_that_are_here_already_change_nothing) {

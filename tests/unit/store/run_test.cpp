@@ -96,6 +96,54 @@ TEST_F(StoreTest, Every_change_grows_the_version_and_stands_in_the_history) {
     EXPECT_TRUE(must(store.find_run(RunId{"r-1"})).cancel_requested);
 }
 
+TEST_F(StoreTest, A_batch_keeps_what_was_accepted_and_nothing_of_what_was_refused) {
+    Store store = open();
+    must(store.submit(a_run("r-1")));
+    must(store.submit(a_run("r-2")));
+    RunChange leased;
+    leased.state = language::RunState::kProvisioning;
+    leased.lease = InstanceName{"h200"};
+    ErrorCode second = ErrorCode::kInternal;
+    must(store.together([&]() -> Result<void> {
+        must(store.set_run_state(RunId{"r-1"}, leased));
+        second = store.set_run_state(RunId{"r-2"}, leased).error().code;
+        must(store.begin_attempt(RunId{"r-1"}, Attempt{1}, InstanceName{"h200"}, 2'000));
+        return {};
+    }));
+    EXPECT_EQ(second, ErrorCode::kConflict) << "the instance is taken, in the same batch";
+    EXPECT_EQ(must(store.find_run(RunId{"r-1"})).attempt->attempt, Attempt{1});
+    EXPECT_EQ(must(store.find_run(RunId{"r-2"})).state, language::RunState::kQueued);
+}
+
+TEST_F(StoreTest, A_batch_that_fails_never_happened) {
+    Store store = open();
+    must(store.submit(a_run("r-1")));
+    const Result<void> failed = store.together([&]() -> Result<void> {
+        must(store.request_cancel(RunId{"r-1"}, 5));
+        return fail(ErrorCode::kNoSpace, "the disk is full");
+    });
+    EXPECT_EQ(failed.error().code, ErrorCode::kNoSpace);
+    EXPECT_FALSE(must(store.find_run(RunId{"r-1"})).cancel_requested);
+    must(store.request_cancel(RunId{"r-1"}, 6));
+    EXPECT_TRUE(must(store.find_run(RunId{"r-1"})).cancel_requested) << "and the store goes on";
+}
+
+TEST_F(StoreTest, What_is_over_and_the_retries_spent_never_go_back) {
+    Store store = open();
+    launch(store, "r-1");
+    RunChange change;
+    change.state = language::RunState::kStaging;
+    change.attempts_over = Attempt{1};
+    change.retries = 1;
+    must(store.set_run_state(RunId{"r-1"}, change));
+    change.attempts_over = Attempt{0};
+    change.retries = 0;
+    must(store.set_run_state(RunId{"r-1"}, change));
+    const RunRow row = must(store.find_run(RunId{"r-1"}));
+    EXPECT_EQ(row.attempts_over, Attempt{1});
+    EXPECT_EQ(row.retries, 1);
+}
+
 TEST_F(StoreTest, An_instance_is_leased_to_one_run_at_a_time) {
     Store store = open();
     must(store.submit(a_run("r-1")));

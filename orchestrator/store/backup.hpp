@@ -1,0 +1,25 @@
+// Copies of the database, made beside a running daemon, and what is said when one is needed.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "language/result.hpp"
+
+namespace nsa::store {
+
+// Where the daemon keeps its last good copy: nsa.db.backup beside nsa.db.
+std::filesystem::path backup_of(const std::filesystem::path& database);
+
+// A consistent, checked and durable copy at `copy`, which must not exist yet. Takes one read transaction on a
+// connection of its own: writers go on. kConflict, kNoSpace (also when it would leave the disk nearly full),
+// kCorrupt when the copy does not pass its check: the database is damaged then.
+Result<void> copy_database(const std::filesystem::path& database, const std::filesystem::path& copy);
+
+// The same in place of the last backup, which stays until the new one is whole.
+Result<void> replace_backup(const std::filesystem::path& database);
+
+// kCorrupt: what was found, and which backup there is. The same words wherever damage is met.
+Error damaged(const std::filesystem::path& database, const std::string& found);
+
+}  // namespace nsa::store
