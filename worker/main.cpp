@@ -63,7 +63,7 @@ void prepend_to_path(const std::string& folders, const nsa::posix::Environment& 
     ::setenv("PATH", (folders + ":" + rest).c_str(), 1);
 }
 
-int run_serve(const std::string& asked_home, const std::string& path, const Times& times,
+int run_serve(const std::string& asked_home, const std::string& path, const Times& times, int silence_ms,
               const nsa::posix::Environment& host) {
     prepend_to_path(path, host);
     auto home = home_path(asked_home, host);
@@ -71,6 +71,7 @@ int run_serve(const std::string& asked_home, const std::string& path, const Time
     nsa::serve::ServeOptions options;
     options.home = std::move(*home);
     options.version = kVersion;
+    options.client_silence = std::chrono::milliseconds{silence_ms};
     options.supervisor = {"nsa-worker",     "run",
                           "--grace-ms",     std::to_string(times.grace_ms),
                           "--kill-wait-ms", std::to_string(times.kill_wait_ms)};
@@ -112,6 +113,11 @@ int run(int argc, char** argv) {
     serve->add_option("--home", home, "folder of runs and tools (default ~/.nsa)");
     serve->add_option("--path", path, "folders put before PATH for steps and probes, separated by ':'");
     add_times(*serve, times);
+    int client_silence_ms = 300'000;
+    serve
+        ->add_option("--client-silence-ms", client_silence_ms,
+                     "without a byte from the client for so long, it is taken for gone")
+        ->check(CLI::Range(1, 86'400'000));
     CLI::App* supervise = app.add_subcommand("run", "supervise a launched run directory to its end");
     supervise->add_option("DIR", directory, "the run directory")->required();
     add_times(*supervise, times);
@@ -124,7 +130,7 @@ int run(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : kExitUsage;
     }
-    if (serve->parsed()) return run_serve(home, path, times, host);
+    if (serve->parsed()) return run_serve(home, path, times, client_silence_ms, host);
     if (supervise->parsed()) return run_supervisor(directory, times, host);
     if (probe->parsed()) return run_probe(json, home, host);
     std::printf("nsa-worker %s, protocol %d\n", kVersion, nsa::protocol::kProtocolVersion);

@@ -153,7 +153,11 @@ std::optional<DataFrame> AttachPump::next_log(std::uint64_t credit) {
         const bool is_final = log->final;  // asked before the size, or bytes could slip in between
         if (const std::uint64_t left = log->file ? bytes_left(*log) : 0; left > 0) {
             if (credit <= overhead_of(log->path)) return std::nullopt;
-            return read_log(*log, std::min({left, credit - overhead_of(log->path), kLargestPiece}));
+            const std::uint64_t count = std::min({left, credit - overhead_of(log->path), kLargestPiece});
+            auto frame = read_log(*log, count);
+            // Behind the others: a flood of one log must not hold back what another says.
+            std::rotate(log, std::next(log), logs_.end());
+            return frame;
         }
         log = is_final ? logs_.erase(log) : std::next(log);
     }

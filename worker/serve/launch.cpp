@@ -88,10 +88,19 @@ Result<pid_t> start_supervisor(int run_dir, const std::string& path, SupervisorC
     return posix::spawn(request);
 }
 
-std::optional<protocol::LaunchReply> reply_of(const journal::RunStatus& status, bool already) {
-    if (!status.supervisor) return std::nullopt;
-    return protocol::LaunchReply{already, status.supervisor->pid, status.supervisor->start_ticks,
-                                 status.supervisor->boot_id};
+// What to answer once the first event is in the journal; nothing: it is not.
+Result<std::optional<protocol::LaunchReply>> look_for_start(int run_dir, bool already) {
+    using Reply = std::optional<protocol::LaunchReply>;
+    const auto status = journal::read_run_status(run_dir);
+    if (!status) return status.error();
+    if (!status->supervisor) return Reply{};
+    // It may have been seen before it was durable.
+    const auto journal = posix::open_regular(run_dir, journal::kJournalFile);
+    if (!journal || ::fdatasync(journal->get()) != 0)
+        return posix::errno_error(errno, "fsync of the journal");
+    failpoint("worker.launch.before_reply");
+    const auto& supervisor = *status->supervisor;
+    return Reply{{already, supervisor.pid, supervisor.start_ticks, supervisor.boot_id}};
 }
 
 std::string last_words(int run_dir) {
@@ -101,36 +110,41 @@ std::string last_words(int run_dir) {
     return text->size() > kLongest ? text->substr(text->size() - kLongest) : *text;
 }
 
-// Until the first event is in the journal. pid: the supervisor when we started it, else 0.
+Error not_in_time(const std::string& folder) {
+    return fail(ErrorCode::kTimeout, "the supervisor's first event did not come", "launch " + folder);
+}
+
+// Until the first event is in the journal. pid: the supervisor that we started.
 net::awaitable<Result<protocol::LaunchReply>> await_start(int run_dir, std::string folder, pid_t pid) {
     const auto deadline = Clock::now() + kStartDeadline;
-    for (;;) {
+    while (Clock::now() < deadline) {
         // Asked before the journal: a supervisor may finish and go between the two.
-        const auto identity =
-            pid == 0 ? Result<posix::ProcessIdentity>{posix::ProcessIdentity{}} : posix::identity_of(pid);
-        const bool gone = pid != 0 && (!identity || posix::liveness_of(*identity) != posix::Liveness::kAlive);
-        const auto status = journal::read_run_status(run_dir);
-        if (!status) co_return status.error();
-        if (const auto reply = reply_of(*status, pid == 0)) {
-            // It may have been seen before it was durable.
-            const auto journal = posix::open_regular(run_dir, journal::kJournalFile);
-            if (journal && ::fdatasync(journal->get()) == 0) {
-                failpoint("worker.launch.before_reply");
-                co_return *reply;
-            }
-            co_return posix::errno_error(errno, "fsync of the journal");
-        }
-        if (gone) {
+        const auto identity = posix::identity_of(pid);
+        const bool gone = !identity || posix::liveness_of(*identity) != posix::Liveness::kAlive;
+        const auto reply = look_for_start(run_dir, false);
+        if (!reply) co_return reply.error();
+        if (*reply) co_return **reply;
+        // One that a killed `serve` left behind may have taken the lock before ours: then its event is to
+        // come.
+        if (gone && !journal::is_locked(run_dir, journal::kLockFile)) {
             co_return fail(ErrorCode::kInternal,
                            "the supervisor ended before its first event: " + last_words(run_dir),
                            "launch " + folder);
         }
-        if (Clock::now() >= deadline) {
-            co_return fail(ErrorCode::kTimeout, "the supervisor's first event did not come",
-                           "launch " + folder);
-        }
         co_await pause(std::chrono::milliseconds{1});
     }
+    co_return not_in_time(folder);
+}
+
+// Nothing of the attempt has begun, and we hold its launch lock.
+Result<pid_t> begin(const Home& home, int run_dir, const protocol::Launch& request,
+                    SupervisorCommand command) {
+    if (const auto fresh = refuse_stale(home, request.run); !fresh) return fresh.error();
+    if (const auto written = write_files(run_dir, request); !written) return written.error();
+    failpoint("worker.launch.before_spawn");
+    auto started = start_supervisor(run_dir, home.run_path(request.run), std::move(command));
+    if (started) failpoint("worker.launch.after_spawn");
+    return started;
 }
 
 }  // namespace
@@ -141,25 +155,25 @@ net::awaitable<Result<protocol::LaunchReply>> launch(const Home& home, protocol:
     const auto run_dir = make_run_dir(home, folder);
     if (!run_dir) co_return run_dir.error();
     const int dir = run_dir->get();
-    const auto status = journal::read_run_status(dir);
-    if (!status) co_return status.error();
-    if (const auto reply = reply_of(*status, true)) co_return *reply;
-
-    const auto lock = journal::try_lock(dir, journal::kLaunchLock);
-    const bool elsewhere = !lock && lock.error().code == ErrorCode::kConflict;
-    if (!lock && !elsewhere) co_return lock.error();
-    pid_t pid = 0;
-    // Another launch, or a supervisor that one left behind, is about to write the first event: wait for that.
-    if (!elsewhere && !journal::is_locked(dir, journal::kLockFile)) {
-        if (const auto fresh = refuse_stale(home, request.run); !fresh) co_return fresh.error();
-        if (const auto written = write_files(dir, request); !written) co_return written.error();
-        failpoint("worker.launch.before_spawn");
-        const auto started = start_supervisor(dir, home.run_path(request.run), std::move(command));
-        if (!started) co_return started.error();
-        failpoint("worker.launch.after_spawn");
-        pid = *started;
+    const auto deadline = Clock::now() + kStartDeadline;
+    while (Clock::now() < deadline) {
+        const auto lock = journal::try_lock(dir, journal::kLaunchLock);
+        if (!lock && lock.error().code != ErrorCode::kConflict) co_return lock.error();
+        // Another launch, or a supervisor that one left behind, may be about to write the first event. It may
+        // die before that as well: then the attempt is ours to begin.
+        const bool ours = lock && !journal::is_locked(dir, journal::kLockFile);
+        // Asked after the locks: who held one may have recorded something just before.
+        const auto reply = look_for_start(dir, true);
+        if (!reply) co_return reply.error();
+        if (*reply) co_return **reply;
+        if (ours) {
+            const auto started = begin(home, dir, request, std::move(command));
+            if (!started) co_return started.error();
+            co_return co_await await_start(dir, folder, *started);
+        }
+        co_await pause(std::chrono::milliseconds{1});
     }
-    co_return co_await await_start(dir, folder, pid);
+    co_return not_in_time(folder);
 }
 
 }  // namespace nsa::serve

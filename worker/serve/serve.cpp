@@ -10,6 +10,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <exception>
+#include <functional>
 
 #include "serve/session.hpp"
 
@@ -33,6 +34,19 @@ Result<void> assign(net::posix::stream_descriptor& stream, int fd, const char* n
     stream.assign(fd, failed);
     if (failed) return fail(ErrorCode::kUsage, "must be a pipe or a socket: " + failed.message(), name);
     return {};
+}
+
+// Calls `gone` once the client has said nothing for `limit`. A link whose other end vanished may look open
+// for hours; the orchestrator pings every few seconds.
+void watch_client(net::steady_timer& timer, const Session& session, std::chrono::milliseconds limit,
+                  std::function<void()> gone) {
+    timer.expires_at(session.heard_at() + limit);
+    timer.async_wait(
+        [&timer, &session, limit, gone = std::move(gone)](boost::system::error_code stopped) mutable {
+            if (stopped) return;
+            if (std::chrono::steady_clock::now() >= session.heard_at() + limit) return gone();
+            watch_client(timer, session, limit, std::move(gone));
+        });
 }
 
 }  // namespace
@@ -63,10 +77,21 @@ Result<void> serve(ServeOptions options) {
     net::co_spawn(context, session.read_from(in), on_read_end);
     net::co_spawn(context, session.outbox().write_to(out),
                   [&context](std::exception_ptr) { context.stop(); });
+    bool client_gone = false;
+    net::steady_timer silence{context};
+    watch_client(silence, session, options.client_silence, [&] {
+        client_gone = true;
+        context.stop();
+    });
     context.run();
     // These descriptors are the process's own stdio; closing them is left to its end.
     in.release();
     out.release();
+    if (client_gone) {
+        return fail(ErrorCode::kTimeout,
+                    "the client said nothing for " + std::to_string(options.client_silence.count()) + " ms",
+                    "stdin");
+    }
     if (!framing_held) return fail(ErrorCode::kProtocol, "the client broke the framing", "stdin");
     return {};
 }

@@ -1,6 +1,7 @@
 // `nsa-worker serve`: the protocol on stdin and stdout. Its end, however it comes, never touches a run.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "language/result.hpp"
@@ -12,10 +13,13 @@ struct ServeOptions {
     std::string home;              // absolute
     std::string version;           // of this worker
     SupervisorCommand supervisor;  // how a run is started
+    std::chrono::milliseconds client_silence{
+        300'000};  // without a byte from the client, it is taken for gone
 };
 
 // Blocks until stdin ends or the client is gone. Errors: the home cannot be used, stdin is no pipe or socket,
-// the client broke the framing.
+// the client broke the framing,
+// or it said nothing for so long (kTimeout).
 Result<void> serve(ServeOptions options);
 
 }  // namespace nsa::serve

@@ -50,6 +50,7 @@ net::awaitable<bool> Session::read_from(net::posix::stream_descriptor& in) {
         co_await outbox_.room(Outbox::kReplyMark);
         const auto [ended, count] = co_await in.async_read_some(buffer, kAsTuple);
         if (ended) co_return true;
+        heard_at_ = std::chrono::steady_clock::now();
         reader.feed(std::string_view{chunk}.substr(0, count));
         for (;;) {
             auto frame = reader.next();

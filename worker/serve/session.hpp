@@ -5,6 +5,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
@@ -27,6 +28,8 @@ class Session {
     // out).
     boost::asio::awaitable<bool> read_from(boost::asio::posix::stream_descriptor& in);
     Outbox& outbox() { return outbox_; }
+    // When the client last sent something.
+    std::chrono::steady_clock::time_point heard_at() const { return heard_at_; }
 
   private:
     // An attach or fetch under way.
@@ -66,6 +69,7 @@ class Session {
     std::string version_;
     SupervisorCommand supervisor_;
     Outbox outbox_;
+    std::chrono::steady_clock::time_point heard_at_ = std::chrono::steady_clock::now();
     bool greeted_ = false;
     int probes_ = 0;
     std::uint64_t upload_count_ = 0;

@@ -167,6 +167,40 @@ TEST_F(AttachTest, EndOfStdinEndsServeAndNotTheRun) {
     EXPECT_EQ(follow(again, attach()).logs.at("steps/long/stdout"), "up\nend\n");
 }
 
+TEST_F(AttachTest, AClientThatSaysNothingIsTakenForGoneAndItsRunGoesOn) {
+    WorkerProcess deserted{dir_.path(), {.client_silence_ms = 1000}};
+    launch(deserted, {shell_case("long", "sleep 3; echo end")});
+    // Whatever it still sends counts.
+    const auto talks_until = std::chrono::steady_clock::now() + std::chrono::milliseconds{1500};
+    while (std::chrono::steady_clock::now() < talks_until)
+        EXPECT_EQ(deserted.answer(deserted.send(FrameType::kPing, "{}")).payload, "{}");
+    deserted.send(FrameType::kAttach, encode(attach(0)));
+    EXPECT_EQ(deserted.wait(), 1);
+    EXPECT_EQ(follow(worker_, attach()).logs.at("steps/long/stdout"), "end\n");
+}
+
+TEST_F(AttachTest, AFloodOfOneLogDoesNotHoldBackTheOther) {
+    launch(worker_, {shell_case("loud",
+                                "while :; do echo flood flood flood flood; done & "
+                                "sleep 0.2; echo here >&2; sleep 60")});
+    const auto id = worker_.send(FrameType::kAttach, encode(attach()));
+    std::uint64_t flood = 0;
+    std::string said;
+    while (said.empty()) {
+        const Frame frame = worker_.next();
+        if (frame.request != id || frame.type != FrameType::kLog) continue;
+        const auto piece = protocol::decode_log(frame.payload).value();
+        if (piece.path == "steps/loud/stderr") said += piece.bytes;
+        if (piece.path == "steps/loud/stdout") flood += piece.bytes.size();
+        ASSERT_LT(flood, 200'000'000U) << "and not a byte of stderr";
+        // As slow as a thin link: what has been written since is always more than what may be sent.
+        worker_.send_as(id, FrameType::kCredit, protocol::encode_credit(1000));
+    }
+    EXPECT_EQ(said, "here\n");
+    EXPECT_GT(flood, 0U);
+    worker_.ask<protocol::CancelReply>(FrameType::kCancel, encode(kRun));
+}
+
 TEST_F(AttachTest, EmptyStepsTakeFewMillisecondsEach) {
     constexpr int kSteps = 200;
     std::vector<language::PlannedCase> cases;

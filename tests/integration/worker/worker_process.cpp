@@ -49,6 +49,7 @@ TempDir::~TempDir() {
 }
 
 WorkerProcess::WorkerProcess(const std::filesystem::path& home, const ServeStart& start) {
+    ::signal(SIGPIPE, SIG_IGN);  // writing to a serve that died throws
     auto in = make_pipe();
     auto out = make_pipe();
     posix_spawn_file_actions_t actions{};
@@ -56,9 +57,16 @@ WorkerProcess::WorkerProcess(const std::filesystem::path& home, const ServeStart
     ::posix_spawn_file_actions_adddup2(&actions, in[0].get(), STDIN_FILENO);
     ::posix_spawn_file_actions_adddup2(&actions, out[1].get(), STDOUT_FILENO);
     const char* const program = start.program == Program::kLab ? NSA_WORKER_LAB_PATH : NSA_WORKER_PATH;
-    std::vector<std::string> argv{
-        program,      "serve", "--home",         home.string(),
-        "--grace-ms", "300",   "--kill-wait-ms", std::to_string(start.kill_wait_ms)};
+    std::vector<std::string> argv{program,
+                                  "serve",
+                                  "--home",
+                                  home.string(),
+                                  "--grace-ms",
+                                  "300",
+                                  "--kill-wait-ms",
+                                  std::to_string(start.kill_wait_ms),
+                                  "--client-silence-ms",
+                                  std::to_string(start.client_silence_ms)};
     // It enters the cgroup before it becomes serve, so that all of its memory is counted there.
     const std::string enter = "echo $$ > \"$0\"/cgroup.procs && exec \"$@\"";
     if (!start.cgroup.empty()) argv.insert(argv.begin(), {"/bin/sh", "-c", enter, start.cgroup});

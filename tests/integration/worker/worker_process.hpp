@@ -41,6 +41,7 @@ struct ServeStart {
     Program program = Program::kWorker;
     posix::Environment also{};  // beside ours
     int kill_wait_ms = 5000;
+    int client_silence_ms = 300'000;
     std::string cgroup{};  // folder of a memory cgroup that serve and its runs live in
 };
 
