@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "language/budget.hpp"
 #include "language/text.hpp"
 
 namespace nsa::cli {
@@ -40,6 +41,22 @@ std::string target_text(const language::Target& target) {
     return fmt::format("any that is ready with {} x {}", target.count, target.gpu);
 }
 
+std::string repeat_text(const language::Repeat& repeat) {
+    std::string text = "each case " + counted(static_cast<std::size_t>(repeat.n), "time");
+    if (repeat.warmup > 0) text += fmt::format(" after {} that are not judged", repeat.warmup);
+    return text + (repeat.interleave ? ", all cases in turn" : ", one case after the other");
+}
+
+// The most that the limits allow, and the budget it was held against.
+std::string ceiling_text(const Plan& plan) {
+    std::string text = language::describe(language::longest_on_host(plan)) + " on the host";
+    if (plan.budget.hourly > 0)
+        text += fmt::format(", {:.2f} at {:g} an hour", language::highest_price(plan), plan.budget.hourly);
+    if (plan.budget.wall.count() > 0) text += "; budget " + language::describe(plan.budget.wall);
+    if (plan.budget.total > 0) text += fmt::format("; budget {:g}", plan.budget.total);
+    return text;
+}
+
 void append_case(std::string& out, const PlannedCase& planned, Paint paint) {
     out += "\n" + paint(harmless(planned.key.value), Colour::kBold) + "  " + planned.kind;
     if (!planned.title.empty()) out += "  " + harmless(planned.title);
@@ -62,6 +79,7 @@ void append_case(std::string& out, const PlannedCase& planned, Paint paint) {
     if (planned.xfail)
         line("waived", fmt::format("until {} by {}: {}", planned.xfail->expires, planned.xfail->owner,
                                    planned.xfail->reason));
+    if (planned.warmup) line("warm-up", "run and recorded, not judged");
     for (const language::Check& check : planned.checks)
         line(language::to_string(check.level), language::describe(check.rule) + "  (" + check.source + ")");
 }
@@ -93,6 +111,8 @@ std::string plan_text(const Plan& plan, Paint paint) {
     line("timeouts",
          fmt::format("queue {}, provision {}, setup {}, pull {}", limit_text(limits.queue),
                      limit_text(limits.provision), limit_text(limits.setup), limit_text(limits.pull)));
+    line("ceiling", ceiling_text(plan));
+    if (plan.repeat.is_asked()) line("repeat", repeat_text(plan.repeat));
     if (plan.retry.max > 0) line("retries", fmt::format("at most {}", plan.retry.max));
     for (const language::SetupCommand& setup : plan.setup)
         line("setup", command_line(setup.argv));

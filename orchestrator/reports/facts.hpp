@@ -41,7 +41,8 @@ struct RunFacts {
     std::map<std::string, std::string> host;  // as probed by the worker just before the steps
     std::vector<store::SetupRow> setup;
     std::vector<store::ArtifactRow> artifacts;
-    std::vector<CaseFacts> cases;  // in order of execution
+    std::vector<CaseFacts> cases;    // in order of execution, without the warm-ups
+    std::vector<CaseFacts> warmups;  // run and recorded, but nothing is concluded from them
 };
 
 // Null: the case has no such row.

@@ -119,9 +119,11 @@ json::array recommendations_json(const Analysis& analysis) {
 }  // namespace
 
 std::string render_json(const RunFacts& facts, const Analysis& analysis) {
-    json::array cases, artifacts;
+    json::array cases, warmups, artifacts;
     for (const CaseFacts& one : facts.cases)
         cases.push_back(case_json(one));
+    for (const CaseFacts& one : facts.warmups)
+        warmups.push_back(case_json(one));
     for (const store::ArtifactRow& artifact : facts.artifacts)
         artifacts.push_back(
             {{"path", artifact.path}, {"size", artifact.size}, {"sha256", artifact.sha256.value}});
@@ -145,6 +147,7 @@ std::string render_json(const RunFacts& facts, const Analysis& analysis) {
                               {"artifact_dir", facts.run.artifact_dir},
                               {"host", object_of(facts.host)},
                               {"cases", std::move(cases)},
+                              {"warmups", std::move(warmups)},
                               {"findings", findings_json(analysis)},
                               {"recommendations", recommendations_json(analysis)},
                               {"production", production_json(analysis.production)},

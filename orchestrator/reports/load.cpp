@@ -68,8 +68,8 @@ Result<void> add_cases(store::Store& store, RunFacts& facts) {
     for (std::size_t i = 0; i < planned.size(); ++i) {
         if (planned[i].key != (*judged)[i].key || planned[i].key != (*outcomes)[i].key)
             return fail(ErrorCode::kCorrupt, "plan, verdicts and outcomes differ", "run " + run.value);
-        facts.cases.push_back(
-            case_facts(std::move(planned[i]), std::move((*judged)[i].judgement), (*outcomes)[i]));
+        std::vector<CaseFacts>& side = planned[i].warmup ? facts.warmups : facts.cases;
+        side.push_back(case_facts(std::move(planned[i]), std::move((*judged)[i].judgement), (*outcomes)[i]));
     }
     return {};
 }

@@ -25,6 +25,7 @@ std::string header_section(const Page& page);
 std::string summary_section(const Page& page);
 std::string environment_section(const Page& page);
 std::string results_section(const Page& page);
+std::string repetitions_section(const Page& page);  // empty when the plan repeats nothing
 std::string findings_section(const Page& page);
 std::string recommendations_section(const Page& page);
 std::string artifacts_section(const Page& page);

@@ -80,11 +80,42 @@ bool comparable(const Timing& a, const Timing& b) {
     return a.labels == b.labels && a.bench->planned.params == b.bench->planned.params;
 }
 
+std::string dtype_of(const CaseFacts& bench) {
+    const std::string dtype = fact_of(bench, "dtype");
+    return dtype.empty() ? "" : " in " + dtype;
+}
+
 std::string names_of(const std::vector<std::pair<std::string, CaseKey>>& routes) {
     std::string names;
     for (const auto& [route, key] : routes)
         names += (names.empty() ? "" : ", ") + route;
     return names;
+}
+
+bool covers(const std::vector<Timing>& timed, const std::vector<std::pair<std::string, CaseKey>>& routes) {
+    return std::all_of(routes.begin(), routes.end(), [&](const auto& entry) {
+        return std::any_of(timed.begin(), timed.end(),
+                           [&](const Timing& timing) { return timing.route == entry.first; });
+    });
+}
+
+// Times of the passing routes with parameters of their own kind: the first such group with every route in it.
+// Empty: not all were timed alike.
+std::vector<Timing> timed_alike(const RunFacts& facts, const BranchWords& words,
+                                const std::vector<std::pair<std::string, CaseKey>>& routes) {
+    std::vector<Timing> all = timings(facts, words);
+    std::erase_if(all, [&](const Timing& timing) {
+        return std::none_of(routes.begin(), routes.end(),
+                            [&](const auto& entry) { return entry.first == timing.route; });
+    });
+    for (const Timing& anchor : all) {
+        std::vector<Timing> group;
+        for (const Timing& timing : all) {
+            if (comparable(anchor, timing)) group.push_back(timing);
+        }
+        if (covers(group, routes)) return group;
+    }
+    return {};
 }
 
 // Among several passing routes: the fastest when every one was timed alike, else the one that needs no flag.
@@ -93,26 +124,17 @@ BranchChoice choose_among(const RunFacts& facts, const BranchWords& words,
     BranchChoice choice{words.branch, "", "", std::nullopt, {}};
     for (const auto& [route, key] : routes)
         choice.evidence.push_back(key);
-    std::vector<Timing> timed;
-    for (const Timing& timing : timings(facts, words)) {
-        const bool passes = std::any_of(routes.begin(), routes.end(),
-                                        [&](const auto& entry) { return entry.first == timing.route; });
-        if (passes && (timed.empty() || comparable(timed.front(), timing))) timed.push_back(timing);
-    }
+    const std::vector<Timing> timed = timed_alike(facts, words, routes);
     const auto fastest = std::min_element(timed.begin(), timed.end(),
                                           [](const Timing& a, const Timing& b) { return a.ms < b.ms; });
-    const bool all_timed = std::all_of(routes.begin(), routes.end(), [&](const auto& entry) {
-        return std::any_of(timed.begin(), timed.end(),
-                           [&](const Timing& timing) { return timing.route == entry.first; });
-    });
-    if (all_timed && fastest != timed.end()) {
+    if (fastest != timed.end()) {
         choice.route = fastest->route;
         choice.ms = fastest->ms;
         choice.evidence.push_back(fastest->bench->planned.key);
         choice.why = (routes.size() == 1 ? "the only route that passed parity here"
                                          : "fastest of the passing routes (" + names_of(routes) + ")") +
                      std::string(": ") + number(fastest->ms) + " ms of " + words.metric +
-                     " at S=" + fastest->labels.at("S");
+                     " at S=" + fastest->labels.at("S") + dtype_of(*fastest->bench);
         return choice;
     }
     if (routes.size() == 1) {

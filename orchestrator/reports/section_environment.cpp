@@ -72,24 +72,9 @@ void add_gpus(const RunFacts& facts, Table& table) {
     }
 }
 
-// The commands that build the tools go before those of the spec, and only the latter are in the stored plan.
-std::string setup_title(const RunFacts& facts, const store::SetupRow& row) {
-    const auto& of_spec = facts.plan.setup;
-    const bool all_ran = std::all_of(facts.setup.begin(), facts.setup.end(), [](const store::SetupRow& one) {
-        return one.end.kind == language::EndKind::kExited && one.end.exit_code == 0;
-    });
-    const std::size_t count = facts.setup.size();
-    const auto index = static_cast<std::size_t>(row.index);
-    if (!of_spec.empty() && (!all_ran || count < of_spec.size()))
-        return "command " + std::to_string(index + 1);
-    const std::size_t of_tools = count - of_spec.size();
-    if (index < of_tools) return "tools of the host, command " + std::to_string(index + 1);
-    const language::SetupCommand& command = of_spec[index - of_tools];
-    if (!command.title.empty()) return command.title;
-    std::string title;
-    for (const std::string& word : command.argv)
-        title += (title.empty() ? "" : " ") + shell_word(word);
-    return title;
+// Runs of before titles were recorded have only their numbers.
+std::string setup_title(const store::SetupRow& row) {
+    return row.title.empty() ? "command " + std::to_string(row.index + 1) : row.title;
 }
 
 std::string setup_lines(const RunFacts& facts) {
@@ -99,7 +84,7 @@ std::string setup_lines(const RunFacts& facts) {
         const std::string end = row.end.kind == language::EndKind::kExited
                                     ? "exit code " + std::to_string(row.end.exit_code)
                                     : std::string(to_string(row.end.kind));
-        table.add({escape(setup_title(facts, row)), escape(end), seconds(row.seconds)});
+        table.add({escape(setup_title(row)), escape(end), seconds(row.seconds)});
     }
     return "### Setup\n\n" + table.text();
 }
@@ -127,7 +112,9 @@ std::string environment_section(const Page& page) {
                shown(torch.empty() ? host_fact(facts, "torch_version") : torch)});
     const std::string cuda = over_cases(facts, "cuda_version");
     table.add({"CUDA runtime (of the cases)",
-               cuda.empty() && !no_gpu_reason(facts).empty() ? "not used" : shown(cuda)});
+               no_gpu_reason(facts).empty() ? shown(cuda)
+               : cuda.empty()               ? "not used"
+                                            : escape(cuda) + ", which LibTorch brings; no GPU used it"});
     table.add({"CUDA toolkit", shown(host_fact(facts, "cuda_toolkit"))});
     table.add({"Element types", shown(over_cases(facts, "dtype"))});
     table.add({"Seeds", shown(over_cases(facts, "seed"))});

@@ -2,6 +2,8 @@
 // cases one per kind; the tables come first, then every case with its command.
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <set>
 
 #include "language/text.hpp"
 #include "reports/page.hpp"
@@ -68,6 +70,31 @@ std::string value_cell(const std::optional<double>& value, const std::string& un
     return number(*value) + (unit.empty() || unit == "1" ? "" : " " + escape(unit));
 }
 
+// S=512 before S=1024: numbers by value, everything else as text.
+bool label_less(const std::string& a, const std::string& b) {
+    char *end_a = nullptr, *end_b = nullptr;
+    const double left = std::strtod(a.c_str(), &end_a), right = std::strtod(b.c_str(), &end_b);
+    const bool numbers = !a.empty() && !b.empty() && *end_a == '\0' && *end_b == '\0';
+    return numbers && left != right ? left < right : a < b;
+}
+
+// The rows of one check follow each other by their labels; the checks keep their order.
+std::vector<CheckResult> in_reading_order(std::vector<CheckResult> checks) {
+    const auto row_less = [](const CheckResult& a, const CheckResult& b) {
+        return std::lexicographical_compare(
+            a.row.begin(), a.row.end(), b.row.begin(), b.row.end(), [](const auto& x, const auto& y) {
+                return x.first != y.first ? x.first < y.first : label_less(x.second, y.second);
+            });
+    };
+    for (auto first = checks.begin(); first != checks.end();) {
+        const auto last = std::find_if(first, checks.end(),
+                                       [&](const CheckResult& other) { return other.check != first->check; });
+        std::stable_sort(first, last, row_less);
+        first = last;
+    }
+    return checks;
+}
+
 std::string check_table(const CaseFacts& one) {
     if (one.judgement.checks.empty()) return {};
     Table table({{"Check"},
@@ -78,11 +105,14 @@ std::string check_table(const CaseFacts& one) {
                  {"Samples", true},
                  {"Verdict"},
                  {"Detail"}});
-    for (const CheckResult& check : one.judgement.checks) {
+    for (const CheckResult& check : in_reading_order(one.judgement.checks)) {
         const std::string row = language::format_labels(check.row);
+        // Checks that ask for no number of samples (finite, facts) count none.
         const std::string samples =
-            std::to_string(check.samples) +
-            (check.samples_expected > 0 ? " of " + std::to_string(check.samples_expected) : "");
+            check.samples == 0 && check.samples_expected == 0
+                ? "-"
+                : std::to_string(check.samples) +
+                      (check.samples_expected > 0 ? " of " + std::to_string(check.samples_expected) : "");
         table.add({escape(check.check), row.empty() ? "-" : escape(row), std::string(to_string(check.level)),
                    value_cell(check.measured, check.unit), value_cell(check.limit, check.unit), samples,
                    verdict_word(check.verdict), check.detail.empty() ? "-" : escape(check.detail)});
@@ -118,11 +148,15 @@ std::string end_text(const CaseFacts& one) {
     return text + (end.detail.empty() ? "" : " (" + end.detail + ")") + " after " + seconds(one.seconds);
 }
 
+// One line for each branch and way; the same at every sequence length is said once.
 std::string routes_text(const CaseFacts& one) {
     std::string out;
+    std::set<std::string> said;
     for (const language::Fact& fact : one.facts) {
         if (fact.name != "route_taken") continue;
-        const std::string where = language::format_labels(fact.labels);
+        language::Labels branch = fact.labels;
+        branch.erase("S");
+        const std::string where = language::format_labels(branch);
         const auto beside = [&](std::string_view name) {
             for (const language::Fact& other : one.facts) {
                 if (other.name == name && other.labels == fact.labels) return other.value;
@@ -130,9 +164,11 @@ std::string routes_text(const CaseFacts& one) {
             return std::string{};
         };
         const std::string asked = beside("route_asked"), reason = beside("route_reason");
-        out += "- Route" + (where.empty() ? "" : " (" + escape(where) + ")") + ": asked " +
-               escape(asked.empty() ? "not said" : asked) + ", taken " + escape(fact.value) +
-               (reason.empty() ? "" : ", because " + escape(reason)) + "\n";
+        const std::string line = "- Route" + (where.empty() ? "" : " (" + escape(where) + ")") + ": asked " +
+                                 escape(asked.empty() ? "not said" : asked) + ", taken " +
+                                 escape(fact.value) + (reason.empty() ? "" : ", because " + escape(reason)) +
+                                 "\n";
+        if (said.insert(line).second) out += line;
     }
     return out;
 }

@@ -97,9 +97,25 @@ std::string where(const RunFacts& facts) {
     return escape(instance) + ", " + (gpu.empty() ? without : escape(gpu));
 }
 
+// What ran as nsa-core: its source bundle where it was built on the host, else where it was installed.
+std::string core_of(const RunFacts& facts) {
+    constexpr std::string_view kFolder = "/tools/nsa_core-";  // as instances/core_build.cpp lays it out
+    for (const CaseFacts& one : facts.cases) {
+        if (one.planned.argv.empty() || one.planned.argv.front() != "nsa-core" || one.argv.empty()) continue;
+        const std::string& program = one.argv.front();
+        const std::size_t at = program.find(kFolder);
+        if (at == std::string::npos) return "; nsa-core as installed: " + escape(program);
+        const std::string bundle = program.substr(at + kFolder.size());
+        return "; nsa-core built on the host from source bundle " +
+               escape(bundle.substr(0, bundle.find('/')));
+    }
+    return {};
+}
+
 std::string code_of(const RunFacts& facts) {
     const language::Code& code = facts.plan.code;
-    if (code.repo.empty() && code.ref.empty() && code.commit.empty()) return "not stated in the spec";
+    if (code.repo.empty() && code.ref.empty() && code.commit.empty())
+        return "not stated in the spec" + core_of(facts);
     const std::string at = code.commit.empty() ? "commit not stated" : code.commit;
     return escape((code.repo.empty() ? "" : code.repo + " ") + (code.ref.empty() ? "" : code.ref) + "@" +
                   at) +

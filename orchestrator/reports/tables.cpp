@@ -44,12 +44,15 @@ std::string text_cell(const std::string& text) {
     return text.empty() ? std::string(kNone) : escape(text);
 }
 
-// The tightest bound on `mae` in words: "<= 0.0002".
+// The bound on `mae` in words, with its level where it is no gate: "<= 0.0002", "<= 0.0002 (info)".
 std::string mae_bound(const CaseFacts& one) {
     for (const language::Check& check : one.planned.checks) {
         const auto* rule = std::get_if<language::ThresholdCheck>(&check.rule);
         if (rule != nullptr && rule->metric == "mae")
-            return escape(std::string(to_string(rule->op)) + " " + language::format_number(rule->value));
+            return escape(std::string(to_string(rule->op)) + " " + language::format_number(rule->value) +
+                          (check.level == language::Level::kGate
+                               ? std::string()
+                               : " (" + std::string(to_string(check.level)) + ")"));
     }
     return std::string(kNone);
 }

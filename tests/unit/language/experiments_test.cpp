@@ -101,6 +101,19 @@ TEST(Fa2RoutingTest, BenchesTheDecodeStepOfTheSeedReport) {
     EXPECT_THAT(planned.needs, ElementsAre(CaseKey{"small_s_identity"}, CaseKey{"decode_parity"}));
 }
 
+// What is ranked must differ by its flags only.
+TEST(Fa2RoutingTest, TimesEveryRouteOfTheSlidingBranchAlike) {
+    const Plan plan = plan_of("experiments/fa2_routing.yaml");
+    const PlannedCase& sdpa = case_of(plan, "decode_fp16_sdpa");
+    for (const char* route : {"dense", "varlen"}) {
+        const PlannedCase& fa2 = case_of(plan, std::string("decode_fp16_fa2_") + route);
+        EXPECT_EQ(fa2.params, sdpa.params);
+        EXPECT_EQ(fa2.env.at("NSA_USE_FA2"), "1");
+        EXPECT_NE(fa2.env, sdpa.env);
+    }
+    EXPECT_EQ(sdpa.env.at("NSA_USE_FA2"), "0");
+}
+
 TEST(Fa2RoutingTest, TrainsTenStepsOfTheSeedReport) {
     const std::string line =
         testing::PrintToString(case_of(plan_of("experiments/fa2_routing.yaml"), "training_smoke").argv);
@@ -125,7 +138,8 @@ TEST_F(ReferenceTest, DescribesEveryKey) {
     for (std::span<const yaml::Key> keys :
          {std::span<const yaml::Key>(yaml::kSpecKeys), std::span<const yaml::Key>(yaml::kCodeKeys),
           std::span<const yaml::Key>(yaml::kTargetKeys), std::span<const yaml::Key>(yaml::kTimeoutKeys),
-          std::span<const yaml::Key>(yaml::kRetryKeys), std::span<const yaml::Key>(yaml::kReportKeys),
+          std::span<const yaml::Key>(yaml::kRetryKeys), std::span<const yaml::Key>(yaml::kRepeatKeys),
+          std::span<const yaml::Key>(yaml::kBudgetKeys), std::span<const yaml::Key>(yaml::kReportKeys),
           std::span<const yaml::Key>(yaml::kStepKeys), std::span<const yaml::Key>(yaml::kXfailKeys),
           std::span<const yaml::Key>(yaml::kTextCheckKeys), std::span<const yaml::Key>(yaml::kIdentityKeys),
           std::span<const yaml::Key>(yaml::kFiniteKeys), std::span<const yaml::Key>(yaml::kMinSamplesKeys),

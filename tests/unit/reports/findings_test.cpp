@@ -212,10 +212,31 @@ TEST(Production, Routes_that_were_not_timed_alike_are_not_ranked) {
     EXPECT_THAT(config.branches[0].why, HasSubstr("speed does not decide"));
 }
 
+TEST(Production, A_bench_of_other_parameters_does_not_keep_the_others_from_being_ranked) {
+    RunFacts facts = synthetic::gpu_pass();
+    CaseFacts other = synthetic::decode_case("decode_fp32", true, 0.01, "sdpa");
+    other.planned.params["dtype"] = language::Scalar{std::string("fp32")};
+    facts.cases.insert(facts.cases.begin(), other);
+    EXPECT_EQ(choose_production(facts).branches[0].route, "fa2_dense");
+}
+
 TEST(Production, A_cpu_host_recommends_nothing_and_says_why) {
     const ProductionConfig config = choose_production(synthetic::cpu_partial_pass());
     EXPECT_THAT(config.env, IsEmpty());
     EXPECT_EQ(config.none_because, "no route was measured on a GPU: nvidia-smi was not found");
+}
+
+TEST(Code, That_the_spec_does_not_state_is_the_bundle_that_was_built) {
+    RunFacts facts = synthetic::repeated();
+    EXPECT_THAT(
+        render(facts).markdown,
+        HasSubstr("not stated in the spec; nsa-core built on the host from source bundle 0123456789abcdef"));
+    for (CaseFacts& one : facts.cases) {
+        one.planned.argv.front() = "nsa-core";
+        one.argv.front() = "/opt/bin/nsa-core";
+    }
+    EXPECT_THAT(render(facts).markdown,
+                HasSubstr("not stated in the spec; nsa-core as installed: /opt/bin/nsa-core"));
 }
 
 TEST(Title, Is_the_file_name) {

@@ -45,7 +45,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Golden{"cpu_partial_pass", synthetic::cpu_partial_pass},
                     Golden{"gpu_pass", synthetic::gpu_pass}, Golden{"failed", synthetic::failed},
                     Golden{"crashed", synthetic::crashed}, Golden{"cancelled", synthetic::cancelled},
-                    Golden{"nothing_ran", synthetic::nothing_ran}, Golden{"hostile", synthetic::hostile}),
+                    Golden{"nothing_ran", synthetic::nothing_ran}, Golden{"hostile", synthetic::hostile},
+                    Golden{"repeated", synthetic::repeated}),
     [](const auto& golden) { return std::string(golden.param.name); });
 
 }  // namespace

@@ -309,4 +309,28 @@ RunFacts hostile() {
     return facts;
 }
 
+// Two cases, each with one warm-up and two repetitions; the host's tool was built from its bundle.
+RunFacts repeated() {
+    std::vector<CaseFacts> cases, warmups;
+    for (const std::string repetition : {"w1", "1", "2"}) {
+        for (const std::string sliding : {"sdpa", "fa2_dense"}) {
+            CaseFacts one = decode_case("decode_" + sliding + "[repeat=" + repetition + "]", true,
+                                        sliding == "sdpa"   ? 0.30
+                                        : repetition == "1" ? 0.08
+                                                            : 0.10,
+                                        sliding);
+            one.argv.front() = "/root/.nsa/tools/nsa_core-0123456789abcdef/bin/nsa-core";
+            one.planned.matrix = {{"repeat", repetition}};
+            one.planned.warmup = repetition == "w1";
+            (one.planned.warmup ? warmups : cases).push_back(std::move(one));
+        }
+    }
+    RunFacts facts = a_run(Status::kPass, std::move(cases), true);
+    facts.warmups = std::move(warmups);
+    facts.plan.repeat = {2, 1, true};
+    facts.plan.code = {};
+    facts.setup = {{0, ProcessEnd{}, 12.5, "configure nsa-core"}, {1, ProcessEnd{}, 340, "build nsa-core"}};
+    return facts;
+}
+
 }  // namespace nsa::reports::synthetic

@@ -37,5 +37,6 @@ RunFacts crashed();
 RunFacts cancelled();
 RunFacts nothing_ran();
 RunFacts hostile();
+RunFacts repeated();
 
 }  // namespace nsa::reports::synthetic

@@ -1,0 +1,119 @@
+// What lies between the repetitions of a case: their medians side by side, and the warm-ups that do not
+// count.
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "language/evaluate.hpp"
+#include "language/judge.hpp"
+#include "language/repeat.hpp"
+#include "language/text.hpp"
+#include "reports/page.hpp"
+
+namespace nsa::reports {
+
+namespace {
+
+constexpr std::size_t kMostRows = 200;
+
+// The repetitions of one case, in order of execution.
+struct Repeated {
+    std::string name;  // the case without its repetition
+    std::vector<const CaseFacts*> cases;
+};
+
+std::string name_without_repetition(const language::PlannedCase& planned) {
+    language::Labels labels = planned.matrix;
+    labels.erase(std::string(language::kRepeatKey));
+    const std::string point = language::format_labels(labels);
+    return planned.step + (point.empty() ? "" : " (" + point + ")");
+}
+
+std::vector<Repeated> repeated_cases(const RunFacts& facts) {
+    std::vector<Repeated> all;
+    for (const CaseFacts& one : facts.cases) {
+        const std::string name = name_without_repetition(one.planned);
+        auto known =
+            std::find_if(all.begin(), all.end(), [&](const Repeated& other) { return other.name == name; });
+        if (known == all.end()) known = all.insert(all.end(), {name, {}});
+        known->cases.push_back(&one);
+    }
+    return all;
+}
+
+// The metrics that the plan asks something of.
+std::set<std::string> metrics_of(const language::PlannedCase& planned) {
+    std::set<std::string> metrics;
+    for (const language::Expectation& expected : planned.expected)
+        metrics.insert(expected.metric);
+    for (const language::Check& check : planned.checks)
+        metrics.insert(std::string(language::subject_of(check.rule)));
+    metrics.erase("");  // checks of facts
+    return metrics;
+}
+
+// "3.1%": how far the medians lie apart, as a share of their median.
+std::string apart(const std::vector<double>& medians) {
+    const auto [least, most] = std::minmax_element(medians.begin(), medians.end());
+    const double middle = language::median(medians);
+    return medians.size() < 2 || middle == 0 || !std::isfinite(middle) ? "-"
+                                                                       : percent((*most - *least) / middle);
+}
+
+// One row per metric and label set that any repetition measured.
+void add_rows(const Repeated& repeated, std::size_t& rows, Table& table) {
+    const std::set<std::string> metrics = metrics_of(repeated.cases.front()->planned);
+    std::set<std::pair<std::string, language::Labels>> seen;
+    for (const CaseFacts* one : repeated.cases) {
+        for (const Series& series : one->series) {
+            if (!metrics.contains(series.metric) || !seen.insert({series.metric, series.labels}).second)
+                continue;
+            if (++rows > kMostRows) continue;
+            std::vector<double> medians;
+            std::string listed;
+            for (const CaseFacts* other : repeated.cases) {
+                const std::optional<double> median = median_of(*other, series.metric, series.labels);
+                if (median) medians.push_back(*median);
+                listed += (listed.empty() ? "" : ", ") + (median ? number(*median) : std::string("none"));
+            }
+            const bool pure = series.unit.empty() || series.unit == "1";
+            const std::string row = language::format_labels(series.labels);
+            table.add({escape(repeated.name), escape(series.metric), row.empty() ? "-" : escape(row), listed,
+                       pure ? "-" : escape(series.unit), apart(medians)});
+        }
+    }
+}
+
+std::string warmups_text(const RunFacts& facts) {
+    if (facts.warmups.empty()) return {};
+    std::string out = plural(facts.warmups.size(), "warm-up") +
+                      " ran first, decided nothing and stand in no "
+                      "table: ";
+    for (std::size_t i = 0; i < facts.warmups.size() && i < 10; ++i)
+        out += (i == 0 ? "" : ", ") + facts.warmups[i].planned.key.value;
+    if (facts.warmups.size() > 10) out += " and " + std::to_string(facts.warmups.size() - 10) + " more";
+    return escape(out + ".") + "\n\n";
+}
+
+}  // namespace
+
+std::string repetitions_section(const Page& page) {
+    const RunFacts& facts = page.facts;
+    const language::Repeat& repeat = facts.plan.repeat;
+    if (!repeat.is_asked()) return {};
+    std::string out =
+        "## Repetitions\n\nEvery case was planned " + plural(static_cast<std::size_t>(repeat.n), "time") +
+        (repeat.interleave ? ", all cases in turn, so that what drifts on the host meets all alike."
+                           : ", one after the other.") +
+        " Each repetition is judged by itself; all must hold.\n\n" + warmups_text(facts);
+    Table table({{"Case"}, {"Metric"}, {"Row"}, {"Medians by repetition", true}, {"Unit"}, {"Apart", true}});
+    std::size_t rows = 0;
+    for (const Repeated& repeated : repeated_cases(facts))
+        add_rows(repeated, rows, table);
+    if (table.empty()) return out + "Nothing was measured.\n\n";
+    out += table.text() + "Apart: highest less lowest median, as a share of the median of medians.\n\n";
+    if (rows > kMostRows) out += plural(rows - kMostRows, "row") + " more in the JSON report.\n\n";
+    return out;
+}
+
+}  // namespace nsa::reports
