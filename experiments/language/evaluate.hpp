@@ -1,5 +1,5 @@
-// Evaluates one check on a case's observations: one result per row that has the metric. For the judge; reports ask
-// subject_of.
+// Evaluates one check on a case's observations: one result per row that has the metric. For the judge;
+// reports ask subject_of.
 #pragma once
 
 #include <vector>
