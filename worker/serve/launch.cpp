@@ -118,15 +118,15 @@ Error not_in_time(const std::string& folder) {
 net::awaitable<Result<protocol::LaunchReply>> await_start(int run_dir, std::string folder, pid_t pid) {
     const auto deadline = Clock::now() + kStartDeadline;
     while (Clock::now() < deadline) {
-        // Asked before the journal: a supervisor may finish and go between the two.
+        // Asked before the journal: a supervisor may finish and go between the two. Where ours is gone, one
+        // that a killed `serve` left behind may have been first to take the lock: then its event is to come.
         const auto identity = posix::identity_of(pid);
-        const bool gone = !identity || posix::liveness_of(*identity) != posix::Liveness::kAlive;
+        const bool alive = identity && posix::liveness_of(*identity) == posix::Liveness::kAlive;
+        const bool lost = !alive && !journal::is_locked(run_dir, journal::kLockFile);
         const auto reply = look_for_start(run_dir, false);
         if (!reply) co_return reply.error();
         if (*reply) co_return **reply;
-        // One that a killed `serve` left behind may have taken the lock before ours: then its event is to
-        // come.
-        if (gone && !journal::is_locked(run_dir, journal::kLockFile)) {
+        if (lost) {
             co_return fail(ErrorCode::kInternal,
                            "the supervisor ended before its first event: " + last_words(run_dir),
                            "launch " + folder);
