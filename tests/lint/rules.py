@@ -15,12 +15,12 @@ MAX_LINES = 400
 OWNERS = {
     "yaml-cpp/": ["experiments/language/yaml"],
     "SQLiteCpp/": ["orchestrator/store", "tests/unit/store"],
-    "sqlite3.h": ["orchestrator/store", "tests/unit/store"],
+    "sqlite3.h": ["orchestrator/store", "tests/unit/store", "tests/faults"],  # the lab's oracle trusts no product code
     "libssh/": ["orchestrator/engines/ssh"],
     "boost/beast": ["orchestrator/api"],
     "md4c": ["orchestrator/reports"],
     "spdlog/": ["orchestrator/daemon"],
-    "CLI/": ["orchestrator/cli", "orchestrator/daemon", "worker", "tests/bench"],
+    "CLI/": ["orchestrator/cli", "orchestrator/daemon", "worker", "tests/bench", "tests/faults"],
     "re2/": ["experiments/language/parsers"],
     "openssl/": ["experiments/language", "orchestrator/instances"],
     "torch/": ["nsa_core", "tests/unit/nsa_core"],
