@@ -10,20 +10,24 @@ namespace {
 constexpr int kSm90 = 90;
 
 // Built for an older chip it has no body: cluster_runs() then says no.
-template <int kWidth>
+template <class Sizes>
 __global__ void __launch_bounds__(kStepThreads, 1) cluster_step(const __grid_constant__ Arguments arguments) {
 #if __CUDA_ARCH__ >= 900
     extern __shared__ __align__(16) float shared[];
-    ClusterTeam team{shared + arguments.at.scratch, nullptr};
-    const Context me{arguments, shared, team.rank()};
-    run_step<kWidth>(me, team);
+    ClusterTeam team{shared + Sizes::layout(arguments).inbox, nullptr};
+    const Context<Sizes> me{arguments, shared, team.rank()};
+    run_step(me, team);
 #endif
 }
 
 using Kernel = void (*)(Arguments);
 
-Kernel kernel_for(int width) {
-    return width == 16 ? cluster_step<16> : width == 32 ? cluster_step<32> : cluster_step<64>;
+Kernel kernel_for(const Geometry& geometry) {
+    if (geometry.seed)
+        return geometry.ranks == 16 ? cluster_step<SeedSizes<16, true>> : cluster_step<SeedSizes<8, true>>;
+    return geometry.width == 16   ? cluster_step<AnySizes<16>>
+           : geometry.width == 32 ? cluster_step<AnySizes<32>>
+                                  : cluster_step<AnySizes<64>>;
 }
 
 // The attribute must outlive the configuration, which points to it.
@@ -44,7 +48,7 @@ cudaLaunchConfig_t configuration(const Geometry& geometry, cudaLaunchAttribute& 
 }  // namespace
 
 cudaError_t prepare_cluster(const Geometry& geometry) {
-    const Kernel kernel = kernel_for(geometry.width);
+    const Kernel kernel = kernel_for(geometry);
     const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                                    static_cast<int>(geometry.shared_bytes));
     if (error != cudaSuccess) return error;
@@ -52,7 +56,7 @@ cudaError_t prepare_cluster(const Geometry& geometry) {
 }
 
 bool cluster_runs(const Geometry& geometry) {
-    const Kernel kernel = kernel_for(geometry.width);
+    const Kernel kernel = kernel_for(geometry);
     cudaFuncAttributes attributes{};
     int clusters = 0;
     cudaLaunchAttribute cluster{};
@@ -68,7 +72,7 @@ bool cluster_runs(const Geometry& geometry) {
 cudaError_t launch_cluster(const Arguments& arguments, const Geometry& geometry, cudaStream_t stream) {
     cudaLaunchAttribute cluster{};
     const cudaLaunchConfig_t config = configuration(geometry, cluster, stream);
-    return cudaLaunchKernelEx(&config, kernel_for(geometry.width), arguments);
+    return cudaLaunchKernelEx(&config, kernel_for(geometry), arguments);
 }
 
 }  // namespace nsa::core::cuda::step

@@ -1,7 +1,7 @@
-// What every stage of a step needs to know: parameters, layout, place in the team, position in the sequence.
+// What every stage of a step needs to know: parameters, sizes, place in the team, position in the sequence.
 #pragma once
 
-#include "nsa_core/cuda/step/arguments.hpp"
+#include "nsa_core/cuda/step/sizes.cuh"
 
 namespace nsa::core::cuda::step {
 
@@ -13,54 +13,71 @@ struct Position {
     int window_first = 0;  // first token of the window
     int blocks = 0;        // selection blocks that begin at or before t
 
-    __device__ Position(int token, const StepShape& s)
-        : t(token),
+    // In unsigned arithmetic, which divides by a power of two in one shift.
+    __device__ __forceinline__ Position(unsigned token, const StepShape& s)
+        : t(static_cast<int>(token)),
           // A case of its own below l: dividing a negative number truncates to one token too many.
-          compressed(token + 1 < s.l ? 0 : (token + 1 - s.l) / s.d + 1),
-          emits(token + 1 >= s.l && (token + 1 - s.l) % s.d == 0),
-          window_first(token + 1 > s.w ? token + 1 - s.w : 0),
-          blocks(token / s.l_sel + 1) {}
+          compressed(t + 1 < s.l ? 0 : static_cast<int>((token + 1U - s.l) / static_cast<unsigned>(s.d)) + 1),
+          emits(t + 1 >= s.l && (token + 1U - s.l) % static_cast<unsigned>(s.d) == 0),
+          window_first(t + 1 > s.w ? t + 1 - s.w : 0),
+          blocks(static_cast<int>(token / static_cast<unsigned>(s.l_sel)) + 1) {}
 };
 
+template <class SizesOf>
 struct Context {
+    using Sizes = SizesOf;
+    static constexpr int kWidth = Sizes::kWidth;
+
+    const Arguments& arguments;
     const StepParams& p;
-    const StepLayout& at;
-    float* scratch;  // shared memory of this rank, StepLayout's scratch
+    float* shared;  // dynamic shared memory of this rank
     int rank;
     int group;  // the group of this rank, and its share of that group's keys
     int split;
     int warp;
     int lane;
 
-    __device__ Context(const Arguments& arguments, float* scratch_memory, int team_rank)
-        : p(arguments.params),
-          at(arguments.at),
-          scratch(scratch_memory),
+    __device__ __forceinline__ Context(const Arguments& given, float* memory, int team_rank)
+        : arguments(given),
+          p(given.params),
+          shared(memory),
           rank(team_rank),
-          group(team_rank / arguments.at.splits),
-          split(team_rank % arguments.at.splits),
+          group(team_rank / Sizes::layout(given).splits),
+          split(team_rank % Sizes::layout(given).splits),
           warp(static_cast<int>(threadIdx.x) / 32),
           lane(static_cast<int>(threadIdx.x) % 32) {}
 
-    __device__ const StepShape& shape() const { return p.shape; }
-    __device__ int heads() const { return p.shape.heads / p.shape.groups; }  // of the group
-    __device__ int inbox(int section, int of_group) const { return of_group * at.group_stride + section; }
-    __device__ int inbox(int section) const { return inbox(section, group); }
-    __device__ int first_rank(int of_group) const { return of_group * at.splits; }
-    // The rank that merges a head's partial outputs and gates them.
-    __device__ int owner(int head) const { return first_rank(group) + head % at.splits; }
-    __device__ int partial(int head, int branch, int of_split) const {
-        return inbox(at.partials) + ((head * 3 + branch) * at.splits + of_split) * (4 + p.shape.dv);
+    __device__ __forceinline__ StepShape shape() const { return Sizes::shape(arguments); }
+    __device__ __forceinline__ StepLayout at() const { return Sizes::layout(arguments); }
+    __device__ __forceinline__ int heads() const { return at().heads_per_group; }
+    __device__ __forceinline__ int inbox(int section, int of_group) const {
+        return of_group * at().group_stride + section;
     }
-    __device__ float* floats(int section) const { return scratch + section; }
-    __device__ int* ints(int section) const { return reinterpret_cast<int*>(scratch + section); }
-    __device__ unsigned* bits(int section) const { return reinterpret_cast<unsigned*>(scratch + section); }
+    __device__ __forceinline__ int inbox(int section) const { return inbox(section, group); }
+    __device__ __forceinline__ int first_rank(int of_group) const { return of_group * at().splits; }
+    // The rank that merges a head's partial outputs and gates them.
+    __device__ __forceinline__ int owner(int head) const { return first_rank(group) + head % at().splits; }
+    __device__ __forceinline__ int partial(int head, int branch, int of_split) const {
+        return inbox(at().partials) + ((head * 3 + branch) * at().splits + of_split) * (4 + kWidth);
+    }
+    __device__ __forceinline__ int scores(int token) const {
+        return at().scores + group * at().scores_stride + token * at().head_slots;
+    }
+    __device__ __forceinline__ float* floats(int section) const { return shared + section; }
+    __device__ __forceinline__ int* ints(int section) const {
+        return reinterpret_cast<int*>(shared + section);
+    }
+    __device__ __forceinline__ unsigned* bits(int section) const {
+        return reinterpret_cast<unsigned*>(shared + section);
+    }
 };
+
+inline constexpr unsigned kAllLanes = 0xFFFFFFFFU;
 
 __device__ __forceinline__ float warp_sum(float x) {
 #pragma unroll
     for (int step = 16; step > 0; step /= 2)
-        x += __shfl_xor_sync(0xffffffffU, x, step);
+        x += __shfl_xor_sync(kAllLanes, x, step);
     return x;
 }
 

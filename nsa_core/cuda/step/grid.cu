@@ -7,24 +7,27 @@
 namespace nsa::core::cuda::step {
 namespace {
 
-template <int kWidth>
+template <class Sizes>
 __global__ void __launch_bounds__(kStepThreads, 1) grid_step(const __grid_constant__ Arguments arguments) {
     extern __shared__ __align__(16) float shared[];
     GridTeam team{nullptr, arguments.params.workspace};
-    const Context me{arguments, shared, team.rank()};
-    run_step<kWidth>(me, team);
+    const Context<Sizes> me{arguments, shared, team.rank()};
+    run_step(me, team);
 }
 
 using Kernel = void (*)(Arguments);
 
-Kernel kernel_for(int width) {
-    return width == 16 ? grid_step<16> : width == 32 ? grid_step<32> : grid_step<64>;
+Kernel kernel_for(const Geometry& geometry) {
+    if (geometry.seed) return grid_step<SeedSizes<16, false>>;
+    return geometry.width == 16   ? grid_step<AnySizes<16>>
+           : geometry.width == 32 ? grid_step<AnySizes<32>>
+                                  : grid_step<AnySizes<64>>;
 }
 
 }  // namespace
 
 cudaError_t prepare_grid(const Geometry& geometry) {
-    return cudaFuncSetAttribute(kernel_for(geometry.width), cudaFuncAttributeMaxDynamicSharedMemorySize,
+    return cudaFuncSetAttribute(kernel_for(geometry), cudaFuncAttributeMaxDynamicSharedMemorySize,
                                 static_cast<int>(geometry.shared_bytes));
 }
 
@@ -52,7 +55,7 @@ cudaError_t launch_grid(const Arguments& arguments, const Geometry& geometry, cu
     config.stream = stream;
     config.attrs = &cooperative;
     config.numAttrs = 1;
-    return cudaLaunchKernelEx(&config, kernel_for(geometry.width), arguments);
+    return cudaLaunchKernelEx(&config, kernel_for(geometry), arguments);
 }
 
 }  // namespace nsa::core::cuda::step

@@ -16,13 +16,13 @@ namespace nsa::core::cuda::step {
 
 inline constexpr int kHalfWarps = kStepWarps / 2;  // on each of window and compressed tokens in stage 2
 
-__device__ __forceinline__ KeyRows rows_of_group(const Context& me, const StepRows& rows, int branch,
-                                                 int fresh) {
+template <class Me>
+__device__ __forceinline__ KeyRows rows_of_group(const Me& me, const StepRows& rows, int branch, int fresh) {
     return {.k = rows.k + me.group * rows.group_stride_k,
             .v = rows.v + me.group * rows.group_stride_v,
             .fresh = fresh,
-            .fresh_k = me.inbox(me.at.fresh_k[branch]),
-            .fresh_v = me.inbox(me.at.fresh_v[branch])};
+            .fresh_k = me.inbox(me.at().fresh_k[branch]),
+            .fresh_v = me.inbox(me.at().fresh_v[branch])};
 }
 
 // Stage 2 for one warp: its branch, and its share of the keys.
@@ -32,75 +32,80 @@ struct EarlyBranch {
     KeyRows rows;
     Consecutive row_of;
     Share share;
+    Share compressed;  // of this rank
 
-    __device__ __forceinline__ EarlyBranch(const Context& me, const Position& now) {
+    template <class Me>
+    __device__ __forceinline__ EarlyBranch(const Me& me, const Position& now) {
         const bool window = me.warp < kHalfWarps;
         branch = window ? 2 : 0;
         warp = me.warp % kHalfWarps;
         const int fresh_cmp = now.emits ? now.compressed - 1 : -1;
         rows = window ? rows_of_group(me, me.p.win, 2, now.t) : rows_of_group(me, me.p.cmp, 0, fresh_cmp);
         row_of.first = window ? now.window_first : 0;
-        const int keys = window ? now.t + 1 - now.window_first : now.compressed;
-        share = share_of(keys, me.split, me.at.splits, kHalfWarps);
+        compressed = share_of(now.compressed, me.split, me.at().splits);
+        share = window ? share_of(now.t + 1 - now.window_first, me.split, me.at().splits) : compressed;
     }
 };
 
-template <int kWidth, class Team>
-__device__ __forceinline__ void attend_early(const Context& me, Team& team, const EarlyBranch& early,
-                                             KeyTile<kWidth>& tile) {
-    using Shape = WarpShape<kWidth>;
+template <class Me, class Team>
+__device__ __forceinline__ void attend_early(const Me& me, Team& team, const EarlyBranch& early,
+                                             KeyTile<Me::kWidth>& tile) {
+    using Shape = WarpShape<Me::kWidth>;
     const int first = early.share.begin + early.warp * Shape::kTile;
     for (int head = 0; head < me.heads(); head += kHeadTile) {
         if (head > 0) {
             __syncthreads();
             tile.load(early.rows, early.row_of, first, early.share.end, me.lane);
         }
-        Attention<kWidth> attention{me, team, head};
-        attention.run(
-            me, team, early.rows, early.row_of, early.share, early.warp, tile, [&](int i, float score) {
-                if (early.branch != 0) return;
-                const int at = me.inbox(me.at.scores) + i * me.at.head_slots + head + me.lane % kHeadTile;
-                team.share(me.first_rank(me.group), me.at.splits, me.lane % Shape::kLanes / kHeadTile,
-                           Shape::kLanes / kHeadTile, at, score);
-            });
+        Attention<Me> attention{me, team, head};
+        float* own_scores =
+            me.floats(me.at().own_scores) - early.share.begin * kHeadTile + me.lane % kHeadTile;
+        const bool keeps_scores = early.branch == 0 && me.lane % Shape::kLanes < kHeadTile;
+        attention.template run<kHalfWarps>(me, team, early.rows, early.row_of, early.share, early.warp, tile,
+                                           [&](int i, float score) {
+                                               if (keeps_scores) own_scores[i * kHeadTile] = score;
+                                           });
         attention.store(me, me.warp);
         __syncthreads();
-        push_partials<kWidth>(me, team, early.branch, head, me.warp - early.warp, kHalfWarps,
-                              static_cast<int>(threadIdx.x) % (kStepThreads / 2), kStepThreads / 2);
+        push_scores(me, team, head, early.compressed);
+        push_partials<kHalfWarps, kStepThreads / 2>(me, team, early.branch, head, me.warp - early.warp,
+                                                    static_cast<int>(threadIdx.x) % (kStepThreads / 2));
     }
 }
 
-template <int kWidth, class Team>
-__device__ __forceinline__ void attend_selected(const Context& me, Team& team, const Position& now) {
-    using Shape = WarpShape<kWidth>;
-    const StepShape& s = me.shape();
+template <class Me, class Team>
+__device__ __forceinline__ void attend_selected(const Me& me, Team& team, const Position& now) {
+    using Shape = WarpShape<Me::kWidth>;
+    const StepShape s = me.shape();
     const KeyRows rows = rows_of_group(me, me.p.sel, 1, now.t);
-    const FromBlocks row_of{.picks = me.ints(me.at.picks), .l_sel = s.l_sel};
+    const FromBlocks row_of{.picks = me.ints(me.at().picks), .l_sel = s.l_sel};
     // The query's own block is always picked, is the last, and holds only the tokens up to t.
-    const int keys = (min(s.n, now.blocks) - 1) * s.l_sel + now.t % s.l_sel + 1;
-    const Share share = share_of(keys, me.split, me.at.splits, kStepWarps);
+    const int keys = (min(s.n, now.blocks) - 1) * s.l_sel + now.t - (now.blocks - 1) * s.l_sel + 1;
+    const Share share = share_of(keys, me.split, me.at().splits);
     for (int head = 0; head < me.heads(); head += kHeadTile) {
         if (head > 0) __syncthreads();
-        KeyTile<kWidth> tile;
+        KeyTile<Me::kWidth> tile;
         tile.load(rows, row_of, share.begin + me.warp * Shape::kTile, share.end, me.lane);
-        Attention<kWidth> attention{me, team, head};
-        attention.run(me, team, rows, row_of, share, me.warp, tile, [](int, float) {});
+        Attention<Me> attention{me, team, head};
+        attention.template run<kStepWarps>(me, team, rows, row_of, share, me.warp, tile, [](int, float) {});
         attention.store(me, me.warp);
         __syncthreads();
-        push_partials<kWidth>(me, team, 1, head, 0, kStepWarps, static_cast<int>(threadIdx.x), kStepThreads);
+        push_partials<kStepWarps, kStepThreads>(me, team, 1, head, 0, static_cast<int>(threadIdx.x));
     }
 }
 
-__device__ __forceinline__ void report_blocks(const Context& me, const Position& now) {
+template <class Me>
+__device__ __forceinline__ void report_blocks(const Me& me, const Position& now) {
     if (me.p.blocks == nullptr || me.split != 0) return;
     const int n = me.shape().n;
     for (int i = static_cast<int>(threadIdx.x); i < n; i += kStepThreads)
-        me.p.blocks[me.group * n + i] = i < now.blocks ? me.ints(me.at.picks)[i] : -1;
+        me.p.blocks[me.group * n + i] = i < now.blocks ? me.ints(me.at().picks)[i] : -1;
 }
 
 // A length that the caches do not hold is a fault of the caller; it must not pass for a result.
-__device__ __forceinline__ void refuse(const Context& me) {
-    const int rows = me.shape().dim / me.at.ranks;
+template <class Me>
+__device__ __forceinline__ void refuse(const Me& me) {
+    const int rows = me.shape().dim / me.at().ranks;
     for (int i = static_cast<int>(threadIdx.x); i < rows; i += kStepThreads)
         me.p.out[me.rank * rows + i] = __int_as_float(0x7FC00000);
 }
@@ -122,25 +127,27 @@ enum class Mark : int {
 };
 static_assert(static_cast<int>(Mark::kEnd) + 1 == kStepClocks);
 
-__device__ __forceinline__ void mark(const Context& me, Mark mark) {
+template <class Me>
+__device__ __forceinline__ void mark(const Me& me, Mark mark) {
     if (me.p.clocks == nullptr || me.rank != 0 || threadIdx.x != 0) return;
     me.p.clocks[static_cast<int>(mark)] = clock64();
 }
 
-template <int kWidth, class Team>
-__device__ __forceinline__ void run_step(const Context& me, Team& team) {
+template <class Me, class Team>
+__device__ __forceinline__ void run_step(const Me& me, Team& team) {
     mark(me, Mark::kBegin);
     team.begin();
-    Projection<kWidth> projection;
-    projection.begin(me);
-    prefetch_out_weights(me);
     const int t = *me.p.length;
+    Projection<Me> projection;
+    projection.begin(me);
+    prefetch_weights(me);
     const bool valid = t >= 0 && t < me.shape().capacity;
-    const Position now{valid ? t : 0, me.shape()};
+    const Position now{valid ? static_cast<unsigned>(t) : 0U, me.shape()};
     const EarlyBranch early{me, now};
-    KeyTile<kWidth> tile;
-    tile.load(early.rows, early.row_of, early.share.begin + early.warp * WarpShape<kWidth>::kTile,
+    KeyTile<Me::kWidth> tile;
+    tile.load(early.rows, early.row_of, early.share.begin + early.warp * WarpShape<Me::kWidth>::kTile,
               early.share.end, me.lane);
+    projection.prefetch(me, now);
     mark(me, Mark::kLoadsSent);
     team.enter();
     if (!valid) {
@@ -148,12 +155,14 @@ __device__ __forceinline__ void run_step(const Context& me, Team& team) {
         return refuse(me);
     }
     projection.finish(me, team, now);
+    wait_copies<0>();
     mark(me, Mark::kProjected);
     team.arrive();
+    projection.store(me, now);
     team.wait();
     mark(me, Mark::kMet1);
 
-    attend_early<kWidth>(me, team, early, tile);
+    attend_early(me, team, early, tile);
     gate_logits(me, team);
     mark(me, Mark::kAttended);
     team.arrive();
@@ -162,21 +171,20 @@ __device__ __forceinline__ void run_step(const Context& me, Team& team) {
 
     select_blocks(me, team, now);
     mark(me, Mark::kSelected);
-    attend_selected<kWidth>(me, team, now);
+    attend_selected(me, team, now);
     mark(me, Mark::kAttendedSelected);
     team.arrive();
     // Of this rank only, so that the barrier's own time hides it; the rank's threads meet on it.
-    merge_early<kWidth>(me, team);
-    report_blocks(me, now);
-    wait_copies<0>();
+    merge_early(me, team);
     __syncthreads();
     team.wait();
     mark(me, Mark::kMet3);
 
-    mix<kWidth>(me, team);
-    report_reads(me, team);
+    mix(me, team);
     mark(me, Mark::kMixed);
     team.arrive();
+    report_reads(me, team);
+    report_blocks(me, now);
     team.wait();
     mark(me, Mark::kMet4);
 

@@ -10,7 +10,8 @@
 namespace nsa::core::cuda::step {
 
 struct Geometry {
-    int width = 0;  // dk and dv: 16, 32 or 64
+    int width = 0;      // dk and dv: 16, 32 or 64
+    bool seed = false;  // the seed's layer, which has kernels of its own
     int ranks = 0;
     std::size_t shared_bytes = 0;
 };

@@ -27,10 +27,14 @@ struct StepShape {
     bool rope = false;
     bool softmax_gate = false;
 
-    [[nodiscard]] constexpr int heads_per_group() const { return heads / groups; }
+    bool operator==(const StepShape&) const = default;
     [[nodiscard]] constexpr int max_compressed() const { return capacity < l ? 0 : (capacity - l) / d + 1; }
     [[nodiscard]] constexpr int max_blocks() const { return (capacity + l_sel - 1) / l_sel; }
 };
+
+/// The seed project's layer, NsaConfig{}: the shape that has kernels of its own. Capacity and flags are left
+/// open.
+inline constexpr StepShape kSeedShape{.dim = 256, .heads = 8, .groups = 2, .dk = 32, .dv = 32};
 
 /// Cached rows of one branch: group g begins at k + g * group_stride_k; its rows are contiguous.
 struct StepRows {

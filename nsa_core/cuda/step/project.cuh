@@ -8,16 +8,13 @@
 
 namespace nsa::core::cuda::step {
 
-inline constexpr int kPairsInFlight = 3;  // the seed's shape has 2.75 pairs per warp of 16 ranks
-
-// Two rows of a weight matrix: components c and c + width/2 of one head, which a rotary position mixes; of
-// the gate's hidden layer, rows 2c and 2c + 1.
+// The unit of work is a pair of weight rows: components c and c + width/2 of one head, which a rotary
+// position mixes; of the gate's hidden layer, rows c and c + 1.
 struct RowPair {
-    enum Kind : int { kQuery = -1, kRow = 0, kGate = kProjections, kNone };
-    int kind = kNone;  // kQuery, a StepProjection, kGate, kNone
+    enum Kind : int { kQuery = -1, kGate = kProjections, kNone };
+    int kind = kNone;  // kQuery, a StepProjection, kGate or kNone
     int head = 0;      // or group
     int c = 0;
-    const float* row[2] = {nullptr, nullptr};  // null: no such row
 };
 
 template <int kWidth>
@@ -26,193 +23,250 @@ __device__ __forceinline__ int pair_count(const StepShape& s) {
 }
 
 template <int kWidth>
-__device__ __forceinline__ RowPair pair_at(const StepParams& p, int index) {
-    constexpr int kHalf = kWidth / 2;
-    const StepShape& s = p.shape;
-    const int heads = s.heads + kProjections * s.groups;
-    RowPair pair;
-    const int head = index / kHalf;
-    pair.c = index % kHalf;
-    if (head < heads) {
-        const int row_head = head - s.heads;
-        pair.kind = row_head < 0 ? static_cast<int>(RowPair::kQuery) : row_head / s.groups;
-        pair.head = row_head < 0 ? head : row_head % s.groups;
-        const float* weights = row_head < 0 ? p.weights.q : p.weights.rows[pair.kind];
-        pair.row[0] = weights + static_cast<std::int64_t>(pair.head * kWidth + pair.c) * s.dim;
-        pair.row[1] = pair.row[0] + static_cast<std::int64_t>(kHalf) * s.dim;
-        return pair;
+__device__ __forceinline__ RowPair pair_at(const StepShape& s, int index) {
+    constexpr unsigned kHalf = kWidth / 2;
+    const unsigned heads = static_cast<unsigned>(s.heads);
+    const unsigned groups = static_cast<unsigned>(s.groups);
+    const unsigned head = static_cast<unsigned>(index) / kHalf;
+    const int c = static_cast<int>(static_cast<unsigned>(index) % kHalf);
+    if (head < heads) return {.kind = RowPair::kQuery, .head = static_cast<int>(head), .c = c};
+    if (head < heads + kProjections * groups) {
+        const unsigned row_head = head - heads;
+        return {
+            .kind = static_cast<int>(row_head / groups), .head = static_cast<int>(row_head % groups), .c = c};
     }
-    const int row = 2 * (index - heads * kHalf);
-    if (row >= s.gate_hidden) return pair;
-    pair.kind = RowPair::kGate;
-    pair.c = row;
-    pair.row[0] = p.weights.gate_w1 + static_cast<std::int64_t>(row) * s.dim;
-    if (row + 1 < s.gate_hidden) pair.row[1] = pair.row[0] + s.dim;
-    return pair;
+    const int row = 2 * (index - static_cast<int>((heads + kProjections * groups) * kHalf));
+    return {.kind = row < s.gate_hidden ? static_cast<int>(RowPair::kGate) : static_cast<int>(RowPair::kNone),
+            .head = 0,
+            .c = row};
 }
 
+inline constexpr int kPairsInFlight = 3;  // the seed's layer has 2.75 pairs per warp of 16 ranks
+
 // 256 columns of some row pairs and of x, on their way.
+template <class Me>
 struct PairBatch {
     static constexpr int kColumns = 256;
     float4 x[2];
     float4 w[kPairsInFlight][2][2];
 
-    __device__ __forceinline__ void load(const StepParams& p, const RowPair (&pairs)[kPairsInFlight],
-                                         int column, int lane) {
+    __device__ __forceinline__ void load(const Me& me, int first, int column) {
+        const StepShape s = me.shape();
         const float4 zero = make_float4(0.0F, 0.0F, 0.0F, 0.0F);
 #pragma unroll
-        for (int part = 0; part < 2; ++part) {
-            const int at = column + part * 128 + lane * 4;
-            const bool inside = at < p.shape.dim;
+        for (int i = 0; i < kPairsInFlight; ++i) {
+            const RowPair pair = pair_at<Me::kWidth>(s, first + i * me.at().ranks * kStepWarps);
+            const bool gate = pair.kind == RowPair::kGate;
+            const float* weights = pair.kind == RowPair::kQuery ? me.p.weights.q
+                                   : gate                       ? me.p.weights.gate_w1
+                                          : me.p.weights.rows[min(pair.kind, kProjections - 1)];
+            const float* row = weights + (pair.head * Me::kWidth + pair.c) * s.dim;
+            const int other = (gate ? 1 : Me::kWidth / 2) * s.dim;
+            const bool exists = pair.kind != RowPair::kNone;
+            const bool other_exists = exists && (!gate || pair.c + 1 < s.gate_hidden);
 #pragma unroll
-            for (int i = 0; i < kPairsInFlight; ++i) {
-#pragma unroll
-                for (int side = 0; side < 2; ++side) {
-                    const float* row = pairs[i].row[side];
-                    w[i][side][part] =
-                        row != nullptr && inside ? __ldg(reinterpret_cast<const float4*>(row + at)) : zero;
-                }
+            for (int part = 0; part < 2; ++part) {
+                const int at = column + part * 128 + me.lane * 4;
+                const bool inside = at < s.dim;
+                w[i][0][part] = exists && inside ? __ldg(reinterpret_cast<const float4*>(row + at)) : zero;
+                w[i][1][part] =
+                    other_exists && inside ? __ldg(reinterpret_cast<const float4*>(row + other + at)) : zero;
             }
+        }
+#pragma unroll
+        for (int part = 0; part < 2; ++part) {
+            const int at = column + part * 128 + me.lane * 4;
             // x is written by the node before this one in a graph: no read-only cache.
-            x[part] = inside ? *reinterpret_cast<const float4*>(p.x + at) : zero;
+            x[part] = at < s.dim ? *reinterpret_cast<const float4*>(me.p.x + at) : zero;
         }
     }
 
-    __device__ __forceinline__ void add_to(float (&sum)[kPairsInFlight][2]) const {
+    __device__ __forceinline__ void add_to(float (&sum)[8]) const {
 #pragma unroll
         for (int i = 0; i < kPairsInFlight; ++i) {
 #pragma unroll
             for (int side = 0; side < 2; ++side)
-                sum[i][side] = dot4(w[i][side][1], x[1], dot4(w[i][side][0], x[0], sum[i][side]));
+                sum[2 * i + side] = dot4(w[i][side][1], x[1], dot4(w[i][side][0], x[0], sum[2 * i + side]));
         }
     }
 };
 
-// Turns components c and c + width/2 by the rotary angle of position t.
-__device__ __forceinline__ void rotate(const StepParams& p, int t, int c, float& low, float& high) {
-    if (!p.shape.rope) return;
-    double sine;
-    double cosine;
-    // In fp64 and in half turns: the reduction of a large angle is then exact.
-    sincospi(p.weights.half_turns[c] * static_cast<double>(t), &sine, &cosine);
-    const float old_low = low;
-    low = old_low * static_cast<float>(cosine) - high * static_cast<float>(sine);
-    high = high * static_cast<float>(cosine) + old_low * static_cast<float>(sine);
-}
-
-// Sum of component c over the l - 1 raw rows before token t, in every lane. `rows` begins at the group.
-template <int kWidth>
-__device__ __forceinline__ float raw_column_sum(const float* rows, int t, int l, int c, int lane) {
-    float sum = 0.0F;
-    for (int back = 1 + lane; back < l; back += 32)
-        sum += rows[static_cast<std::int64_t>(t - back) * kWidth + c];
-    return warp_sum(sum);
-}
-
-// Rows of a projection: where they are cached, and the branch whose ranks wait for them.
-__device__ __forceinline__ const StepRows& rows_of(const StepParams& p, int projection) {
-    return projection <= kRawValue ? p.raw : projection <= kSelectedValue ? p.sel : p.win;
-}
-
-template <int kWidth, class Team>
-__device__ __forceinline__ void append(const Context& me, Team& team, const Position& now, int projection,
-                                       int group, int c, float low, float high) {
-    const StepShape& s = me.shape();
-    const StepRows& rows = rows_of(me.p, projection);
-    const bool is_key = projection % 2 == 0;
-    const int branch = projection / 2;
-    float* cache = is_key ? rows.k + group * rows.group_stride_k : rows.v + group * rows.group_stride_v;
-    const std::int64_t row = static_cast<std::int64_t>(now.t) * kWidth;
-    if (me.lane < 2) cache[row + c + me.lane * (kWidth / 2)] = me.lane == 0 ? low : high;
-
-    if (branch == 0) {  // raw rows are seen through the compressed token only
-        if (!now.emits) return;
-        low = (low + raw_column_sum<kWidth>(cache, now.t, s.l, c, me.lane)) / static_cast<float>(s.l);
-        high = (high + raw_column_sum<kWidth>(cache, now.t, s.l, c + kWidth / 2, me.lane)) /
-               static_cast<float>(s.l);
-        float* cmp = is_key ? me.p.cmp.k + group * me.p.cmp.group_stride_k
-                            : me.p.cmp.v + group * me.p.cmp.group_stride_v;
-        const std::int64_t token = static_cast<std::int64_t>(now.compressed - 1) * kWidth;
-        if (me.lane < 2) cmp[token + c + me.lane * (kWidth / 2)] = me.lane == 0 ? low : high;
-    }
-    const int at = me.inbox(is_key ? me.at.fresh_k[branch] : me.at.fresh_v[branch], group) + c;
-    team.share(me.first_rank(group), me.at.splits, me.lane, 32, at, low);
-    team.share(me.first_rank(group), me.at.splits, me.lane, 32, at + kWidth / 2, high);
-}
-
-// Hands on one finished pair; every lane holds both sums.
-template <int kWidth, class Team>
-__device__ __forceinline__ void finish_pair(const Context& me, Team& team, const Position& now,
-                                            const RowPair& pair, float low, float high) {
-    if (pair.kind == RowPair::kNone) return;
-    if (pair.kind == RowPair::kGate) {
-        const float sums[2] = {low, high};
+// Sums 8 values over the warp; lane i ends with the total of value i/4.
+__device__ __forceinline__ float sum_to_slots(const float (&v)[8], int lane) {
+    const bool high16 = (lane & 16) != 0;
+    float four[4];
 #pragma unroll
-        for (int side = 0; side < 2; ++side) {
-            if (pair.row[side] == nullptr) continue;
-            const float z = sums[side] + me.p.weights.gate_b1[pair.c + side];
-            team.share(0, me.at.ranks, me.lane, 32, me.at.hidden + pair.c + side, z / (1.0F + expf(-z)));
-        }
-        return;
-    }
-    if (pair.kind == RowPair::kQuery) {
-        rotate(me.p, now.t, pair.c, low, high);
-        const int group = pair.head / me.heads();
-        const int at = me.inbox(me.at.q, group) + pair.head % me.heads() * kWidth + pair.c;
-        team.share(me.first_rank(group), me.at.splits, me.lane, 32, at, low);
-        team.share(me.first_rank(group), me.at.splits, me.lane, 32, at + kWidth / 2, high);
-        return;
-    }
-    if (pair.kind % 2 == 0) rotate(me.p, now.t, pair.c, low, high);
-    append<kWidth>(me, team, now, pair.kind, pair.head, pair.c, low, high);
+    for (int i = 0; i < 4; ++i)
+        four[i] = (high16 ? v[i + 4] : v[i]) + __shfl_xor_sync(kAllLanes, high16 ? v[i] : v[i + 4], 16);
+    const bool high8 = (lane & 8) != 0;
+    float two[2];
+#pragma unroll
+    for (int i = 0; i < 2; ++i)
+        two[i] =
+            (high8 ? four[i + 2] : four[i]) + __shfl_xor_sync(kAllLanes, high8 ? four[i] : four[i + 2], 8);
+    const bool high4 = (lane & 4) != 0;
+    float one = (high4 ? two[1] : two[0]) + __shfl_xor_sync(kAllLanes, high4 ? two[0] : two[1], 4);
+    one += __shfl_xor_sync(kAllLanes, one, 2);
+    return one + __shfl_xor_sync(kAllLanes, one, 1);
 }
 
-// The row pairs of one warp. begin() sends for the first weights, which depend on nothing; finish() does the
-// rest.
-template <int kWidth>
+// The row pairs of one warp. begin() sends for the first weights, which depend on nothing; prefetch() for the
+// raw rows of a compressed token that this step completes; finish() hands the results on, and store() appends
+// them to the caches. In the end 4 lanes have one row's result.
+template <class Me>
 class Projection {
   public:
-    __device__ __forceinline__ void begin(const Context& me) {
-        find_pairs(me, first_pair(me));
-        batch_.load(me.p, pairs_, 0, me.lane);
+    static constexpr int kWidth = Me::kWidth;
+    static constexpr int kHalf = kWidth / 2;
+
+    __device__ __forceinline__ void begin(const Me& me) { batch_.load(me, first_pair(me), 0); }
+
+    __device__ __forceinline__ void prefetch(const Me& me, const Position& now) {
+        find_row(me, first_pair(me));
+        sum_raw_column(me, now);
     }
 
     template <class Team>
-    __device__ __forceinline__ void finish(const Context& me, Team& team, const Position& now) {
-        const int warps = me.at.ranks * kStepWarps;
+    __device__ __forceinline__ void finish(const Me& me, Team& team, const Position& now) {
         const int count = pair_count<kWidth>(me.shape());
-        bool loaded = true;
-        for (int first = first_pair(me); first < count; first += kPairsInFlight * warps) {
-            if (!loaded) find_pairs(me, first);
-            float sum[kPairsInFlight][2] = {};
-            for (int column = 0; column < me.shape().dim; column += PairBatch::kColumns) {
-                if (!loaded) batch_.load(me.p, pairs_, column, me.lane);
-                loaded = false;
+        int first = first_pair(me);
+        float sum[8] = {};
+        batch_.add_to(sum);
+        for (;;) {
+            for (int column = PairBatch<Me>::kColumns; column < me.shape().dim;
+                 column += PairBatch<Me>::kColumns) {
+                batch_.load(me, first, column);
                 batch_.add_to(sum);
             }
+            hand_on(me, team, now, sum_to_slots(sum, me.lane));
+            first += kPairsInFlight * me.at().ranks * kStepWarps;
+            if (first >= count) break;
+            store(me, now);
+            find_row(me, first);
+            sum_raw_column(me, now);
+            batch_.load(me, first, 0);
 #pragma unroll
-            for (int i = 0; i < kPairsInFlight; ++i)
-                finish_pair<kWidth>(me, team, now, pairs_[i], warp_sum(sum[i][0]), warp_sum(sum[i][1]));
+            for (float& value : sum)
+                value = 0.0F;
+            batch_.add_to(sum);
         }
+    }
+
+    // Appends this lane's row to its cache, and the compressed token if one is complete. Nobody reads them
+    // before the next step: after the barrier's arrival, so that it does not wait for these writes.
+    __device__ __forceinline__ void store(const Me& me, const Position& now) const {
+        if (me.lane % 4 != 0 || !is_row()) return;
+        const StepRows& rows = is_raw() ? me.p.raw : row_.kind <= kSelectedValue ? me.p.sel : me.p.win;
+        cache(rows)[static_cast<std::int64_t>(now.t) * kWidth + component()] = row_value_;
+        if (!is_raw() || !now.emits) return;
+        cache(me.p.cmp)[static_cast<std::int64_t>(now.compressed - 1) * kWidth + component()] = mean_;
     }
 
   private:
     // Ranks vary fastest, so that all of them read about the same number of bytes.
-    static __device__ __forceinline__ int first_pair(const Context& me) {
-        return me.warp * me.at.ranks + me.rank;
+    static __device__ __forceinline__ int first_pair(const Me& me) {
+        return me.warp * me.at().ranks + me.rank;
     }
 
-    __device__ __forceinline__ void find_pairs(const Context& me, int first) {
-        const int count = pair_count<kWidth>(me.shape());
-#pragma unroll
-        for (int i = 0; i < kPairsInFlight; ++i) {
-            const int index = first + i * me.at.ranks * kStepWarps;
-            pairs_[i] = index < count ? pair_at<kWidth>(me.p, index) : RowPair{};
+    // The row of this lane.
+    __device__ __forceinline__ void find_row(const Me& me, int first) {
+        const int slot = me.lane / 4;
+        side_ = slot % 2;
+        row_ = pair_at<kWidth>(me.shape(), first + slot / 2 * me.at().ranks * kStepWarps);
+        if (slot >= 2 * kPairsInFlight) row_.kind = RowPair::kNone;
+        if (row_.kind == RowPair::kGate && row_.c + side_ >= me.shape().gate_hidden)
+            row_.kind = RowPair::kNone;
+    }
+
+    __device__ __forceinline__ bool is_row() const {
+        return row_.kind >= 0 && row_.kind < kProjections;
+    }
+    __device__ __forceinline__ bool is_raw() const {
+        return row_.kind == kRawKey || row_.kind == kRawValue;
+    }
+    __device__ __forceinline__ bool is_key() const {
+        return row_.kind % 2 == 0;
+    }
+    // Component within the head.
+    __device__ __forceinline__ int component() const {
+        return row_.c + side_ * kHalf;
+    }
+
+    // The group's rows in the cache that this lane's row is appended to.
+    __device__ __forceinline__ float* cache(const StepRows& rows) const {
+        return is_key() ? rows.k + row_.head * rows.group_stride_k : rows.v + row_.head * rows.group_stride_v;
+    }
+
+    // This lane's part of the sum over the l - 1 raw rows before this token.
+    __device__ __forceinline__ void sum_raw_column(const Me& me, const Position& now) {
+        column_ = 0.0F;
+        if (!now.emits || !is_raw()) return;
+        const float* rows = cache(me.p.raw) + static_cast<std::int64_t>(now.t) * kWidth + component();
+#pragma unroll 8
+        for (int back = 1 + me.lane % 4; back < me.shape().l; back += 4)
+            column_ += *(rows - back * kWidth);
+    }
+
+    // Turns the pair by the rotary angle of position t; `other` is the other component.
+    __device__ __forceinline__ float rotated(const StepParams& p, int t, float value, float other) const {
+        double sine;
+        double cosine;
+        // In fp64 and in half turns: the reduction of a large angle is then exact.
+        sincospi(p.weights.half_turns[row_.c] * static_cast<double>(t), &sine, &cosine);
+        const float turn = side_ == 0 ? -static_cast<float>(sine) : static_cast<float>(sine);
+        return value * static_cast<float>(cosine) + other * turn;
+    }
+
+    template <class Team>
+    __device__ __forceinline__ void hand_on(const Me& me, Team& team, const Position& now, float value) {
+        const float other = __shfl_xor_sync(kAllLanes, value, 4);
+        float column = column_ + __shfl_xor_sync(kAllLanes, column_, 1);
+        column += __shfl_xor_sync(kAllLanes, column, 2);
+        if (row_.kind == RowPair::kNone) return;
+        const bool turns = row_.kind != RowPair::kGate && (row_.kind == RowPair::kQuery || is_key());
+        if (me.shape().rope && turns) value = rotated(me.p, now.t, value, other);
+
+        int first_rank = 0;
+        int ranks = me.at().ranks;
+        int at = 0;
+        if (row_.kind == RowPair::kGate) {
+            at = me.at().hidden + row_.c + side_;
+            value += me.p.weights.gate_b1[row_.c + side_];
+            value = __fdividef(value, 1.0F + expf(-value));
+        } else {
+            const bool query = row_.kind == RowPair::kQuery;
+            const int group =
+                query ? static_cast<int>(static_cast<unsigned>(row_.head) / me.heads()) : row_.head;
+            if (query) {
+                at = me.inbox(me.at().q, group) + (row_.head - group * me.heads()) * kWidth + component();
+            } else {
+                row_value_ = value;
+                if (is_raw()) {  // seen through the compressed token only
+                    if (!now.emits) return;
+                    value = mean_ = (value + column) / static_cast<float>(me.shape().l);
+                }
+                at = me.inbox(fresh(me.at()), group) + component();
+            }
+            first_rank = me.first_rank(group);
+            ranks = me.at().splits;
         }
+        for (int i = me.lane % 4; i < team.copies(ranks); i += 4)
+            team.push(first_rank + i, at, value);
     }
 
-    RowPair pairs_[kPairsInFlight];
-    PairBatch batch_;
+    __device__ __forceinline__ int fresh(const StepLayout& at) const {
+        const int k = row_.kind <= kRawValue        ? at.fresh_k[0]
+                      : row_.kind <= kSelectedValue ? at.fresh_k[1]
+                                                    : at.fresh_k[2];
+        return is_key() ? k : k + at.fresh_v[0] - at.fresh_k[0];
+    }
+
+    PairBatch<Me> batch_;
+    RowPair row_;
+    int side_ = 0;
+    float column_ = 0.0F;
+    float row_value_ = 0.0F;  // to be cached
+    float mean_ = 0.0F;
 };
 
 }  // namespace nsa::core::cuda::step

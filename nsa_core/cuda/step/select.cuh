@@ -9,75 +9,78 @@ namespace nsa::core::cuda::step {
 
 inline constexpr unsigned kForced = 0x7F800000U;  // the bits of infinity: above every importance
 
-// Maximum and inverse sum of the compressed scores of head `lane`.
+// Maximum and inverse sum of the compressed scores of one head.
 struct HeadSoftmax {
     float max = 0.0F;
     float inverse_sum = 0.0F;
-
-    template <class Team>
-    __device__ __forceinline__ HeadSoftmax(const Context& me, const Team& team) {
-        if (me.lane >= me.heads()) return;
-        Merge total;
-        const auto part = [&](int split) {
-            return me.inbox(me.at.stats) + (split * me.at.head_slots + me.lane) * 2;
-        };
-        for (int split = 0; split < me.at.splits; ++split)
-            total.see(team.load(part(split)));
-        for (int split = 0; split < me.at.splits; ++split)
-            total.sum = fmaf(total.weight(team.load(part(split))), team.load(part(split) + 1), total.sum);
-        max = total.max;
-        inverse_sum = 1.0F / total.sum;
-    }
 };
 
-// Probability of compressed token i, summed over the heads of the group (Eqs. 8 and 10). All lanes call.
-template <class Team>
-__device__ __forceinline__ float group_probability(const Context& me, const Team& team,
-                                                   const HeadSoftmax& softmax, int i, bool exists) {
-    float sum = 0.0F;
-    for (int tile = 0; tile < me.heads(); tile += kHeadTile) {
-        float4 scores = make_float4(0.0F, 0.0F, 0.0F, 0.0F);
-        if (exists) scores = team.load4(me.inbox(me.at.scores) + i * me.at.head_slots + tile);
-        const float score[kHeadTile] = {scores.x, scores.y, scores.z, scores.w};
-#pragma unroll
-        for (int h = 0; h < kHeadTile; ++h) {
-            const float max = __shfl_sync(0xffffffffU, softmax.max, (tile + h) % 32);
-            const float inverse = __shfl_sync(0xffffffffU, softmax.inverse_sum, (tile + h) % 32);
-            if (tile + h < me.heads()) sum += exp2f(score[h] - max) * inverse;
-        }
-    }
-    return exists ? sum : 0.0F;
+template <class Me, class Team>
+__device__ __forceinline__ HeadSoftmax head_softmax(const Me& me, const Team& team, int head) {
+    const StepLayout at = me.at();
+    const auto part = [&](int split) { return me.inbox(at.stats) + (split * at.head_slots + head) * 2; };
+    Merge total;
+#pragma unroll 8
+    for (int split = 0; split < at.splits; ++split)
+        total.see(team.load(part(split)));
+#pragma unroll 8
+    for (int split = 0; split < at.splits; ++split)
+        total.sum = fmaf(total.weight(team.load(part(split))), team.load(part(split) + 1), total.sum);
+    return {.max = total.max, .inverse_sum = __fdividef(1.0F, total.sum)};
 }
 
-// Eq. 9 for block j: the tokens that overlap it, weighted by the overlap in units of d. Every block adds its
-// terms in the same order, so equal probabilities give exactly equal importance.
-template <class Team>
-__device__ __forceinline__ float block_importance(const Context& me, const Team& team, const Position& now,
-                                                  const HeadSoftmax& softmax, int j) {
-    const StepShape& s = me.shape();
+// Probability of compressed token i, summed over a tile of heads (Eqs. 8 and 10).
+template <class Me, class Team>
+__device__ __forceinline__ float tile_probability(const Me& me, const Team& team,
+                                                  const HeadSoftmax (&softmax)[kHeadTile], int head, int i) {
+    const float4 scores = team.load4(me.scores(i) + head);
+    const float score[kHeadTile] = {scores.x, scores.y, scores.z, scores.w};
+    float sum = 0.0F;
+#pragma unroll
+    for (int h = 0; h < kHeadTile; ++h)
+        if (head + h < me.heads()) sum += exp2_fast(score[h] - softmax[h].max) * softmax[h].inverse_sum;
+    return sum;
+}
+
+// Eq. 9 for block j and a tile of heads: the tokens that overlap the block, weighted by the overlap in units
+// of d. Every block adds its terms in the same order, so equal probabilities give exactly equal importance.
+template <class Me, class Team>
+__device__ __forceinline__ float tile_importance(const Me& me, const Team& team, const Position& now,
+                                                 const HeadSoftmax (&softmax)[kHeadTile], int head, int j) {
+    const StepShape s = me.shape();
     const int stride = s.l_sel / s.d;  // tokens that begin in a block
     const int reach = s.l / s.d;       // units that a token covers
     float sum = 0.0F;
+#pragma unroll 5
     for (int place = 1 - reach; place < stride; ++place) {
         const int i = j * stride + place;
-        const bool exists = j < now.blocks && i >= 0 && i < now.compressed;
+        if (i < 0 || i >= now.compressed) continue;
         const int weight = min(place + reach, stride) - max(place, 0);
-        sum += static_cast<float>(weight) * group_probability(me, team, softmax, i, exists);
+        sum += static_cast<float>(weight) * tile_probability(me, team, softmax, head, i);
     }
     return sum;
 }
 
-// Ranks of importance, as bits: they order like the values, which are never negative.
-template <class Team>
-__device__ __forceinline__ void weigh_blocks(const Context& me, const Team& team, const Position& now) {
-    const StepShape& s = me.shape();
-    const HeadSoftmax softmax{me, team};
-    unsigned* importance = me.bits(me.at.importance);
-    int* places = me.ints(me.at.places);
-    // Whole warps enter together: the probabilities are exchanged by shuffles.
+// Importance of every block as bits, which order like the values: those are never negative.
+template <class Me, class Team>
+__device__ __forceinline__ void weigh_blocks(const Me& me, const Team& team, const Position& now) {
+    const StepShape s = me.shape();
+    unsigned* importance = me.bits(me.at().importance);
+    int* places = me.ints(me.at().places);
+    // Whole warps enter together: the heads' statistics are exchanged by shuffles.
     for (int first = me.warp * 32; first < now.blocks; first += kStepThreads) {
         const int j = first + me.lane;
-        const float value = block_importance(me, team, now, softmax, j);
+        float value = 0.0F;
+        for (int head = 0; head < me.heads(); head += kHeadTile) {
+            const HeadSoftmax own = head_softmax(me, team, head + me.lane % kHeadTile);
+            HeadSoftmax softmax[kHeadTile];
+#pragma unroll
+            for (int h = 0; h < kHeadTile; ++h) {
+                softmax[h].max = __shfl_sync(kAllLanes, own.max, h);
+                softmax[h].inverse_sum = __shfl_sync(kAllLanes, own.inverse_sum, h);
+            }
+            value += tile_importance(me, team, now, softmax, head, j);
+        }
         if (j >= now.blocks) continue;
         const bool forced = j < s.n_initial || j > now.blocks - 1 - s.n_local;
         importance[j] = forced ? kForced : isnan(value) ? 0U : __float_as_uint(value);
@@ -87,46 +90,52 @@ __device__ __forceinline__ void weigh_blocks(const Context& me, const Team& team
 
 // For each block the number of blocks that come before it. Threads share the comparisons of a block when
 // there are more threads than blocks.
-__device__ __forceinline__ void place_blocks(const Context& me, const Position& now) {
-    const unsigned* importance = me.bits(me.at.importance);
-    int* places = me.ints(me.at.places);
-    int width = 32;  // threads side by side on different blocks
-    while (width < now.blocks && width < kStepThreads)
-        width *= 2;
-    const int part = static_cast<int>(threadIdx.x) / width;
-    const int parts = kStepThreads / width;
-    const int each = (now.blocks + parts - 1) / parts;
+template <class Me>
+__device__ __forceinline__ void place_blocks(const Me& me, const Position& now) {
+    const unsigned* importance = me.bits(me.at().importance);
+    int* places = me.ints(me.at().places);
+    // Threads side by side on different blocks: a power of two, whole warps.
+    const int log_width = min(max(32 - __clz(now.blocks - 1), 5), 8);
+    const int part = static_cast<int>(threadIdx.x) >> log_width;
+    const int parts = kStepThreads >> log_width;
+    const int each = ((now.blocks + 3) / 4 + parts - 1) / parts * 4;
     const int begin = part * each;
     const int end = min(begin + each, now.blocks);
-    for (int j = static_cast<int>(threadIdx.x) % width; j < now.blocks; j += width) {
+    const int step = 1 << log_width;
+    for (int j = static_cast<int>(threadIdx.x) & (step - 1); j < now.blocks; j += step) {
         const unsigned own = importance[j];
         int before = 0;
-#pragma unroll 8
-        for (int i = begin; i < end; ++i) {
-            // Larger, or equal and of lower index.
-            before += importance[i] + (i < j ? 1U : 0U) > own ? 1 : 0;
+#pragma unroll 2
+        for (int i = begin; i < end; i += 4) {
+            const uint4 four = *reinterpret_cast<const uint4*>(importance + i);
+            // Larger, or equal and of lower index; behind the last block there is padding.
+            before += four.x + (i < j ? 1U : 0U) > own ? 1 : 0;
+            before += i + 1 < end && four.y + (i + 1 < j ? 1U : 0U) > own ? 1 : 0;
+            before += i + 2 < end && four.z + (i + 2 < j ? 1U : 0U) > own ? 1 : 0;
+            before += i + 3 < end && four.w + (i + 3 < j ? 1U : 0U) > own ? 1 : 0;
         }
         if (before > 0) atomicAdd(&places[j], before);  // integers: the order does not matter
     }
 }
 
 // The picked blocks, ascending, by one warp.
-__device__ __forceinline__ void list_picks(const Context& me, const Position& now, bool all) {
-    int* picks = me.ints(me.at.picks);
-    const int* places = me.ints(me.at.places);
+template <class Me>
+__device__ __forceinline__ void list_picks(const Me& me, const Position& now, bool all) {
+    int* picks = me.ints(me.at().picks);
+    const int* places = me.ints(me.at().places);
     int count = 0;
     for (int first = 0; first < now.blocks; first += 32) {
         const int j = first + me.lane;
         const bool picked = j < now.blocks && (all || places[j] < me.shape().n);
-        const unsigned mask = __ballot_sync(0xffffffffU, picked);
+        const unsigned mask = __ballot_sync(kAllLanes, picked);
         if (picked) picks[count + __popc(mask & ((1U << me.lane) - 1U))] = j;
         count += __popc(mask);
     }
 }
 
 // Leaves the picks in the rank's scratch, min(n, blocks) of them, visible to all its threads.
-template <class Team>
-__device__ __forceinline__ void select_blocks(const Context& me, const Team& team, const Position& now) {
+template <class Me, class Team>
+__device__ __forceinline__ void select_blocks(const Me& me, const Team& team, const Position& now) {
     const bool all = now.blocks <= me.shape().n;
     if (!all) {
         weigh_blocks(me, team, now);

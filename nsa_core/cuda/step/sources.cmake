@@ -2,5 +2,4 @@
 set(nsa_cuda_step_sources
     step/cluster.cu
     step/grid.cu
-    step/layout.cpp
     step/step.cpp)

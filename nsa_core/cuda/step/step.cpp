@@ -18,11 +18,19 @@ StepLayout layout_of(const StepShape& shape, StepTeam team) {
     return layout_step(shape, ranks_of(team), team != StepTeam::kGrid);
 }
 
+bool is_seed(StepShape shape) {
+    shape.capacity = kSeedShape.capacity;
+    shape.rope = kSeedShape.rope;
+    shape.softmax_gate = kSeedShape.softmax_gate;
+    return shape == kSeedShape;
+}
+
 step::Geometry geometry_of(const StepShape& shape, StepTeam team) {
     const StepLayout at = layout_of(shape, team);
     return {.width = shape.dk,
+            .seed = is_seed(shape),
             .ranks = at.ranks,
-            .shared_bytes = static_cast<std::size_t>(at.shared_floats()) * sizeof(float)};
+            .shared_bytes = static_cast<std::size_t>(at.shared_size) * sizeof(float)};
 }
 
 std::string number(const char* name, int value) {
@@ -38,7 +46,7 @@ std::optional<std::string> bad_sizes(const StepShape& s) {
     if (s.dim < 32 || s.dim > 1024 || s.dim % 32 != 0) {
         return number("dim", s.dim) + "; the kernel takes multiples of 32 up to 1024";
     }
-    if (s.groups < 1 || s.heads < 1 || s.heads % s.groups != 0 || s.heads_per_group() > 32) {
+    if (s.groups < 1 || s.heads < 1 || s.heads % s.groups != 0 || s.heads / s.groups > 32) {
         return number("heads", s.heads) + " in " + number("groups", s.groups) +
                "; the kernel takes up to 32 heads in each group";
     }
@@ -99,7 +107,7 @@ std::optional<StepTeam> choose_step_team(const StepShape& shape) {
 
 std::size_t step_workspace_bytes(const StepShape& shape, StepTeam team) {
     if (team != StepTeam::kGrid) return 0;
-    return kCounterBytes + static_cast<std::size_t>(layout_of(shape, team).inbox) * sizeof(float);
+    return kCounterBytes + static_cast<std::size_t>(layout_of(shape, team).inbox_size) * sizeof(float);
 }
 
 cudaError_t prepare_step(const StepShape& shape, StepTeam team) {
