@@ -88,8 +88,9 @@ Result<pid_t> start_supervisor(int run_dir, const std::string& path, SupervisorC
     return posix::spawn(request);
 }
 
-// What to answer once the first event is in the journal; nothing: it is not.
-Result<std::optional<protocol::LaunchReply>> look_for_start(int run_dir, bool already) {
+// What to answer once the first event is in the journal; nothing: it is not. ours: the supervisor that this
+// launch started, 0: none.
+Result<std::optional<protocol::LaunchReply>> look_for_start(int run_dir, pid_t ours) {
     using Reply = std::optional<protocol::LaunchReply>;
     const auto status = journal::read_run_status(run_dir);
     if (!status) return status.error();
@@ -100,7 +101,7 @@ Result<std::optional<protocol::LaunchReply>> look_for_start(int run_dir, bool al
         return posix::errno_error(errno, "fsync of the journal");
     failpoint("worker.launch.before_reply");
     const auto& supervisor = *status->supervisor;
-    return Reply{{already, supervisor.pid, supervisor.start_ticks, supervisor.boot_id}};
+    return Reply{{supervisor.pid != ours, supervisor.pid, supervisor.start_ticks, supervisor.boot_id}};
 }
 
 std::string last_words(int run_dir) {
@@ -123,7 +124,7 @@ net::awaitable<Result<protocol::LaunchReply>> await_start(int run_dir, std::stri
         const auto identity = posix::identity_of(pid);
         const bool alive = identity && posix::liveness_of(*identity) == posix::Liveness::kAlive;
         const bool lost = !alive && !journal::is_locked(run_dir, journal::kLockFile);
-        const auto reply = look_for_start(run_dir, false);
+        const auto reply = look_for_start(run_dir, pid);
         if (!reply) co_return reply.error();
         if (*reply) co_return **reply;
         if (lost) {
@@ -163,7 +164,7 @@ net::awaitable<Result<protocol::LaunchReply>> launch(const Home& home, protocol:
         // die before that as well: then the attempt is ours to begin.
         const bool ours = lock && !journal::is_locked(dir, journal::kLockFile);
         // Asked after the locks: who held one may have recorded something just before.
-        const auto reply = look_for_start(dir, true);
+        const auto reply = look_for_start(dir, 0);
         if (!reply) co_return reply.error();
         if (*reply) co_return **reply;
         if (ours) {

@@ -108,7 +108,11 @@ TEST_P(CrashAtEdge, OfALaunchOrARunLosesAndDoublesNothing) {
     for (std::size_t i = 0; i < events.size(); ++i)
         EXPECT_EQ(events[i].seq, i + 1);
     EXPECT_EQ(followed.all<language::RunStarted>().size(), 1U);
-    EXPECT_EQ(relaunched.already, !kBeforeTheRun.contains(GetParam()));
+    // Beside a supervisor that serve left on its way to the lock a second one may start; one of them goes.
+    if (GetParam() != "worker.launch.after_spawn") {
+        EXPECT_EQ(relaunched.already, !kBeforeTheRun.contains(GetParam()));
+    }
+    EXPECT_EQ(followed.all<language::RunStarted>().at(0).pid, relaunched.pid);
     const std::string ran = read_text(home() / "first-ran");
     const bool completes = kBeforeTheRun.contains(GetParam()) || kServesOwn.contains(GetParam()) ||
                            GetParam() == "worker.run_finished.after_commit";
