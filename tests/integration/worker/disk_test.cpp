@@ -29,7 +29,7 @@ void expect_whole_records(const Followed& followed, const std::filesystem::path&
 
 TEST(FullDisk, IsLabelledAndTheExitRecordIsStillWritten) {
     const SmallDisk disk{"size=16m"};
-    if (!disk.refused().empty()) GTEST_SKIP() << disk.refused();
+    if (!disk.refused().empty()) GTEST_SKIP() << "needs the right to mount a tmpfs: " << disk.refused();
     WorkerProcess worker{disk.path()};
     const auto followed = run_plan(
         worker, kRun,
@@ -42,7 +42,7 @@ TEST(FullDisk, IsLabelledAndTheExitRecordIsStillWritten) {
 
 TEST(FullDisk, ThatTheLogsFilledIsLabelledTheSame) {
     const SmallDisk disk{"size=16m"};
-    if (!disk.refused().empty()) GTEST_SKIP() << disk.refused();
+    if (!disk.refused().empty()) GTEST_SKIP() << "needs the right to mount a tmpfs: " << disk.refused();
     WorkerProcess worker{disk.path()};
     const auto followed = run_plan(worker, kRun, plan_of({shell_case("talks", "cat /dev/zero; sleep 60")}));
     EXPECT_NE(followed.finished("talks").end.detail.find("ENOSPC"), std::string::npos);
@@ -52,7 +52,7 @@ TEST(FullDisk, ThatTheLogsFilledIsLabelledTheSame) {
 
 TEST(FullDisk, WithoutAnInodeLeftIsLabelledAndTheExitRecordIsStillWritten) {
     const SmallDisk disk{"nr_inodes=64"};
-    if (!disk.refused().empty()) GTEST_SKIP() << disk.refused();
+    if (!disk.refused().empty()) GTEST_SKIP() << "needs the right to mount a tmpfs: " << disk.refused();
     WorkerProcess worker{disk.path()};
     const auto followed = run_plan(
         worker, kRun,
@@ -66,7 +66,7 @@ TEST(FullDisk, WithoutAnInodeLeftIsLabelledAndTheExitRecordIsStillWritten) {
 
 TEST(FullDisk, BeforeTheLaunchIsRefusedByName) {
     const SmallDisk disk{"size=64k"};
-    if (!disk.refused().empty()) GTEST_SKIP() << disk.refused();
+    if (!disk.refused().empty()) GTEST_SKIP() << "needs the right to mount a tmpfs: " << disk.refused();
     WorkerProcess worker{disk.path()};
     auto launch = launch_of(kRun, plan_of({shell_case("case", "true")}));
     launch.spec_yaml = std::string(200'000, '#');

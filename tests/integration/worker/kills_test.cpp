@@ -94,7 +94,7 @@ class MemoryCgroup {
 
 TEST(KilledStep, ByTheOomKillerIsToldFromOneThatSomebodyKilled) {
     const MemoryCgroup cgroup{96ULL << 20};
-    if (!cgroup.usable()) GTEST_SKIP() << "no memory cgroup can be made here: " << cgroup.folder();
+    if (!cgroup.usable()) GTEST_SKIP() << "needs the right to make " << cgroup.folder();
     {
         const TempDir dir;
         WorkerProcess worker{dir.path(), {.cgroup = cgroup.folder()}};
@@ -128,7 +128,8 @@ TEST(UnkillableStep, IsGivenUpAfterItsKillWaitAndEndsTheRunWithAReason) {
     // A dead process that somebody else traces is kept from its parent: to the supervisor it is as alive as
     // one that hangs in a driver.
     const pid_t pid = std::stoi(read_text(out));
-    if (::ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) != 0) GTEST_SKIP() << "ptrace is not permitted here";
+    if (::ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) != 0)
+        GTEST_SKIP() << "needs the right to trace a process";
     const auto followed = follow(worker, kRun);
     ::waitpid(pid, nullptr, __WALL);  // lets it go
     const auto end = followed.finished("stuck").end;
