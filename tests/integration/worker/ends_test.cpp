@@ -115,5 +115,13 @@ TEST_F(StepEnds, PeakMemoryAndOutputSizesAreRecorded) {
     EXPECT_LT(finished.max_rss_kib, 1 << 20);
 }
 
+TEST_F(StepEnds, PeakMemoryIsThatOfTheStepAloneWhateverRanBefore) {
+    const auto followed =
+        run({shell_case("large", "head -c 300000000 /dev/zero | tail -c 300000000 > /dev/null"),
+             shell_case("small", "true")});
+    EXPECT_GT(followed.finished("large").max_rss_kib, 250'000) << "what a step had waited for counts";
+    EXPECT_LT(followed.finished("small").max_rss_kib, 150'000);
+}
+
 }  // namespace
 }  // namespace nsa::test
