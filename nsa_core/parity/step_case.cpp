@@ -63,9 +63,9 @@ struct BranchRows {
 
 class Source {
   public:
-    Source(const StepCase& c, at::Device device, at::Generator& generator)
+    Source(const StepCase& c, at::Generator& generator)
         : case_{c},
-          options_{at::TensorOptions{scalar_type(c.dtype)}.device(device)},
+          options_{scalar_type(c.dtype)},
           generator_{generator},
           magnitude_{magnitude_of(c.data, c.dtype)} {}
 
@@ -131,9 +131,9 @@ KeysValues stacked(const std::vector<KeysValues>& rows) {
     return {.k = at::stack(k), .v = at::stack(v)};
 }
 
-PagedCache poisoned_cache(const StepCase& c, at::Device device, at::Generator& generator) {
+PagedCache poisoned_cache(const StepCase& c, at::Generator& generator) {
     const PagedCacheSize size = size_of(c);
-    PagedCache cache{c.config, size, at::TensorOptions{scalar_type(c.dtype)}.device(device),
+    PagedCache cache{c.config, size, at::TensorOptions{scalar_type(c.dtype)},
                      shuffled_pages(size.pages, generator)};
     for (const KeysValues* rows : {&cache.raw(), &cache.cmp(), &cache.sel(), &cache.win()})
         poison(*rows);
@@ -169,14 +169,14 @@ PagedStepInputs fill(PagedCache& cache, const StepCase& c, const Source& source)
 }  // namespace
 
 // Members initialise in order: the cache draws the order of its pages first, then everything else is drawn.
-StepProblem::StepProblem(const StepCase& c, at::Device device)
+StepProblem::StepProblem(const StepCase& c)
     : cache{[&] {
           at::Generator generator = seeded_generator(c.seed);
-          return poisoned_cache(c, device, generator);
+          return poisoned_cache(c, generator);
       }()} {
     constexpr std::int64_t kAnotherStream = INT64_C(1) << 53;  // seeds of runs end below it
     at::Generator generator = seeded_generator(c.seed + kAnotherStream);
-    in = fill(cache, c, Source{c, device, generator});
+    in = fill(cache, c, Source{c, generator});
 }
 
 }  // namespace nsa::core::parity

@@ -24,9 +24,9 @@ struct StepCase {
 
 // Drawn in fp64 and rounded to the dtype. Pages lie in shuffled order, and every row that holds no token, in
 // unused pages, behind the last token and in the ring, is NaN. Two thirds of the heads gate a single branch,
-// so that no branch hides behind the others; the rest mix all three.
+// so that no branch hides behind the others; the rest mix all three. On the CPU.
 struct StepProblem {
-    StepProblem(const StepCase& c, at::Device device);
+    explicit StepProblem(const StepCase& c);
 
     PagedCache cache;
     PagedStepInputs in;

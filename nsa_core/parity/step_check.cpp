@@ -15,6 +15,7 @@
 #include "nsa_core/parity/step_selection.hpp"
 #include "nsa_core/parity/step_truth.hpp"
 #include "nsa_core/reference.hpp"
+#include "nsa_core/routes/cuda_decode.hpp"
 
 namespace nsa::core::parity {
 namespace {
@@ -22,43 +23,52 @@ namespace {
 constexpr std::int64_t kGuardBytes = 8192;
 constexpr std::uint8_t kCanary = 0xA5;
 
-// A tensor with guard bytes on both sides.
+// A tensor with guard bytes on both sides, on the device under test.
 class Guarded {
   public:
-    Guarded(at::IntArrayRef shape, at::TensorOptions options) {
-        const std::int64_t bytes =
-            c10::multiply_integers(shape) * static_cast<std::int64_t>(options.dtype().itemsize());
-        bytes_ = at::full({bytes + 2 * kGuardBytes}, kCanary, options.dtype(at::kByte));
-        const auto type = c10::typeMetaToScalarType(options.dtype());
-        inside_ = bytes_.narrow(0, kGuardBytes, bytes).view(type).view(shape);
+    // `initial` is a tensor on the CPU.
+    Guarded(const at::Tensor& initial, at::Device device) : inside_{initial} {
+        const at::Tensor bytes = initial.contiguous().view(-1).view(at::kByte);
+        at::Tensor guarded = at::full({bytes.numel() + 2 * kGuardBytes}, kCanary, bytes.options());
+        guarded.narrow(0, kGuardBytes, bytes.numel()).copy_(bytes);
+        bytes_ = guarded.to(device);
     }
-    [[nodiscard]] const at::Tensor& inside() const { return inside_; }
+    // Where the candidate writes.
+    [[nodiscard]] at::Tensor on_device() const { return inside(bytes_); }
+    // What it has written.
+    [[nodiscard]] at::Tensor on_cpu() const { return inside(bytes_.cpu()); }
     [[nodiscard]] std::int64_t hits() const {
-        const at::Tensor before = bytes_.narrow(0, 0, kGuardBytes);
-        const at::Tensor after = bytes_.narrow(0, bytes_.size(0) - kGuardBytes, kGuardBytes);
+        const at::Tensor bytes = bytes_.cpu();
+        const at::Tensor before = bytes.narrow(0, 0, kGuardBytes);
+        const at::Tensor after = bytes.narrow(0, bytes.size(0) - kGuardBytes, kGuardBytes);
         return (before.ne(kCanary).sum() + after.ne(kCanary).sum()).item<std::int64_t>();
     }
 
   private:
+    [[nodiscard]] at::Tensor inside(const at::Tensor& bytes) const {
+        const std::int64_t size = bytes.size(0) - 2 * kGuardBytes;
+        return bytes.narrow(0, kGuardBytes, size).view(inside_.scalar_type()).view(inside_.sizes());
+    }
+
+    at::Tensor inside_;  // shape and type
     at::Tensor bytes_;
-    at::Tensor inside_;
 };
 
-// What one run of the candidate left.
+// What one run of the candidate leaves. Poisoned before it.
 class Outputs {
   public:
     static constexpr int kReadsBefore = 1000;  // counters are added to, so they must not start at 0
 
-    Outputs(const NsaConfig& c, std::int64_t batch, at::TensorOptions options)
-        : out_{{batch, c.heads, c.dv}, options},
-          blocks_{{batch, c.groups, c.n}, options.dtype(at::kInt)},
-          reads_{{batch, c.groups, 3}, options.dtype(at::kInt)} {
-        out_.inside().fill_(std::numeric_limits<double>::quiet_NaN());
-        blocks_.inside().fill_(-7);
-        reads_.inside().fill_(kReadsBefore);
+    Outputs(const NsaConfig& c, std::int64_t batch, at::ScalarType type, at::Device device)
+        : out_{at::full({batch, c.heads, c.dv}, std::numeric_limits<double>::quiet_NaN(), type), device},
+          blocks_{at::full({batch, c.groups, c.n}, -7, at::kInt), device},
+          reads_{at::full({batch, c.groups, 3}, kReadsBefore, at::kInt), device} {}
+
+    [[nodiscard]] PagedStepOutputs on_device() const {
+        return {.out = out_.on_device(), .blocks = blocks_.on_device(), .reads = reads_.on_device()};
     }
-    [[nodiscard]] PagedStepOutputs tensors() const {
-        return {.out = out_.inside(), .blocks = blocks_.inside(), .reads = reads_.inside()};
+    [[nodiscard]] PagedStepOutputs on_cpu() const {
+        return {.out = out_.on_cpu(), .blocks = blocks_.on_cpu(), .reads = reads_.on_cpu()};
     }
     [[nodiscard]] std::int64_t canary_hits() const { return out_.hits() + blocks_.hits() + reads_.hits(); }
 
@@ -68,6 +78,17 @@ class Outputs {
     Guarded reads_;
 };
 
+PagedStepInputs moved_to(const PagedStepInputs& in, at::Device device) {
+    const auto moved = [&](const KeysValues& rows) {
+        return KeysValues{.k = rows.k.to(device), .v = rows.v.to(device)};
+    };
+    return {.q = in.q.to(device),
+            .gates = in.gates.to(device),
+            .raw = moved(in.raw),
+            .sel = moved(in.sel),
+            .win = moved(in.win)};
+}
+
 bool same_bits(const at::Tensor& a, const at::Tensor& b) {
     return at::equal(a.contiguous().view(at::kByte), b.contiguous().view(at::kByte));
 }
@@ -76,48 +97,54 @@ std::array<const KeysValues*, 4> pools_of(const PagedCache& cache) {
     return {&cache.raw(), &cache.cmp(), &cache.sel(), &cache.win()};
 }
 
-std::vector<at::Tensor> copy_of(const PagedCache& cache) {
-    std::vector<at::Tensor> copies;
+// Keys and values of all pools, in the order of pools_of.
+std::vector<at::Tensor> tensors_of(const PagedCache& cache) {
+    std::vector<at::Tensor> tensors;
     for (const KeysValues* pool : pools_of(cache)) {
-        copies.push_back(pool->k.clone());
-        copies.push_back(pool->v.clone());
+        tensors.push_back(pool->k);
+        tensors.push_back(pool->v);
     }
-    return copies;
+    return tensors;
+}
+
+std::int64_t count_differing(const PagedCache& a, const PagedCache& b) {
+    const std::vector<at::Tensor> left = tensors_of(a);
+    const std::vector<at::Tensor> right = tensors_of(b);
+    std::int64_t differing = 0;
+    for (std::size_t i = 0; i < left.size(); ++i)
+        differing += same_bits(left[i], right[i]) ? 0 : 1;
+    return differing;
 }
 
 bool emits(std::int64_t t, const NsaConfig& config) {
     return compressed_count(t + 1, config) > compressed_count(t, config);
 }
 
-// One write of the step, in the copy of the pools made before it.
-void expect_row(std::vector<at::Tensor>& copies, std::size_t pool, std::int64_t page, std::int64_t row,
-                const at::Tensor& k, const at::Tensor& v) {
-    copies[2 * pool][page].select(1, row).copy_(k);
-    copies[2 * pool + 1][page].select(1, row).copy_(v);
+void put_row(const KeysValues& pool, std::int64_t page, std::int64_t row, const at::Tensor& k,
+             const at::Tensor& v) {
+    pool.k[page].select(1, row).copy_(k);
+    pool.v[page].select(1, row).copy_(v);
 }
 
-// Pools, of eight, that differ from what they held before plus the rows of the step. An emitted row is taken
-// as it is: compressed_fault judges it.
-std::int64_t cache_faults(const StepCase& c, const StepProblem& problem, std::vector<at::Tensor> expected) {
-    const PagedCache& cache = problem.cache;
+// Tensors of pools that differ from what they held before plus the rows of the step. An emitted row is taken
+// as it is: compressed_faults judges it. `expected` is the cache before the step, and is changed.
+std::int64_t cache_faults(const StepCase& c, const PagedStepInputs& in, const PagedCache& expected,
+                          const PagedCache& actual) {
     for (std::size_t slot = 0; slot < c.positions.size(); ++slot) {
         const std::int64_t t = c.positions[slot];
         if (t < 0) continue;
         const auto b = static_cast<std::int64_t>(slot);
-        expect_row(expected, 0, b, t % c.config.l, problem.in.raw.k[b], problem.in.raw.v[b]);
-        const PagedCache::Place token = cache.place_of(cache.sel(), b, t);
-        expect_row(expected, 2, token.page, token.row, problem.in.sel.k[b], problem.in.sel.v[b]);
-        expect_row(expected, 3, token.page, token.row, problem.in.win.k[b], problem.in.win.v[b]);
+        put_row(expected.raw(), b, t % c.config.l, in.raw.k[b], in.raw.v[b]);
+        const PagedCache::Place token = actual.place_of(actual.sel(), b, t);
+        put_row(expected.sel(), token.page, token.row, in.sel.k[b], in.sel.v[b]);
+        put_row(expected.win(), token.page, token.row, in.win.k[b], in.win.v[b]);
         if (!emits(t, c.config)) continue;
-        const PagedCache::Place emitted = cache.place_of(cache.cmp(), b, compressed_count(t, c.config));
-        expect_row(expected, 1, emitted.page, emitted.row, cache.cmp().k[emitted.page].select(1, emitted.row),
-                   cache.cmp().v[emitted.page].select(1, emitted.row));
+        const PagedCache::Place emitted = actual.place_of(actual.cmp(), b, compressed_count(t, c.config));
+        put_row(expected.cmp(), emitted.page, emitted.row,
+                actual.cmp().k[emitted.page].select(1, emitted.row),
+                actual.cmp().v[emitted.page].select(1, emitted.row));
     }
-    std::int64_t faults = 0;
-    const std::vector<at::Tensor> actual = copy_of(cache);
-    for (std::size_t i = 0; i < actual.size(); ++i)
-        faults += same_bits(actual[i], expected[i]) ? 0 : 1;
-    return faults;
+    return count_differing(expected, actual);
 }
 
 // The most that one rounding moves a value, as a share of it, and the smallest step near 0.
@@ -149,7 +176,7 @@ bool emitted_wrongly(const at::Tensor& ring, const at::Tensor& emitted, DType dt
     constexpr double kFp32 = 0x1p-24;
     const at::Tensor allowed =
         mean.abs() * rounding.relative + size * (static_cast<double>(l) * kFp32) + rounding.absolute;
-    return emitted.to(at::kCPU, at::kDouble).sub(mean).abs().le(allowed).logical_not().any().item<bool>();
+    return emitted.to(at::kDouble).sub(mean).abs().le(allowed).logical_not().any().item<bool>();
 }
 
 std::int64_t compressed_faults(const StepCase& c, const PagedCache& cache) {
@@ -167,18 +194,14 @@ std::int64_t compressed_faults(const StepCase& c, const PagedCache& cache) {
     return faults;
 }
 
-SequenceRows rows_of(const StepCase& c, const StepProblem& problem, std::int64_t b) {
+SequenceRows rows_of(const StepCase& c, const PagedStepInputs& in, const PagedCache& cache, std::int64_t b) {
     const std::int64_t t = c.positions[static_cast<std::size_t>(b)];
-    const auto on_cpu = [](const KeysValues& rows) {
-        return KeysValues{.k = rows.k.cpu(), .v = rows.v.cpu()};
-    };
-    const PagedCache& cache = problem.cache;
     return {.t = t,
-            .q = problem.in.q[b].cpu(),
-            .gates = problem.in.gates[b].cpu(),
-            .cmp = on_cpu(cache.gather(cache.cmp(), b, compressed_count(t + 1, c.config))),
-            .sel = on_cpu(cache.gather(cache.sel(), b, t + 1)),
-            .win = on_cpu(cache.gather(cache.win(), b, t + 1))};
+            .q = in.q[b],
+            .gates = in.gates[b],
+            .cmp = cache.gather(cache.cmp(), b, compressed_count(t + 1, c.config)),
+            .sel = cache.gather(cache.sel(), b, t + 1),
+            .win = cache.gather(cache.win(), b, t + 1)};
 }
 
 struct SequenceReport {
@@ -232,23 +255,19 @@ bool reads_differ(const at::Tensor& reads, std::int64_t t, const NsaConfig& conf
 }
 
 // The parts of the report that compare outputs with the oracle, sequence by sequence.
-void judge_outputs(const StepCase& c, const StepProblem& problem, const PagedStepOutputs& got,
-                   StepReport& report) {
+void judge_outputs(const StepCase& c, const PagedStepInputs& in, const PagedCache& cache,
+                   const PagedStepOutputs& got, StepReport& report) {
     const auto batch = std::ssize(c.positions);
-    const at::Tensor out = got.out.cpu().to(at::kDouble);
-    const at::Tensor blocks = got.blocks.cpu();
-    const at::Tensor reads = got.reads.cpu();
-    std::vector<SequenceRows> rows(c.positions.size());
-    for (std::int64_t b = 0; b < batch; ++b) {
-        if (c.positions[static_cast<std::size_t>(b)] >= 0)
-            rows[static_cast<std::size_t>(b)] = rows_of(c, problem, b);
-    }
+    const at::Tensor out = got.out.to(at::kDouble);
+    const at::Tensor& blocks = got.blocks;
+    const at::Tensor& reads = got.reads;
     std::vector<SequenceReport> sequences(c.positions.size());
     at::parallel_for(0, batch, 1, [&](std::int64_t begin, std::int64_t end) {
         const c10::NoGradGuard no_grad;
         for (std::int64_t b = begin; b < end; ++b) {
             const auto slot = static_cast<std::size_t>(b);
-            if (c.positions[slot] >= 0) sequences[slot] = judge_sequence(c, rows[slot], blocks[b]);
+            if (c.positions[slot] >= 0)
+                sequences[slot] = judge_sequence(c, rows_of(c, in, cache, b), blocks[b]);
         }
     });
     at::Tensor truth = at::zeros_like(out);
@@ -278,31 +297,40 @@ bool StepReport::clean() const {
            idle_faults == 0 && rerun_differences == 0;
 }
 
-StepReport check_step(const StepCase& c, const StepProblem& problem, const RunStep& run) {
+RunStep cuda_candidate() {
+    return [](const PagedStepInputs& in, const PagedCache& cache, const PagedStepOutputs& out) {
+        CudaDecode step{cache};
+        step.workspace().copy_(at::full({step.workspace().numel()}, 0xFF, at::kByte));
+        step.step(in, cache, out);
+    };
+}
+
+StepReport check_step(const StepCase& c, StepProblem& problem, at::Device device, const RunStep& run) {
     const c10::NoGradGuard no_grad;
-    const at::TensorOptions options = problem.in.q.options();
     const auto batch = std::ssize(c.positions);
-    std::vector<at::Tensor> before = copy_of(problem.cache);
-    const Outputs first{c.config, batch, options};
-    const Outputs second{c.config, batch, options};
-    run(problem.in, problem.cache, first.tensors());
+    const at::ScalarType type = problem.in.q.scalar_type();
+    const PagedStepInputs in = moved_to(problem.in, device);
+    const PagedCache cache = problem.cache.copy_to(device);
+    const Outputs first{c.config, batch, type, device};
+    const Outputs second{c.config, batch, type, device};
+
+    run(in, cache, first.on_device());
+    const PagedCache after = cache.copy_to(at::kCPU);
+    const PagedStepOutputs a = first.on_cpu();
     StepReport report;
-    report.cache_faults = cache_faults(c, problem, std::move(before));
-    report.compressed_faults = compressed_faults(c, problem.cache);
-    judge_outputs(c, problem, first.tensors(), report);
+    report.cache_faults = cache_faults(c, problem.in, problem.cache, after);
+    report.compressed_faults = compressed_faults(c, after);
+    judge_outputs(c, problem.in, after, a, report);
 
     // A step may be repeated at the same position, and does the same again.
-    const std::vector<at::Tensor> after = copy_of(problem.cache);
-    run(problem.in, problem.cache, second.tensors());
-    const PagedStepOutputs a = first.tensors();
-    const PagedStepOutputs b = second.tensors();
-    report.rerun_differences = (same_bits(a.out, b.out) ? 0 : 1) + (same_bits(a.reads, b.reads) ? 0 : 1);
-    const at::Tensor busy = problem.cache.position().ge(0);  // blocks of idle slots are not written
-    report.rerun_differences += same_bits(a.blocks.index({busy}), b.blocks.index({busy})) ? 0 : 1;
-    const std::vector<at::Tensor> again = copy_of(problem.cache);
-    for (std::size_t i = 0; i < after.size(); ++i)
-        report.rerun_differences += same_bits(after[i], again[i]) ? 0 : 1;
+    run(in, cache, second.on_device());
+    const PagedStepOutputs b = second.on_cpu();
+    const at::Tensor busy = after.position().ge(0);  // blocks of idle slots are not written
+    report.rerun_differences = (same_bits(a.out, b.out) ? 0 : 1) + (same_bits(a.reads, b.reads) ? 0 : 1) +
+                               (same_bits(a.blocks.index({busy}), b.blocks.index({busy})) ? 0 : 1) +
+                               count_differing(after, cache.copy_to(at::kCPU));
     report.canary_hits = first.canary_hits() + second.canary_hits();
+    problem.cache = after;
     return report;
 }
 

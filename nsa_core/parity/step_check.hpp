@@ -9,8 +9,12 @@
 
 namespace nsa::core::parity {
 
-// The candidate. Called twice on the same cache; both runs must agree bit for bit. May throw.
+// The candidate, on tensors of the device under test. Called twice on the same cache; both runs must agree
+// bit for bit. May throw.
 using RunStep = std::function<void(const PagedStepInputs&, const PagedCache&, const PagedStepOutputs&)>;
+
+// Route cuda. Its scratch is NaN before each step: it holds nothing between steps.
+[[nodiscard]] RunStep cuda_candidate();
 
 struct StepReport {
     ErrorMetrics error;       // of the output, all sequences
@@ -35,7 +39,10 @@ struct StepReport {
 };
 
 // Runs the candidate and judges it. The oracle sees what the pages hold after the step; what the step wrote
-// there is judged apart. Changes the cache as the step does.
-[[nodiscard]] StepReport check_step(const StepCase& c, const StepProblem& problem, const RunStep& run);
+// there is judged apart. Afterwards the cache of the problem is what the step made of it. All that happens on
+// the device is the candidate's: data are made and judged on the CPU, so that a run with
+// CUDA_FORCE_PTX_JIT=1, under which Torch's own kernels do not load, tests the same.
+[[nodiscard]] StepReport check_step(const StepCase& c, StepProblem& problem, at::Device device,
+                                    const RunStep& run);
 
 }  // namespace nsa::core::parity

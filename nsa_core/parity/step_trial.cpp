@@ -3,23 +3,9 @@
 
 #include "nsa_core/parity/step_check.hpp"
 #include "nsa_core/parity/trial.hpp"
-#include "nsa_core/routes/cuda_decode.hpp"
 #include "nsa_core/tools/torch_device.hpp"
 
 namespace nsa::core::parity {
-namespace {
-
-RunStep candidate_of(Route route, const PagedCache& cache) {
-    if (route != Route::kCuda) return reference_paged_step;
-    auto step = std::make_shared<CudaDecode>(cache);
-    return [step](const PagedStepInputs& in, const PagedCache& paged, const PagedStepOutputs& out) {
-        step->workspace().fill_(0xFF);  // NaN: the scratch holds nothing between steps
-        step->step(in, paged, out);
-    };
-}
-
-}  // namespace
-
 TrialResult step_trial(const TrialPlan& plan, std::int64_t seed) {
     const StepCase c{.config = plan.config,
                      .dtype = plan.options.dtype,
@@ -27,9 +13,10 @@ TrialResult step_trial(const TrialPlan& plan, std::int64_t seed) {
                      .positions = plan.options.positions,
                      .data = plan.options.data,
                      .seed = seed};
-    const StepProblem problem{c, tools::torch_device(plan.device)};
-    const StepReport report =
-        check_step(c, problem, candidate_of(plan.routes.front().second.taken, problem.cache));
+    StepProblem problem{c};
+    const bool cuda = plan.routes.front().second.taken == Route::kCuda;
+    const StepReport report = check_step(c, problem, tools::torch_device(plan.device),
+                                         cuda ? cuda_candidate() : RunStep{reference_paged_step});
     const auto count = [](const char* name, std::int64_t value) {
         return std::pair<std::string, double>{name, static_cast<double>(value)};
     };

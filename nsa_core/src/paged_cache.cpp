@@ -74,6 +74,20 @@ PagedCache::PagedCache(const NsaConfig& config, const PagedCacheSize& size, at::
     win_ = empty_rows(size.pages, config.groups, size.page_tokens, config, options);
 }
 
+PagedCache PagedCache::copy_to(at::Device device) const {
+    PagedCache other = *this;
+    const auto move = [&](at::Tensor& tensor) {
+        tensor = tensor.to(device, tensor.scalar_type(), /*non_blocking=*/false, /*copy=*/true);
+    };
+    move(other.position_);
+    move(other.page_table_);
+    for (KeysValues* rows : {&other.raw_, &other.cmp_, &other.sel_, &other.win_}) {
+        move(rows->k);
+        move(rows->v);
+    }
+    return other;
+}
+
 void PagedCache::reserve(std::int64_t sequence, std::int64_t tokens) {
     if (tokens > size_.max_tokens) {
         throw InputError("sequence " + std::to_string(sequence) + " would hold " + std::to_string(tokens) +

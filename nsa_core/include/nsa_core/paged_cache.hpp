@@ -46,6 +46,9 @@ class PagedCache {
     PagedCache(const NsaConfig& config, const PagedCacheSize& size, at::TensorOptions options,
                std::vector<std::int32_t> order = {});
 
+    /// A copy of everything on that device, the same one included.
+    [[nodiscard]] PagedCache copy_to(at::Device device) const;
+
     [[nodiscard]] const NsaConfig& config() const { return config_; }
     [[nodiscard]] const PagedCacheSize& size() const { return size_; }
 

@@ -42,14 +42,11 @@ StepCase case_of(const NsaConfig& config, DType dtype, std::int64_t longest = kL
     return {.config = config, .dtype = dtype, .positions = parity::edge_positions(config, longest)};
 }
 
+const at::Device kGpu{at::kCUDA, 0};
+
 StepReport run_cuda(const StepCase& c) {
-    const StepProblem problem{c, at::Device{at::kCUDA, 0}};
-    CudaDecode step{problem.cache};
-    return parity::check_step(
-        c, problem, [&](const PagedStepInputs& in, const PagedCache& cache, const PagedStepOutputs& out) {
-            step.workspace().fill_(0xFF);  // NaN: the scratch holds nothing between steps
-            step.step(in, cache, out);
-        });
+    StepProblem problem{c};
+    return parity::check_step(c, problem, kGpu, parity::cuda_candidate());
 }
 
 void expect_clean(const StepCase& c, const StepReport& r) {
@@ -176,8 +173,7 @@ TEST_F(CudaDecodeTest, a_single_sequence_equals_the_oracle_at_every_length) {
 }
 
 // The token after the last one, drawn anew; the caches stay as the steps before left them.
-void draw_next_token(StepProblem& problem) {
-    PagedStepInputs& in = problem.in;
+void draw_next_token(PagedStepInputs& in) {
     in.q.normal_();
     for (const KeysValues* rows : {&in.raw, &in.sel, &in.win}) {
         rows->k.normal_();
@@ -187,80 +183,91 @@ void draw_next_token(StepProblem& problem) {
 
 TEST_F(CudaDecodeTest, steps_of_growing_sequences_equal_the_oracle_at_each_step) {
     StepCase c{.config = config_of({64, 64}, 4), .positions = {0, 0, 0, -1}};
-    StepProblem problem{c, at::Device{at::kCUDA, 0}};
+    StepProblem problem{c};
     problem.cache =
         PagedCache{c.config, {.batch = 4, .max_tokens = 200, .pages = 12}, problem.in.q.options()};
     for (std::int64_t b = 0; b < 3; ++b) {
         problem.cache.reserve(b, 200);
         problem.cache.position().select(0, b).fill_(0);
     }
-    CudaDecode step{problem.cache};
     for (int t = 0; t < 150; ++t) {
         SCOPED_TRACE(t);
-        draw_next_token(problem);
-        const StepReport report = parity::check_step(
-            c, problem, [&](const PagedStepInputs& in, const PagedCache& cache, const PagedStepOutputs& out) {
-                step.step(in, cache, out);
-            });
-        expect_clean(c, report);
+        draw_next_token(problem.in);
+        expect_clean(c, parity::check_step(c, problem, kGpu, parity::cuda_candidate()));
         problem.cache.advance();
         for (std::int64_t& position : c.positions)
             position += position >= 0 ? 1 : 0;
     }
 }
 
-TEST_F(CudaDecodeTest, a_captured_step_serves_sequences_as_they_grow) {
-    const StepCase c = case_of(config_of({128, 128}, 16), DType::kBf16, 1300);
-    StepProblem eager{c, at::Device{at::kCUDA, 0}};
-    StepProblem replayed{c, at::Device{at::kCUDA, 0}};
-    const auto outputs_of = [&] {
-        const at::TensorOptions index = eager.in.q.options().dtype(at::kInt);
-        const std::int64_t batch = std::ssize(c.positions);
-        return PagedStepOutputs{.out = at::zeros({batch, c.config.heads, c.config.dv}, eager.in.q.options()),
-                                .blocks = at::zeros({batch, c.config.groups, c.config.n}, index),
-                                .reads = at::zeros({batch, c.config.groups, 3}, index)};
-    };
-    const PagedStepOutputs a = outputs_of();
-    const PagedStepOutputs b = outputs_of();
-    CudaDecode plain{eager.cache};
-    CudaDecode captured{replayed.cache};
-    Captured graph{[&] { captured.step(replayed.in, replayed.cache, b); }};
-    b.reads.zero_();  // the capture ran the step as well
-    EXPECT_EQ(graph.nodes(), 2U);
-    // Sequences end where their pages do: only those whose page has room can grow.
-    for (int t = 0; t < 20; ++t) {
-        SCOPED_TRACE(t);
-        plain.step(eager.in, eager.cache, a);
-        graph.replay();
-        ASSERT_TRUE(at::equal(a.out, b.out));
-        ASSERT_TRUE(at::equal(a.reads, b.reads));
-        for (StepProblem* problem : {&eager, &replayed}) {
-            for (std::int64_t s = 0; s < std::ssize(c.positions); ++s) {
-                const std::int64_t next = c.positions[static_cast<std::size_t>(s)] + t + 1;
-                if (next % c.page_tokens == 0 || next >= c.positions.back())
-                    problem->cache.position()[s].fill_(-1);
-            }
-            problem->cache.advance();
-        }
-        draw_next_token(eager);
-        replayed.in.q.copy_(eager.in.q);
+// A batch on the device with fixed addresses, as a server that replays a graph has it.
+struct Served {
+    Served(const StepCase& c, const StepProblem& problem)
+        : cache{problem.cache.copy_to(kGpu)},
+          in{.q = problem.in.q.to(kGpu),
+             .gates = problem.in.gates.to(kGpu),
+             .raw = {.k = problem.in.raw.k.to(kGpu), .v = problem.in.raw.v.to(kGpu)},
+             .sel = {.k = problem.in.sel.k.to(kGpu), .v = problem.in.sel.v.to(kGpu)},
+             .win = {.k = problem.in.win.k.to(kGpu), .v = problem.in.win.v.to(kGpu)}},
+          out{.out = at::empty({std::ssize(c.positions), c.config.heads, c.config.dv}, in.q.options()),
+              .blocks = {},
+              .reads = {}} {}
+
+    void take(const PagedStepInputs& next, const at::Tensor& positions) {
+        in.q.copy_(next.q);
         for (const auto& [to, from] :
-             {std::pair{&replayed.in.raw, &eager.in.raw}, std::pair{&replayed.in.sel, &eager.in.sel},
-              std::pair{&replayed.in.win, &eager.in.win}}) {
+             {std::pair{&in.raw, &next.raw}, std::pair{&in.sel, &next.sel}, std::pair{&in.win, &next.win}}) {
             to->k.copy_(from->k);
             to->v.copy_(from->v);
         }
+        at::Tensor position = cache.position();
+        position.copy_(positions);
     }
+
+    PagedCache cache;
+    PagedStepInputs in;
+    PagedStepOutputs out;
+};
+
+TEST_F(CudaDecodeTest, a_captured_step_serves_sequences_as_they_grow) {
+    const StepCase c = case_of(config_of({128, 128}, 16), DType::kBf16, 1300);
+    StepProblem problem{c};
+    Served eager{c, problem};
+    Served replayed{c, problem};
+    CudaDecode plain{eager.cache};
+    CudaDecode captured{replayed.cache};
+    Captured graph{[&] { captured.step(replayed.in, replayed.cache, replayed.out); }};
+    EXPECT_EQ(graph.nodes(), 2U);
+    at::Tensor positions = problem.cache.position().clone();
+    for (int t = 0; t < 20; ++t) {
+        SCOPED_TRACE(t);
+        plain.step(eager.in, eager.cache, eager.out);
+        graph.replay();
+        ASSERT_TRUE(at::equal(eager.out.out.cpu(), replayed.out.out.cpu()));
+        // A sequence whose next token has no page, or that is as long as the cache allows, becomes idle.
+        const at::Tensor next = positions + 1;
+        const at::Tensor ends =
+            positions.lt(0).logical_or(next.remainder(c.page_tokens).eq(0)).logical_or(next.gt(1300));
+        positions = next.masked_fill(ends, -1);
+        draw_next_token(problem.in);
+        eager.take(problem.in, positions);
+        replayed.take(problem.in, positions);
+    }
+    EXPECT_TRUE(positions.ge(0).any().item<bool>());
 }
 
 TEST_F(CudaDecodeTest, tensors_that_do_not_fit_the_cache_are_refused_by_name) {
     const StepCase c = case_of(config_of({64, 64}, 4), DType::kBf16, 100);
-    const StepProblem problem{c, at::Device{at::kCUDA, 0}};
-    CudaDecode step{problem.cache};
-    PagedStepInputs in = problem.in;
-    in.gates = in.gates.to(at::kFloat);
-    const PagedStepOutputs out{.out = at::empty_like(problem.in.q), .blocks = {}, .reads = {}};
-    EXPECT_THROW(step.step(in, problem.cache, out), InputError);
+    const StepProblem problem{c};
+    Served served{c, problem};
+    CudaDecode step{served.cache};
+    served.in.gates = problem.in.gates.to(at::kFloat).to(kGpu);
+    try {
+        step.step(served.in, served.cache, served.out);
+        FAIL() << "gates of another type were taken";
+    } catch (const InputError& error) {
+        EXPECT_NE(std::string{error.what()}.find("gates must be a contiguous tensor"), std::string::npos);
+    }
 }
 
 class CudaDecodeSmall : public CudaDecodeTest {};
