@@ -139,15 +139,16 @@ Result<void> Daemon::Impl::adopt_runs() {
     store::Store& store = books.directly();
     const Result<std::vector<store::RunRow>> rows = store.load_active_runs();
     if (!rows) return rows.error();
+    std::vector<scheduler::RunRestored> restored;
     for (const store::RunRow& row : *rows) {
         const Result<language::Plan> plan = stored_plan(store, row.run);
-        if (plan) {
-            performer.apply(restored_event(row, *plan));
-        } else {
-            // One damaged run must not keep the others from going on.
-            log.error("run " + row.run.value + " cannot be taken over: " + plan.error().describe());
-            performer.apply(unreadable_event(row, plan.error()));
-        }
+        restored.push_back(plan ? restored_event(row, *plan) : unreadable_event(row, plan.error()));
+        // One damaged run must not keep the others from going on.
+        if (!plan) log.error("run " + row.run.value + " cannot be taken over: " + plan.error().describe());
+    }
+    sort_for_adoption(restored);
+    for (scheduler::RunRestored& run : restored) {
+        performer.apply(std::move(run));
         failpoint("daemon.recovery.run_adopted");
     }
     if (!rows->empty()) log.info("took over " + std::to_string(rows->size()) + " runs that are not done");

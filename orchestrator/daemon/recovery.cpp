@@ -59,4 +59,13 @@ scheduler::RunRestored unreadable_event(const store::RunRow& row, const Error& e
     return event;
 }
 
+void sort_for_adoption(std::vector<scheduler::RunRestored>& runs) {
+    const auto rank = [](const scheduler::RunRestored& run) {
+        if (run.stored != Stored::kNotBegun) return 0;
+        return run.saved.lease.empty() ? 2 : 1;
+    };
+    std::stable_sort(runs.begin(), runs.end(),
+                     [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
+}
+
 }  // namespace nsa::daemon

@@ -1,6 +1,8 @@
 // What a daemon takes over from its predecessor: rows of the store, as the scheduler's events. Pure.
 #pragma once
 
+#include <vector>
+
 #include "language/plan.hpp"
 #include "scheduler/event.hpp"
 #include "store/rows.hpp"
@@ -14,5 +16,10 @@ scheduler::RunRestored restored_event(const store::RunRow& row, const language::
 
 // The same for a run whose plan is damaged: it keeps no lease for ever, it is ended and says why.
 scheduler::RunRestored unreadable_event(const store::RunRow& row, const Error& error);
+
+// The order in which they are told to the scheduler: whoever is on an instance first, then whoever was given
+// one, so that no run that waits, however old, is given an instance that is taken. Otherwise as they were
+// submitted.
+void sort_for_adoption(std::vector<scheduler::RunRestored>& runs);
 
 }  // namespace nsa::daemon

@@ -1,6 +1,7 @@
 // Each way to fail ends in a clear state, reason and message, with what the failed step left.
 #include <gtest/gtest.h>
 
+#include "language/hash.hpp"
 #include "nsad_process.hpp"
 #include "specs.hpp"
 
@@ -76,6 +77,40 @@ TEST(Ends, AFullDiskAtHomeHoldsTheRunAndSaysSo) {
     EXPECT_EQ(run.status, Status::kInfrastructure);
     EXPECT_TRUE(contains(run.message, "disk of this host is full")) << run.message;
     EXPECT_EQ(run.cases[0].verdict, Verdict::kError);
+}
+
+// The hashes are those of the files as they stay: nothing of the pull is written behind them.
+TEST(Ends, APullThatIsGivenUpWritesNothingAfterItsFilesWereHashed) {
+    TempDir dir;
+    NsadProcess nsad(dir.path());
+    const RunId id =
+        nsad.submit(shell_spec("head -c 200000000 /dev/zero > big.txt", "timeouts: {pull: 20ms}\n"));
+    const api::RunView run = nsad.wait_done(id);
+    EXPECT_EQ(run.reason, Reason::kPullTimeout);
+    EXPECT_EQ(run.status, Status::kInfrastructure);
+    EXPECT_EQ(nsad.wait_done(nsad.submit(shell_spec("true"))).status, Status::kPass);  // time goes on
+    for (const api::ArtifactView& one : nsad.call(nsad.api().artifacts(id))) {
+        const std::string bytes = read_file(one.stored_at);
+        EXPECT_EQ(bytes.size(), one.size) << one.path;
+        EXPECT_EQ(sha256_of(bytes), one.sha256) << one.path;
+    }
+}
+
+TEST(Ends, TheRemainsOfADeadWorkerAreItsLogsByteForByteWithThoseOfTheSetup) {
+    TempDir dir;
+    NsadProcess nsad(dir.path());
+    const RunId id = nsad.submit(
+        shell_spec("seq 1 200000; kill -9 $PPID; exec sleep 1000", "setup:\n  - [/bin/echo, built]\n"));
+    const api::RunView run = nsad.wait_done(id);
+    EXPECT_EQ(run.reason, Reason::kWorkerDied);
+    EXPECT_EQ(run.status, Status::kInfrastructure);
+    const std::filesystem::path there = dir / "home/.nsa/runs" / (id.value + ".1");
+    std::size_t logs = 0;
+    for (const api::ArtifactView& one : nsad.call(nsad.api().artifacts(id))) {
+        EXPECT_EQ(read_file(one.stored_at), read_file(there / one.path)) << one.path;
+        logs += one.path == "steps/s/stdout" || one.path == "setup/0/stdout";
+    }
+    EXPECT_EQ(logs, 2U);
 }
 
 TEST(Ends, AFullDiskOnTheHostIsTheReason) {

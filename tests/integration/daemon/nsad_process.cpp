@@ -37,6 +37,7 @@ Started start(const fs::path& dir, const NsadOptions& options) {
         words.push_back(word);
     }
     words.insert(words.end(), options.flags.begin(), options.flags.end());
+    if (!options.socket.empty()) words.insert(words.end(), {"--socket", options.socket.string()});
     std::vector<char*> argv;
     for (std::string& word : words)
         argv.push_back(word.data());
@@ -81,7 +82,7 @@ std::string read_until(int fd, const std::string& text, milliseconds limit) {
 }  // namespace
 
 NsadProcess::NsadProcess(fs::path dir, NsadOptions options)
-    : dir_(std::move(dir)), client_(dir_ / "state" / "nsad.sock") {
+    : dir_(std::move(dir)), client_(options.socket.empty() ? dir_ / "state" / "nsad.sock" : options.socket) {
     const Started started = start(dir_, options);
     pid_ = started.pid;
     const std::string said = read_until(started.err, "serves ", seconds(20));

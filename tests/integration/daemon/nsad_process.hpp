@@ -22,6 +22,7 @@ struct NsadOptions {
     std::vector<std::string> flags = {};        // beside --foreground, --state-dir, --artifacts and --worker
     std::vector<std::string> environment = {};  // "NAME=value", beside HOME and PATH
     bool lab = false;                           // nsad-lab: the same objects with live failpoints
+    std::filesystem::path socket = {};          // empty: in the state folder
 };
 
 class NsadProcess {

@@ -132,7 +132,9 @@ TEST(Store, AFullDiskStillRecordsWhatRunsRefusesNewRunsAndHealsByItself) {
     const std::string state = (dir / "state").string(), flag = (dir / "flag").string();
     std::filesystem::create_directories(state);
     const std::string mount = "mount -t tmpfs -o size=48m none '" + state + "' && exec \"$@\"";
-    NsadProcess nsad(dir.path(), {"unshare", "--mount", "--map-root-user", "sh", "-c", mount, "sh"});
+    const NsadOptions options{.prefix = {"unshare", "--mount", "--map-root-user", "sh", "-c", mount, "sh"},
+                              .socket = dir / "nsad.sock"};  // the mounted folder is seen by the daemon alone
+    NsadProcess nsad(dir.path(), options);
     EXPECT_EQ(nsad.wait_done(nsad.submit(shell_spec("true"))).status, Status::kPass);
     const RunId filling = nsad.submit(shell_spec("cat /dev/zero > '" + state + "/fill' || true; touch '" +
                                                  flag + ".full'; while [ ! -e '" + flag +

@@ -90,5 +90,24 @@ TEST(Recovery, ALeaseIsOnlyShownAsHeldWhenTheRowHoldsIt) {
     EXPECT_EQ(restored_event(row, {}).saved.lease, InstanceName{"a"});
 }
 
+TEST(Recovery, WhoeverIsOnAnInstanceIsToldBeforeAnOlderRunThatWaits) {
+    const auto run = [](const char* id, Stored stored, const char* lease) {
+        scheduler::RunRestored event;
+        event.run.run = {id};
+        event.stored = stored;
+        event.saved.lease = {lease};
+        return event;
+    };
+    std::vector<scheduler::RunRestored> runs = {
+        run("waits", Stored::kNotBegun, ""), run("connects", Stored::kNotBegun, "a"),
+        run("waits too", Stored::kNotBegun, ""), run("runs", Stored::kLaunched, "b"),
+        run("starts", Stored::kIntent, "c")};
+    sort_for_adoption(runs);
+    std::vector<std::string> order;
+    for (const scheduler::RunRestored& one : runs)
+        order.push_back(one.run.run.value);
+    EXPECT_EQ(order, (std::vector<std::string>{"runs", "starts", "connects", "waits", "waits too"}));
+}
+
 }  // namespace
 }  // namespace nsa::daemon

@@ -90,8 +90,13 @@ class World {
             host.up = false;
             apply(InstanceKnown{name, language::EngineKind::kLocal, {}});
         }
+        for (const bool begun : {true, false})
+            restore(begun);
+    }
+    // Whoever is on an instance is told first, as the daemon does it.
+    void restore(bool begun) {
         for (const auto& [id, row] : rows_) {
-            if (row.done) continue;
+            if (row.done || (row.stored != Stored::kNotBegun) != begun) continue;
             apply(RunRestored{.run = specs_.at(id),
                               .attempt = row.attempt,
                               .stored = row.stored,
@@ -205,6 +210,7 @@ class World {
     void carry(const Publish& a) {
         if (chance(10)) return apply(ActFailed{a.ticket, fail(ErrorCode::kNoSpace, "disk full")});
         if (chance(10)) return apply(ActFailed{a.ticket, fail(ErrorCode::kConflict, "refused")});
+        EXPECT_EQ(a.message.find("two runs claim"), std::string::npos) << a.ticket.run.value;
         StoredRun& row = rows_.at(a.ticket.run);
         row.done = true;
         row.reason = a.reason;
