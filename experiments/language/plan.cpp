@@ -212,8 +212,10 @@ Result<void> plan_cases(const ExperimentSpec& spec, const std::vector<ExpandedSt
     return {};
 }
 
-std::string joined_command(const std::vector<std::string>& argv) {
-    return join(argv, " ");
+// For reports; journal lines carry it, so it is bounded.
+std::string setup_title(const std::vector<std::string>& argv) {
+    constexpr std::size_t kLongest = 200;
+    return printable(join(argv, " "), kLongest);
 }
 
 // Places and comments of the spec do not count, so that only an edit of what is demanded changes the hash.
@@ -263,7 +265,7 @@ Result<Plan> make_plan(const ExperimentSpec& spec, std::string_view spec_text) {
     plan.report = spec.report;
     if (plan.report.subject.empty()) plan.report.subject = spec.subject.empty() ? spec.name : spec.subject;
     for (const std::vector<std::string>& argv : spec.setup) {
-        plan.setup.push_back({argv, spec.env, "", joined_command(argv)});
+        plan.setup.push_back({argv, spec.env, "", setup_title(argv)});
     }
     if (Result<void> planned = plan_cases(spec, *expanded, plan.cases); !planned) return planned.error();
     if (Result<void> within = check_budget(plan); !within) return within.error();

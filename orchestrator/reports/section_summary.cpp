@@ -37,6 +37,15 @@ const CaseFacts* first_with(const RunFacts& facts, Verdict verdict) {
     return found == facts.cases.end() ? nullptr : &*found;
 }
 
+// Why cases have this verdict: the first reason, and whether there are others. Empty: none was given.
+std::string reason_of(const RunFacts& facts, Verdict verdict) {
+    const std::string& first = first_with(facts, verdict)->judgement.reason;
+    const bool others = std::any_of(facts.cases.begin(), facts.cases.end(), [&](const CaseFacts& one) {
+        return one.judgement.verdict == verdict && one.judgement.reason != first;
+    });
+    return first.empty() || !others ? first : first + ", among other reasons";
+}
+
 std::string passed_of_all(const RunFacts& facts) {
     return std::to_string(count_of(facts, Verdict::kPass)) + " of " + plural(facts.cases.size(), "case") +
            " passed";
@@ -46,11 +55,11 @@ std::string passed_of_all(const RunFacts& facts) {
 std::string failure_clause(const RunFacts& facts) {
     std::string out;
     for (Verdict verdict : {Verdict::kFail, Verdict::kXpass, Verdict::kTimeout}) {
-        const CaseFacts* first = first_with(facts, verdict);
-        if (first == nullptr) continue;
+        if (first_with(facts, verdict) == nullptr) continue;
+        const std::string reason = reason_of(facts, verdict);
         out += (out.empty() ? "" : "; ") + std::to_string(count_of(facts, verdict)) + " " +
                std::string(to_string(verdict)) + " (" + named(facts, verdict) +
-               (first->judgement.reason.empty() ? "" : ": " + first->judgement.reason) + ")";
+               (reason.empty() ? "" : ": " + reason) + ")";
     }
     return out;
 }
@@ -59,11 +68,10 @@ std::string shortfall_clause(const RunFacts& facts) {
     std::string out;
     for (Verdict verdict : {Verdict::kSkip, Verdict::kError, Verdict::kBlocked, Verdict::kNoReference,
                             Verdict::kInconclusive, Verdict::kCancelled, Verdict::kXfail}) {
-        const CaseFacts* first = first_with(facts, verdict);
-        if (first == nullptr) continue;
+        if (first_with(facts, verdict) == nullptr) continue;
+        const std::string reason = reason_of(facts, verdict);
         out += (out.empty() ? "" : "; ") + std::to_string(count_of(facts, verdict)) + " " +
-               std::string(to_string(verdict)) +
-               (first->judgement.reason.empty() ? "" : " (" + first->judgement.reason + ")");
+               std::string(to_string(verdict)) + (reason.empty() ? "" : " (" + reason + ")");
     }
     const auto short_cases = static_cast<std::size_t>(
         std::count_if(facts.cases.begin(), facts.cases.end(),

@@ -143,6 +143,14 @@ TEST(MatrixTest, TooManyNeedsAreRefused) {
     EXPECT_THAT(error_of(spec), HasSubstr("needs too many cases"));
 }
 
+TEST(PlanTest, ASetupCommandIsCalledByItsBoundedText) {
+    ExperimentSpec spec = spec_of({command("a")});
+    spec.setup = {{"make", "-j4"}, {"sh", "-c", std::string(100'000, '\x01')}};
+    const Plan plan = plan_of(spec);
+    EXPECT_EQ(plan.setup[0].title, "make -j4");
+    EXPECT_LT(plan.setup[1].title.size(), 1000U);
+}
+
 TEST(PlanTest, NeedsPointBackwards) {
     Step first = command("a");
     first.needs = {"bb"};
