@@ -43,6 +43,14 @@ struct Half<__half> {
     }
 };
 
+// Unsigned division, so that the compiler knows the range.
+__device__ __forceinline__ int lane_index() {
+    return static_cast<int>(threadIdx.x % static_cast<unsigned>(kWarpSize));
+}
+__device__ __forceinline__ int warp_index() {
+    return static_cast<int>(threadIdx.x / static_cast<unsigned>(kWarpSize));
+}
+
 // c[16 x 8] += a[16 x 16] b[16 x 8]. Lane i holds rows i/4 and i/4 + 8 of c, columns 2 (i%4) and the next:
 // c[0], c[1] of the first row, c[2], c[3] of the second.
 template <class T>
@@ -86,9 +94,13 @@ __device__ __forceinline__ void load_matrices_transposed(std::uint32_t (&r)[4], 
                  : "memory");
 }
 
-// 16 bytes from global to shared memory, in the background; 16 zero bytes when not `valid`.
-__device__ __forceinline__ void copy_async(std::uint32_t to, const void* from, bool valid) {
-    const int bytes = valid ? 16 : 0;
+// 16 bytes from global to shared memory, in the background.
+__device__ __forceinline__ void copy_async(std::uint32_t to, const void* from) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
+}
+// The same, or 16 zero bytes.
+__device__ __forceinline__ void copy_async_or_zeros(std::uint32_t to, const void* from, bool copy) {
+    const int bytes = copy ? 16 : 0;
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
 }
 __device__ __forceinline__ void commit_copies() {
@@ -147,6 +159,14 @@ __device__ __forceinline__ int cluster_rank() {
 __device__ __forceinline__ void cluster_sync() {
 #if __CUDA_ARCH__ >= 900
     asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+#else
+    __syncthreads();
+#endif
+}
+// The same barrier without a promise about memory, which costs as long as all writes take to land.
+__device__ __forceinline__ void cluster_sync_relaxed() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("barrier.cluster.arrive.relaxed.aligned;\nbarrier.cluster.wait.aligned;" ::: "memory");
 #else
     __syncthreads();
 #endif

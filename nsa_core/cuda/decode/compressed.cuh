@@ -16,26 +16,21 @@ namespace nsa::core::cuda {
 template <class Attention>
 class BlockImportance {
   public:
-    /// `own`, `last` [blocks, heads] of the pair. `first_chunk`: the warp's.
-    __device__ BlockImportance(const Attention& attention, float* own, float* last, int first_chunk, int blocks,
-                               int heads, bool overlapping)
-        : attention_{attention},
-          own_{own},
-          last_{last},
-          first_block_{first_chunk * kBlocksPerChunk},
-          blocks_{blocks},
-          heads_{heads},
-          inner_{overlapping ? 2.0F : 1.0F} {}
-
-    __device__ void begin() {}
-
-    __device__ void before(int chunk, const float (&s)[2][4]) {
-        if (in_even_lane()) return;
-        for_each_block(chunk, [&](int tile, int half, int at) { last_[at] = s[tile][2 * half + 1]; });
+    /// `own`, `last` [blocks, heads] of the warp's first chunk.
+    __device__ BlockImportance(const Attention& attention, float* own, float* last, int heads, bool overlapping)
+        : attention_{attention}, heads_{heads}, inner_{overlapping ? 2.0F : 1.0F} {
+        const int lane = lane_index();
+        const int offset = lane % 4 / 2 * heads + lane / 4;  // a lane pair holds the four own tokens of a block
+        place_ = (is_even() ? own : last) + offset;
+        writes_[0] = lane / 4 < heads;
+        writes_[1] = lane / 4 + 8 < heads;
     }
 
-    // A lane pair holds the four own tokens of a block.
-    __device__ void after(int chunk, const float (&p)[2][4]) {
+    __device__ void before(int /*chunk*/, const float (&s)[2][4]) {
+        if (!is_even()) write(s[0][1], s[0][3], s[1][1], s[1][3]);
+    }
+
+    __device__ void after(int /*chunk*/, const float (&p)[2][4]) {
         float total[2][2];
 #pragma unroll
         for (int tile = 0; tile < 2; ++tile) {
@@ -43,41 +38,31 @@ class BlockImportance {
             for (int half = 0; half < 2; ++half) {
                 const float a = p[tile][2 * half];
                 const float b = p[tile][2 * half + 1];
-                const float mine = inner_ * a + (in_even_lane() ? inner_ * b : b);
-                total[tile][half] = mine + __shfl_xor_sync(0xffffffffU, mine, 1);
+                const float mine = inner_ * a + (is_even() ? inner_ * b : b);
+                const float sum = mine + __shfl_xor_sync(0xffffffffU, mine, 1);
+                total[tile][half] = attention_.maximum[half] + log2_fast(sum);
             }
         }
-        if (!in_even_lane()) return;
-        for_each_block(chunk, [&](int tile, int half, int at) {
-            own_[at] = attention_.maximum[half] + log2_fast(total[tile][half]);
-        });
+        if (is_even()) write(total[0][0], total[0][1], total[1][0], total[1][1]);
+        place_ += kBlocksPerChunk * heads_;
     }
 
   private:
-    __device__ static bool in_even_lane() { return threadIdx.x % 2 == 0; }
+    __device__ static bool is_even() { return threadIdx.x % 2 == 0; }
 
-    // The lane's blocks of a chunk that exist: tile, half of the fragment, and place in own and last.
-    template <class Do>
-    __device__ void for_each_block(int chunk, Do action) const {
-        const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
-#pragma unroll
-        for (int tile = 0; tile < 2; ++tile) {
-            const int block = first_block_ + chunk * kBlocksPerChunk + tile * 2 + lane % 4 / 2;
-#pragma unroll
-            for (int half = 0; half < 2; ++half) {
-                const int head = lane / 4 + 8 * half;
-                if (block < blocks_ && head < heads_) action(tile, half, block * heads_ + head);
-            }
-        }
+    // Heads lane/4 and lane/4 + 8 of the lane's block in the first tile, then in the second.
+    __device__ void write(float first, float first_high, float second, float second_high) const {
+        if (writes_[0]) place_[0] = first;
+        if (writes_[1]) place_[8] = first_high;
+        if (writes_[0]) place_[2 * heads_] = second;
+        if (writes_[1]) place_[2 * heads_ + 8] = second_high;
     }
 
     const Attention& attention_;
-    float* own_;
-    float* last_;
-    int first_block_;
-    int blocks_;
+    float* place_;
     int heads_;
     float inner_;
+    bool writes_[2];
 };
 
 template <int kDv>
@@ -119,38 +104,36 @@ __device__ __forceinline__ ChunkRange share_of(int begin, int end, int part, int
 }
 
 template <class T, int kDk, int kDv>
-__device__ __forceinline__ void attend_compressed(const DecodeParams& p, const int* pages, const RawToken& step,
-                                                  ChunkRange mine, WarpAttention<T, kDk, kDv>& attention,
-                                                  const DecodeWorkspace& workspace) {
+__device__ __forceinline__ void attend_compressed(const DecodeParams& p, const DecodeConstants& constants,
+                                                  const int* pages, const RawToken& step, ChunkRange mine,
+                                                  WarpAttention<T, kDk, kDv>& attention) {
     const DecodeShape& shape = p.shape;
-    const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+    const int lane = lane_index();
     const int group = static_cast<int>(blockIdx.y);
     const int visible = visible_compressed(step.t, shape);
-    const RowSource<T> rows{static_cast<const T*>(p.cmp.k), static_cast<const T*>(p.cmp.v), nullptr, nullptr};
-    const auto row_at = [&](int token) {
-        return token < visible ? pool_row(pages, token, shape.page_tokens / shape.d, group, shape.groups)
-                               : kHiddenRow;
-    };
-    const std::int64_t first = static_cast<std::int64_t>(step.pair) * shape.max_blocks() * shape.heads_per_group();
+    const int heads = shape.heads_per_group();
+    const std::int64_t first_block =
+        static_cast<std::int64_t>(step.pair) * constants.block_rows + mine.begin * kBlocksPerChunk;
     char* scratch = static_cast<char*>(p.workspace);
-    BlockImportance visit{attention,
-                          reinterpret_cast<float*>(scratch + workspace.own) + first,
-                          reinterpret_cast<float*>(scratch + workspace.last) + first,
-                          mine.begin,
-                          visible_blocks(step.t, shape),
-                          shape.heads_per_group(),
+    BlockImportance visit{attention, reinterpret_cast<float*>(scratch + constants.workspace.own) + first_block * heads,
+                          reinterpret_cast<float*>(scratch + constants.workspace.last) + first_block * heads, heads,
                           shape.l > shape.d};
+    const RowSource<T> rows{static_cast<const T*>(p.cmp.k), static_cast<const T*>(p.cmp.v)};
     const auto first_of = [&](int i) { return (mine.begin + i) * kChunkRows; };
+    const auto row_of = [&](int i) {
+        const int token = first_of(i) + lane;
+        if (lane >= kChunkRows || token >= visible) return kHiddenRow;
+        return pool_row(pages, token, constants.page_compressed, group, shape.groups);
+    };
     attend_chunks(
-        attention, rows, mine.count, [&](int i) { return lane < kChunkRows ? row_at(first_of(i) + lane) : kHiddenRow; },
-        [&](int i) { return Visible{0, visible - first_of(i)}; }, visit);
+        attention, rows, mine.count, row_of, [&](int i) { return Visible{0, visible - first_of(i)}; }, visit);
     const int keys = max(0, min(visible - mine.begin * kChunkRows, mine.count * kChunkRows));
     if (p.reads != nullptr && lane == 0 && keys > 0) atomicAdd(p.reads + step.pair * 3, keys);
 }
 
 template <class T, int kDk, int kDv>
 __global__ void __launch_bounds__(kDecodeWarps* kWarpSize)
-    compressed_kernel(const __grid_constant__ DecodeParams p, const __grid_constant__ DecodeWorkspace workspace) {
+    compressed_kernel(const __grid_constant__ DecodeParams p, const __grid_constant__ DecodeConstants constants) {
     extern __shared__ __align__(16) char shared_bytes[];
     auto& shared = *reinterpret_cast<CompressedShared<kDk, kDv>*>(shared_bytes);
     allow_dependents();
@@ -167,23 +150,23 @@ __global__ void __launch_bounds__(kDecodeWarps* kWarpSize)
     const int emitted = visible - 1;  // when the step completes a token, it is the last that it sees
     if (completes_compressed(step.t, shape) && emitted / kChunkRows >= block.begin &&
         emitted / kChunkRows < block.begin + block.count) {
-        const std::int64_t row = pool_row(pages, emitted, shape.page_tokens / shape.d, group, shape.groups);
-        emit_mean<T, kDk>(step, p.raw.k, p.new_cmp.k, static_cast<T*>(p.cmp.k) + row * kDk, shared.mean);
-        emit_mean<T, kDv>(step, p.raw.v, p.new_cmp.v, static_cast<T*>(p.cmp.v) + row * kDv, shared.mean);
+        const std::int64_t row = pool_row(pages, emitted, constants.page_compressed, group, shape.groups);
+        emit<T, kDk, kDv>(step, static_cast<T*>(p.cmp.k) + row * kDk, static_cast<T*>(p.cmp.v) + row * kDv,
+                          shared.mean);
     }
 
-    const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
+    const int warp = warp_index();
     const T* q = static_cast<const T*>(p.q) + static_cast<std::int64_t>(step.pair) * shape.heads_per_group() * kDk;
     WarpAttention<T, kDk, kDv> attention{shared.rings + warp * RingLayout<kDk, kDv>::kWarpBytes, q,
                                          shape.heads_per_group(), p.scale};
-    attend_compressed(p, pages, step, share_of(block.begin, block.begin + block.count, warp, kDecodeWarps), attention,
-                      workspace);
+    attend_compressed(p, constants, pages, step,
+                      share_of(block.begin, block.begin + block.count, warp, kDecodeWarps), attention);
     if (blockIdx.x == 0) {
         append_raw<T, kDk>(step, p.raw.k, p.new_cmp.k);
         append_raw<T, kDv>(step, p.raw.v, p.new_cmp.v);
     }
     fold_warps(attention, shared.scales, shared.outputs, shared.partial);
-    write_partial(p, step.pair, shared.partial, workspace);
+    write_partial(p, step.pair, shared.partial, constants.workspace);
 }
 
 }  // namespace nsa::core::cuda

@@ -7,7 +7,6 @@
 namespace nsa::core::cuda {
 
 inline constexpr int kPiece = 8;         // elements of a 16-byte copy
-inline constexpr int kMaxWidth = 192;
 inline constexpr int kMeanThreads = 128;
 
 /// Sums of the mean's row groups, before they become one.
@@ -37,7 +36,7 @@ __device__ __forceinline__ void emit_mean(const RawToken& token, const void* rin
     const T* own = static_cast<const T*>(new_rows) + static_cast<std::int64_t>(token.pair) * kWidth + piece * kPiece;
     float sum[kPiece] = {};
     if (group < kGroups) {
-#pragma unroll 8
+#pragma unroll 4
         for (int row = group; row < l; row += kGroups) {
             const uint4 bits = *reinterpret_cast<const uint4*>(row == token.slot() ? own : rows + row * kWidth);
             const std::uint32_t words[4] = {bits.x, bits.y, bits.z, bits.w};
@@ -64,6 +63,22 @@ __device__ __forceinline__ void emit_mean(const RawToken& token, const void* rin
         }
     }
     __syncthreads();
+}
+
+/// Key and value of the compressed token that the step completes.
+template <class T, int kDk, int kDv>
+__device__ __forceinline__ void emit(const RawToken& token, T* key, T* value, MeanScratch& scratch) {
+    const DecodeParams& p = token.p;
+    if constexpr (kDk == kDv) {
+#pragma unroll 1
+        for (int i = 0; i < 2; ++i) {
+            emit_mean<T, kDk>(token, i == 0 ? p.raw.k : p.raw.v, i == 0 ? p.new_cmp.k : p.new_cmp.v,
+                              i == 0 ? key : value, scratch);
+        }
+    } else {
+        emit_mean<T, kDk>(token, p.raw.k, p.new_cmp.k, key, scratch);
+        emit_mean<T, kDv>(token, p.raw.v, p.new_cmp.v, value, scratch);
+    }
 }
 
 /// The own row takes the place of token t - l, which no mean needs any more.

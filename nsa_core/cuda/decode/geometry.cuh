@@ -2,6 +2,7 @@
 // bits and without the host's configuration.
 #pragma once
 
+#include "nsa_core/cuda/decode/divisor.hpp"
 #include "nsa_core/cuda/decode/plan.hpp"
 
 namespace nsa::core::cuda {
@@ -28,9 +29,21 @@ __device__ __forceinline__ int visible_blocks(int t, const DecodeShape& shape) {
     return t / shape.l_sel + 1;
 }
 
+/// What a launch adds to its parameters.
+struct DecodeConstants {
+    DecodeWorkspace workspace;
+    Divisor page_tokens;
+    Divisor page_compressed;  // compressed tokens of a page
+    Divisor block_chunks;     // chunks of 16 tokens in a selection block
+    int splits;
+    int block_rows;  // selection blocks that the workspace has room for, of each pair
+};
+
 /// Number of the row in a pool [pages, G, page_rows, width] that holds row `index` of a sequence and group.
-__device__ __forceinline__ int pool_row(const int* pages, int index, int page_rows, int group, int groups) {
-    return (pages[index / page_rows] * groups + group) * page_rows + index % page_rows;
+__device__ __forceinline__ int pool_row(const int* pages, int index, const Divisor& page_rows, int group, int groups) {
+    const int page = page_rows.quotient(index);
+    const int rows = static_cast<int>(page_rows.divisor);
+    return (pages[page] * groups + group) * rows + (index - page * rows);
 }
 
 }  // namespace nsa::core::cuda

@@ -53,20 +53,25 @@ template <class T, int kDk, int kDv>
 cudaError_t launch_decode_of(const DecodeParams& params, const DecodePlan& plan, cudaStream_t stream,
                              DecodePart part) {
     const DecodeShape& shape = params.shape;
-    const DecodeWorkspace workspace = layout_workspace(shape, plan);
+    const DecodeConstants constants{.workspace = layout_workspace(shape, plan),
+                                    .page_tokens = make_divisor(shape.page_tokens),
+                                    .page_compressed = make_divisor(shape.page_tokens / shape.d),
+                                    .block_chunks = make_divisor(shape.l_sel / kChunkRows),
+                                    .splits = plan.splits,
+                                    .block_rows = workspace_blocks(shape)};
     const auto grid = [&](int x) {
         return dim3(static_cast<unsigned>(x), static_cast<unsigned>(shape.groups), static_cast<unsigned>(shape.batch));
     };
     if (part == DecodePart::kAll || part == DecodePart::kCompressed) {
         Launch launch{grid(plan.splits), static_cast<int>(sizeof(CompressedShared<kDk, kDv>)), stream};
-        const cudaError_t error = launch.run(compressed_kernel<T, kDk, kDv>, params, workspace);
+        const cudaError_t error = launch.run(compressed_kernel<T, kDk, kDv>, params, constants);
         if (error != cudaSuccess || part == DecodePart::kCompressed) return error;
     }
     const SelectedParts parts{.selected = part != DecodePart::kSliding, .window = part != DecodePart::kSelected};
     Launch launch{grid(plan.cluster), static_cast<int>(sizeof(SelectedShared<kDk, kDv>)), stream};
     return launch.clusters_of(plan.cluster)
         .beside_the_previous(plan.dependent_launch && part == DecodePart::kAll)
-        .run(selected_kernel<T, kDk, kDv>, params, workspace, plan.splits, parts);
+        .run(selected_kernel<T, kDk, kDv>, params, constants, parts);
 }
 
 }  // namespace nsa::core::cuda

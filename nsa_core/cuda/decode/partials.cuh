@@ -31,8 +31,8 @@ struct alignas(16) WarpOutputs {
 template <class T, int kDk, int kDv>
 __device__ __forceinline__ void fold_warps(const WarpAttention<T, kDk, kDv>& attention, WarpScales& scales,
                                            WarpOutputs<kDv>& outputs, BlockPartial<kDv>& result) {
-    const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
-    const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
+    const int lane = lane_index();
+    const int warp = warp_index();
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
         const float total = quad_sum(attention.sum[half]);

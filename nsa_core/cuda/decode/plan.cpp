@@ -21,7 +21,7 @@ std::size_t aligned(std::size_t bytes) {
 // One wave of resident thread blocks. Never so fine that a warp has less than a chunk, nor that the results cost more to
 // merge than the bytes to read.
 int splits_for(const DecodeShape& shape, const DeviceLimits& device) {
-    constexpr int kMost = 32;
+    constexpr int kMost = 16;
     const int chunks = divide_up(std::max(shape.max_compressed(), 1), kChunkRows);
     const int finest = std::min(divide_up(chunks, kDecodeWarps), kMost);
     return std::clamp(kBlocksPerSm * device.multiprocessors / (shape.batch * shape.groups), 1, finest);
@@ -48,13 +48,18 @@ DecodePlan plan_decode(const DecodeShape& shape, const DeviceLimits& device) {
             .dependent_launch = device.sm >= kSm90};
 }
 
+int workspace_blocks(const DecodeShape& shape) {
+    constexpr int kBlocksPerChunk = kChunkRows / kTokensPerBlock;
+    return divide_up(shape.max_blocks(), kBlocksPerChunk) * kBlocksPerChunk;
+}
+
 DecodeWorkspace layout_workspace(const DecodeShape& shape, const DecodePlan& plan) {
     const auto heads = static_cast<std::size_t>(shape.batch) * static_cast<std::size_t>(shape.heads);
     const std::size_t partials = heads * static_cast<std::size_t>(plan.splits);
     DecodeWorkspace workspace;
     workspace.max = aligned(partials * static_cast<std::size_t>(shape.dv) * sizeof(float));
     workspace.sum = workspace.max + aligned(partials * sizeof(float));
-    const std::size_t blocks = aligned(heads * static_cast<std::size_t>(shape.max_blocks()) * sizeof(float));
+    const std::size_t blocks = aligned(heads * static_cast<std::size_t>(workspace_blocks(shape)) * sizeof(float));
     workspace.own = workspace.sum + aligned(partials * sizeof(float));
     workspace.last = workspace.own + blocks;
     workspace.bytes = workspace.last + blocks;

@@ -42,10 +42,13 @@ struct DecodeWorkspace {
     std::size_t out = 0;   // fp32 [B, G, splits, H/G, dv], unnormalised
     std::size_t max = 0;   // fp32 [B, G, splits, H/G], log2 units
     std::size_t sum = 0;   // fp32 [B, G, splits, H/G]
-    std::size_t own = 0;   // fp32 [B, G, max_blocks, H/G], importance by a block's own tokens, log2 units
-    std::size_t last = 0;  // fp32 [B, G, max_blocks, H/G], score of a block's last token, log2 units
+    std::size_t own = 0;   // fp32 [B, G, workspace_blocks, H/G], importance by a block's own tokens, log2 units
+    std::size_t last = 0;  // fp32 [B, G, workspace_blocks, H/G], score of a block's last token, log2 units
     std::size_t bytes = 0;
 };
+
+/// Selection blocks that the workspace has room for: those of whole chunks.
+[[nodiscard]] int workspace_blocks(const DecodeShape& shape);
 
 [[nodiscard]] DecodeWorkspace layout_workspace(const DecodeShape& shape, const DecodePlan& plan);
 

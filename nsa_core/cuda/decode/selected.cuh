@@ -40,105 +40,121 @@ struct SelectedParts {
 template <class T>
 struct PairStep {
     const DecodeParams& p;
+    const DecodeConstants& constants;
     int b, g, t;
 
     [[nodiscard]] __device__ int pair() const { return b * p.shape.groups + g; }
-    [[nodiscard]] __device__ const int* pages() const { return p.page_table + b * p.page_stride; }
     [[nodiscard]] __device__ float gate(int head, int branch) const {
         const int at = (pair() * p.shape.heads_per_group() + head) * 3 + branch;
         return Half<T>::to_float(static_cast<const T*>(p.gates)[at]);
     }
-    [[nodiscard]] __device__ int pool_row_of(int token) const {
-        return pool_row(pages(), token, p.shape.page_tokens, g, p.shape.groups);
+    /// Row of a token in the pools of the selected and the sliding branch.
+    [[nodiscard]] __device__ int row_of(int token) const {
+        const int* pages = p.page_table + static_cast<std::int64_t>(b) * p.page_stride;
+        return pool_row(pages, token, constants.page_tokens, g, p.shape.groups);
     }
 };
 
-template <class T, int kWidth>
-__device__ __forceinline__ const T* new_row(const PairStep<T>& step, const void* rows) {
-    return static_cast<const T*>(rows) + step.pair() * kWidth;
-}
-
-// Nobody reads this row from the pool in this step: see kNewRow.
+// The step's own row joins the cache. The warp that reads the row is the one that writes it, so it needs no more than
+// its own barrier.
 template <class T, int kWidth>
 __device__ __forceinline__ void append_row(const PairStep<T>& step, void* pool, const void* rows) {
-    const DecodeShape& shape = step.p.shape;
-    const std::int64_t row = pool_row(step.pages(), step.t, shape.page_tokens, step.g, shape.groups);
-    for (int i = threadIdx.x; i < kWidth; i += blockDim.x)
-        static_cast<T*>(pool)[row * kWidth + i] = new_row<T, kWidth>(step, rows)[i];
+    const uint4* from = reinterpret_cast<const uint4*>(static_cast<const T*>(rows) + step.pair() * kWidth);
+    uint4* to = reinterpret_cast<uint4*>(static_cast<T*>(pool) + static_cast<std::int64_t>(step.row_of(step.t)) * kWidth);
+    for (int i = lane_index(); i < kWidth / 8; i += kWarpSize)
+        to[i] = from[i];
 }
 
-// Every kParts-th chunk of `chunks`, from the warp's own place in the cluster.
+// The chunks of a warp: every so many-th, as many as the cluster has warps.
 struct WarpTurn {
     int first;
     int stride;
     int count;
+
+    [[nodiscard]] __device__ bool has(int chunk) const { return count > 0 && first + (count - 1) * stride == chunk; }
 };
 __device__ __forceinline__ WarpTurn turn_of_warp(int chunks) {
     const int stride = cluster_size() * kDecodeWarps;
-    const int first = static_cast<int>(threadIdx.x) / kWarpSize * cluster_size() + cluster_rank();
+    const int first = warp_index() * cluster_size() + cluster_rank();
     return {first, stride, first < chunks ? (chunks - first - 1) / stride + 1 : 0};
 }
 
-__device__ __forceinline__ void count_reads(const DecodeParams& p, int pair, int branch, int keys) {
-    for (int step = 1; step < kWarpSize; step *= 2)
-        keys += __shfl_xor_sync(0xffffffffU, keys, step);
-    if (threadIdx.x % kWarpSize == 0 && keys > 0) atomicAdd(p.reads + pair * 3 + branch, keys);
-}
-
-/// The chunks of one branch, taken in turn by all warps of the cluster.
-struct TokenChunks {
-    const SelectionShared* selected;  // null: the tokens are consecutive
-    int begin;                        // first chunk of consecutive tokens
-    int chunks_per_block;
-    WarpTurn turn;
-
-    [[nodiscard]] __device__ int first_token(int i) const {
-        const int chunk = turn.first + i * turn.stride;
-        if (selected == nullptr) return (begin + chunk) * kChunkRows;
-        return (selected->blocks[chunk / chunks_per_block] * chunks_per_block + chunk % chunks_per_block) * kChunkRows;
-    }
-    /// Row in the pool of the first token of the warp's chunk i.
-    template <class T>
-    [[nodiscard]] __device__ int first_row(int i, const PairStep<T>& step) const {
-        if (selected == nullptr) return step.pool_row_of(first_token(i));
-        const int chunk = turn.first + i * turn.stride;
-        return selected->rows[chunk / chunks_per_block] + chunk % chunks_per_block * kChunkRows;
-    }
+/// Where a chunk begins: its first token, and that token's row in the pool.
+struct ChunkPlace {
+    int token;
+    int row;
 };
 
-__device__ __forceinline__ TokenChunks window_chunks(int t, int oldest) {
-    const int begin = oldest / kChunkRows;
-    return {nullptr, begin, 1, turn_of_warp(t / kChunkRows + 1 - begin)};
-}
-
-__device__ __forceinline__ TokenChunks selected_chunks(int t, int l_sel, const SelectionShared& selected, int count) {
-    const int each = l_sel / kChunkRows;
-    const int in_own_block = t % l_sel / kChunkRows + 1;  // the last block selected is the step's own
-    return {&selected, 0, each, turn_of_warp((count - 1) * each + in_own_block)};
-}
-
-/// Attends the tokens of `chunks` that lie in [oldest, t].
-template <class T, int kDk, int kDv, class Visit>
+/// Attends a warp's chunks of tokens that lie in [oldest, t]; place_of(i) says where chunk i begins. The own token is in
+/// the last of all chunks; `appends`: that is the warp's.
+template <class T, int kDk, int kDv, class PlaceOf>
 __device__ __forceinline__ void attend_tokens(const PairStep<T>& step, WarpAttention<T, kDk, kDv>& attention,
-                                              const PagedRows& pool, const NewRows& fresh, int branch,
-                                              const TokenChunks& chunks, int oldest, Visit&& visit) {
-    const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
-    const RowSource<T> rows{static_cast<const T*>(pool.k), static_cast<const T*>(pool.v),
-                            new_row<T, kDk>(step, fresh.k), new_row<T, kDv>(step, fresh.v)};
-    int keys = 0;
+                                              const PagedRows& pool, const NewRows& fresh, int count, bool appends,
+                                              int oldest, PlaceOf place_of) {
+    if (appends) {
+        append_row<T, kDk>(step, pool.k, fresh.k);
+        append_row<T, kDv>(step, pool.v, fresh.v);
+        __syncwarp();
+    }
+    const int lane = lane_index();
+    const RowSource<T> rows{static_cast<const T*>(pool.k), static_cast<const T*>(pool.v)};
     const auto row_of = [&](int i) {
-        const int token = chunks.first_token(i) + lane;
-        const int row = chunks.first_row(i, step) + lane;  // a chunk lies within a page
-        if (lane >= kChunkRows || token < oldest || token > step.t) return kHiddenRow;
-        ++keys;
-        return token == step.t ? kNewRow : row;
+        const ChunkPlace place = place_of(i);  // a chunk lies within a page
+        const int token = place.token + lane;
+        return lane < kChunkRows && token >= oldest && token <= step.t ? place.row + lane : kHiddenRow;
     };
     const auto visible_of = [&](int i) {
-        const int first = chunks.first_token(i);
+        const int first = place_of(i).token;
         return Visible{oldest - first, step.t + 1 - first};
     };
-    attend_chunks(attention, rows, chunks.turn.count, row_of, visible_of, visit);
-    if (step.p.reads != nullptr) count_reads(step.p, step.pair(), branch, keys);
+    NoVisit nothing;
+    attend_chunks(attention, rows, count, row_of, visible_of, nothing);
+}
+
+// Keys of a warp's chunks, from the very masks that it attended with.
+template <class T, class PlaceOf>
+__device__ __forceinline__ void count_reads(const PairStep<T>& step, int branch, int count, int oldest,
+                                            PlaceOf place_of) {
+    if (step.p.reads == nullptr || lane_index() != 0) return;
+    int keys = 0;
+    for (int i = 0; i < count; ++i) {
+        const int first = place_of(i).token;
+        keys += min(first + kChunkRows, step.t + 1) - max(first, oldest);
+    }
+    if (keys > 0) atomicAdd(step.p.reads + step.pair() * 3 + branch, keys);
+}
+
+template <class T, int kDk, int kDv>
+__device__ __forceinline__ void attend_window(const PairStep<T>& step, WarpAttention<T, kDk, kDv>& attention) {
+    const int oldest = max(0, step.t - step.p.shape.w + 1);
+    const int begin = oldest / kChunkRows;
+    const int chunks = step.t / kChunkRows + 1 - begin;
+    const WarpTurn turn = turn_of_warp(chunks);
+    const auto place_of = [&](int i) {
+        const int token = (begin + turn.first + i * turn.stride) * kChunkRows;
+        return ChunkPlace{token, step.row_of(token)};
+    };
+    attend_tokens(step, attention, step.p.win, step.p.new_win, turn.count, turn.has(chunks - 1), oldest, place_of);
+    count_reads(step, 2, turn.count, oldest, place_of);
+}
+
+template <class T, int kDk, int kDv>
+__device__ __forceinline__ void attend_selected(const PairStep<T>& step, WarpAttention<T, kDk, kDv>& attention,
+                                                const SelectionShared& selection, int count) {
+    const Divisor& block_chunks = step.constants.block_chunks;
+    const int each = static_cast<int>(block_chunks.divisor);
+    const int l_sel = step.p.shape.l_sel;
+    const int in_own_block = step.t % l_sel / kChunkRows + 1;  // the last block selected is the step's own
+    const int chunks = (count - 1) * each + in_own_block;
+    const WarpTurn turn = turn_of_warp(chunks);
+    const auto place_of = [&](int i) {
+        const int chunk = turn.first + i * turn.stride;
+        const int slot = block_chunks.quotient(chunk);
+        const int offset = (chunk - slot * each) * kChunkRows;
+        return ChunkPlace{selection.blocks[slot] * l_sel + offset, selection.rows[slot] + offset};
+    };
+    attend_tokens(step, attention, step.p.sel, step.p.new_sel, turn.count, turn.has(chunks - 1), 0, place_of);
+    count_reads(step, 1, turn.count, 0, place_of);
 }
 
 // Weights of a branch's results in all thread blocks of the cluster; 0 for a branch without keys. A sum that is NaN is
@@ -176,13 +192,19 @@ __device__ __forceinline__ void add_scaled(float4& total, float weight, const fl
 template <int kDv>
 __device__ __forceinline__ void add_cluster(float4& total, BlockPartial<kDv>& own, int head, int column,
                                             const float (&weight)[kMaxCluster][kTileHeads]) {
-    const int last = cluster_size() - 1;
+    constexpr int kBatch = 4;  // thread blocks whose loads are in flight together
+    const int size = cluster_size();
+#pragma unroll 1
+    for (int first = 0; first < size; first += kBatch) {
+        float4 parts[kBatch];
 #pragma unroll
-    for (int rank = 0; rank < kMaxCluster; ++rank) {
-        // Ranks that are not there weigh nothing; reading the last one in their place keeps all loads in flight.
-        const int from = min(rank, last);
-        add_scaled(total, weight[rank][head],
-                   *reinterpret_cast<const float4*>(&cluster_map(&own, from)->out[head][column]));
+        for (int i = 0; i < kBatch; ++i) {
+            const int rank = min(first + i, size - 1);
+            parts[i] = *reinterpret_cast<const float4*>(&cluster_map(&own, rank)->out[head][column]);
+        }
+#pragma unroll
+        for (int i = 0; i < kBatch; ++i)
+            if (first + i < size) add_scaled(total, weight[first + i][head], parts[i]);
     }
 }
 
@@ -202,18 +224,17 @@ struct OutputShare {
 };
 
 /// The gated compressed branch of a thread's outputs, from what the first kernel's thread blocks left. It is folded
-/// while the first selected rows are on their way.
+/// before the selected rows are asked for: behind them its few loads would wait for all of theirs.
 template <class T, int kDv>
 class CompressedOutputs {
   public:
     static constexpr int kMost = kTileHeads * kDv / 4 / (kDecodeWarps * kWarpSize);  // with a cluster of one
 
     /// `log2_sum` per head; +inf when there is no token.
-    __device__ CompressedOutputs(const PairStep<T>& step, const DecodeWorkspace& workspace, int splits,
-                                 const float* log2_sum)
-        : step_{step}, log2_sum_{log2_sum}, splits_{splits} {
-        const int heads = step.p.shape.heads_per_group();
-        const std::int64_t first = static_cast<std::int64_t>(step.pair()) * splits * heads;
+    __device__ CompressedOutputs(const PairStep<T>& step, const float* log2_sum)
+        : step_{step}, log2_sum_{log2_sum}, splits_{step.constants.splits} {
+        const DecodeWorkspace& workspace = step.constants.workspace;
+        const std::int64_t first = static_cast<std::int64_t>(step.pair()) * splits_ * step.p.shape.heads_per_group();
         const char* scratch = static_cast<const char*>(step.p.workspace);
         maxima_ = reinterpret_cast<const float*>(scratch + workspace.max) + first;
         outs_ = reinterpret_cast<const float*>(scratch + workspace.out) + first * kDv;
@@ -238,7 +259,7 @@ class CompressedOutputs {
     float4 out[kMost] = {};
 
   private:
-    static constexpr int kBatch = 8;  // splits whose loads are in flight together
+    static constexpr int kBatch = 4;  // splits whose loads are in flight together
 
     __device__ void fold_batch(float4& total, int head, int heads, int first, const float* outs) const {
         float4 parts[kBatch];
@@ -263,23 +284,10 @@ class CompressedOutputs {
     int splits_;
 };
 
-/// Visitor of both branches' attention.
-template <class Outputs>
-struct WhileSelecting {
-    Outputs& outputs;
-    bool selected;
-
-    __device__ void begin() {
-        if (selected) outputs.fold();
-    }
-    __device__ void before(int /*chunk*/, const float (&)[2][4]) {}
-    __device__ void after(int /*chunk*/, const float (&)[2][4]) {}
-};
-
 /// Gates of the head that a thread weighs in weigh_cluster.
 struct HeadGates {
-    float selected;
-    float window;
+    float selected = 0.0F;
+    float window = 0.0F;
 };
 
 /// Each thread block of the cluster writes its share of the pair's outputs. `compressed`: the compressed branch's part.
@@ -319,31 +327,19 @@ __device__ void write_idle(const PairStep<T>& step) {
 }
 
 template <class T>
-__device__ __forceinline__ SelectionInput selection_input(const PairStep<T>& step, const DecodeWorkspace& workspace,
-                                                          int splits) {
+__device__ __forceinline__ SelectionInput selection_input(const PairStep<T>& step) {
+    const DecodeWorkspace& workspace = step.constants.workspace;
+    const int splits = step.constants.splits;
     const int heads = step.p.shape.heads_per_group();
     const char* scratch = static_cast<const char*>(step.p.workspace);
     const std::int64_t pair = step.pair();
-    const std::int64_t first_block = pair * step.p.shape.max_blocks() * heads;
+    const std::int64_t first_block = pair * step.constants.block_rows * heads;
     return {reinterpret_cast<const float*>(scratch + workspace.own) + first_block,
             reinterpret_cast<const float*>(scratch + workspace.last) + first_block,
             reinterpret_cast<const float*>(scratch + workspace.max) + pair * splits * heads,
             reinterpret_cast<const float*>(scratch + workspace.sum) + pair * splits * heads,
             splits,
             step.t};
-}
-
-// The step's own rows join the caches of both branches, and the selection goes to who asked for it.
-template <class T, int kDk, int kDv>
-__device__ __forceinline__ void append_rows(const PairStep<T>& step, SelectedParts parts) {
-    if (parts.window) {
-        append_row<T, kDk>(step, step.p.win.k, step.p.new_win.k);
-        append_row<T, kDv>(step, step.p.win.v, step.p.new_win.v);
-    }
-    if (parts.selected) {
-        append_row<T, kDk>(step, step.p.sel.k, step.p.new_sel.k);
-        append_row<T, kDv>(step, step.p.sel.v, step.p.new_sel.v);
-    }
 }
 
 template <class T>
@@ -356,45 +352,41 @@ __device__ __forceinline__ void report_blocks(const PairStep<T>& step, const int
 
 template <class T, int kDk, int kDv>
 __global__ void __launch_bounds__(kDecodeWarps* kWarpSize)
-    selected_kernel(const __grid_constant__ DecodeParams p, const __grid_constant__ DecodeWorkspace workspace,
-                    int splits, SelectedParts parts) {
+    selected_kernel(const __grid_constant__ DecodeParams p, const __grid_constant__ DecodeConstants constants,
+                    SelectedParts parts) {
     extern __shared__ __align__(16) char shared_bytes[];
     auto& shared = *reinterpret_cast<SelectedShared<kDk, kDv>*>(shared_bytes);
-    const DecodeShape& shape = p.shape;
-    const PairStep<T> step{p, static_cast<int>(blockIdx.z), static_cast<int>(blockIdx.y), p.position[blockIdx.z]};
+    const PairStep<T> step{p, constants, static_cast<int>(blockIdx.z), static_cast<int>(blockIdx.y),
+                           p.position[blockIdx.z]};
     if (step.t < 0) return write_idle<T, kDv>(step);  // the whole cluster: it shares the sequence
 
-    const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
-    const T* q = static_cast<const T*>(p.q) + static_cast<std::int64_t>(step.pair()) * shape.heads_per_group() * kDk;
-    WarpAttention<T, kDk, kDv> attention{shared.rings + warp * RingLayout<kDk, kDv>::kWarpBytes, q,
-                                         shape.heads_per_group(), p.scale};
-    CompressedOutputs<T, kDv> compressed{step, workspace, splits, shared.selection.log2_sum};
-    const int weighed = static_cast<int>(threadIdx.x) / kMaxCluster;  // head; loaded early, used last
-    const HeadGates gates = weighed < shape.heads_per_group() ? HeadGates{step.gate(weighed, 1), step.gate(weighed, 2)}
-                                                              : HeadGates{0.0F, 0.0F};
-    if (cluster_rank() == 0) append_rows<T, kDk, kDv>(step, parts);
-    // Window, then selected blocks: one body for both, because a step meets its code cold.
-#pragma unroll 1
-    for (int pass = parts.window ? 0 : 1; pass < (parts.selected ? 2 : 1); ++pass) {
-        const bool window = pass == 0;
-        int count = 0;
-        if (!window) {
-            wait_for_previous_kernel();
-            count = select_blocks(shape, selection_input(step, workspace, splits), shared.selection,
-                                  shared.keys, [&](int token) { return step.pool_row_of(token); });
-            report_blocks(step, shared.selection.blocks, count);
-            attention.restart();
-        }
-        const int oldest = window ? max(0, step.t - shape.w + 1) : 0;
-        const TokenChunks chunks = window ? window_chunks(step.t, oldest)
-                                          : selected_chunks(step.t, shape.l_sel, shared.selection, count);
-        attend_tokens(step, attention, window ? p.win : p.sel, window ? p.new_win : p.new_sel, window ? 2 : 1, chunks,
-                      oldest, WhileSelecting{compressed, !window});
-        fold_warps(attention, shared.scales, shared.after.outputs, window ? shared.window : shared.after.selected);
+    const int heads = p.shape.heads_per_group();
+    const int warp = warp_index();
+    const T* q = static_cast<const T*>(p.q) + static_cast<std::int64_t>(step.pair()) * heads * kDk;
+    WarpAttention<T, kDk, kDv> attention{shared.rings + warp * RingLayout<kDk, kDv>::kWarpBytes, q, heads, p.scale};
+    CompressedOutputs<T, kDv> compressed{step, shared.selection.log2_sum};
+    const int weighed = static_cast<int>(threadIdx.x) / kMaxCluster;  // head; its gates are loaded early, used last
+    const HeadGates gates = weighed < heads ? HeadGates{step.gate(weighed, 1), step.gate(weighed, 2)} : HeadGates{};
+    if (parts.window) {
+        attend_window(step, attention);
+        fold_warps(attention, shared.scales, shared.after.outputs, shared.window);
+    }
+    if (parts.selected) {
+        wait_for_previous_kernel();
+        const SelectionInput input = selection_input(step);
+        combine_normalisers(input.maxima, input.sums, input.splits, heads, shared.selection.log2_sum);
+        __syncthreads();
+        compressed.fold();
+        const int count = select_blocks(p.shape, input, shared.selection, shared.keys,
+                                        [&](int token) { return step.row_of(token); });
+        report_blocks(step, shared.selection.blocks, count);
+        attention.restart();
+        attend_selected(step, attention, shared.selection, count);
+        fold_warps(attention, shared.scales, shared.after.outputs, shared.after.selected);
     }
     cluster_sync();
     write_outputs(step, parts, gates, shared, compressed.out);
-    cluster_sync();  // nobody leaves while others read its shared memory
+    cluster_sync_relaxed();  // nobody leaves while others read its shared memory
 }
 
 }  // namespace nsa::core::cuda

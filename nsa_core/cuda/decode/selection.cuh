@@ -44,84 +44,142 @@ __device__ __forceinline__ void combine_normalisers(const float* maxima, const f
     if (threadIdx.x % kLanes == 0 && head < heads) log2_sum[head] = sum == 0.0F ? INFINITY : largest + log2_fast(sum);
 }
 
-/// Sum over the heads of 2^(x[head] - log2_sum[head]).
-__device__ __forceinline__ float sum_heads(const float* x, int heads, const float* log2_sum) {
-    float total = 0.0F;
-    if (heads % 4 != 0) {
-        for (int head = 0; head < heads; ++head)
-            total += exp2_fast(x[head] - log2_sum[head]);
-        return total;
-    }
-#pragma unroll 4
-    for (int head = 0; head < heads; head += 4) {
-        const float4 four = *reinterpret_cast<const float4*>(x + head);
-        total += exp2_fast(four.x - log2_sum[head]) + exp2_fast(four.y - log2_sum[head + 1]);
-        total += exp2_fast(four.z - log2_sum[head + 2]) + exp2_fast(four.w - log2_sum[head + 3]);
-    }
-    return total;
-}
-
 __device__ __forceinline__ bool is_forced(int block, int own, const DecodeShape& shape) {
     return block < shape.n_initial || block > own - shape.n_local;
 }
 
 struct SelectionInput {
-    const float* own;   // [blocks, heads] of the pair; see BlockImportance
-    const float* last;  // [blocks, heads]
+    const float* own;     // [blocks, heads] of the pair; see BlockImportance
+    const float* last;    // [blocks, heads]
     const float* maxima;  // [splits, heads]
     const float* sums;
     int splits;
     int t;
 };
 
-/// Importance of a block: from the tokens that begin in it, and from the one before when that reaches into it. The same
-/// additions for every block, so that equal scores give equal importance. Blocks from `covered` on have no own tokens.
-__device__ __forceinline__ float block_importance(const SelectionInput& in, int block, int covered, int heads,
-                                                  bool overlapping, const float* log2_sum) {
-    // Both sums are always formed, over rows that exist, so that their loads start together.
-    const int before = block > 0 ? block - 1 : 0;
-    const float own = sum_heads(in.own + block * heads, heads, log2_sum);
-    const float last = sum_heads(in.last + before * heads, heads, log2_sum);
-    return (block < covered ? own : 0.0F) + (overlapping && block > 0 && block <= covered ? last : 0.0F);
-}
+/// What a lane contributes to the importance of blocks: four lanes a block, four heads a lane. Importance comes from the
+/// tokens that begin in a block, and from the one before when that reaches into it. The same additions for every block, so
+/// that equal scores give equal importance.
+class ImportanceLane {
+  public:
+    static constexpr int kLanes = 4;
+
+    __device__ ImportanceLane(const DecodeShape& shape, const SelectionInput& in, const float* log2_sum)
+        : in_{in},
+          heads_{shape.heads_per_group()},
+          head_{static_cast<int>(threadIdx.x) % kLanes * kLanes},
+          own_block_{in.t / shape.l_sel},
+          covered_{compressed_chunks(visible_compressed(in.t, shape)) * kBlocksPerChunk},
+          overlapping_{shape.l > shape.d} {
+#pragma unroll
+        for (int i = 0; i < kLanes; ++i)
+            normaliser_[i] = head_ + i < heads_ ? log2_sum[head_ + i] : INFINITY;
+    }
+
+    /// Scores of the block's own tokens, and of the token before it. Rows that exist are read for any block.
+    struct Scores {
+        float own[kLanes];
+        float last[kLanes];
+    };
+    __device__ Scores load(int block) const {
+        Scores scores;
+        const int existing = min(block, own_block_);
+        load_heads(scores.own, in_.own + existing * heads_);
+        load_heads(scores.last, in_.last + max(existing - 1, 0) * heads_);
+        return scores;
+    }
+
+    /// All lanes of the block get its importance.
+    [[nodiscard]] __device__ float importance(int block, const Scores& scores) const {
+        const float own = block < covered_ ? sum(scores.own) : 0.0F;
+        const float last = overlapping_ && block > 0 && block <= covered_ ? sum(scores.last) : 0.0F;
+        return quad_sum(own + last);
+    }
+
+  private:
+    __device__ void load_heads(float (&x)[kLanes], const float* row) const {
+        if (heads_ % kLanes == 0) {
+            const float4 four = *reinterpret_cast<const float4*>(row + min(head_, heads_ - kLanes));
+            x[0] = four.x, x[1] = four.y, x[2] = four.z, x[3] = four.w;
+            return;
+        }
+        for (int i = 0; i < kLanes; ++i)
+            x[i] = row[min(head_ + i, heads_ - 1)];
+    }
+    // Heads that are not there have a normaliser of +inf.
+    [[nodiscard]] __device__ float sum(const float (&x)[kLanes]) const {
+        return (exp2_fast(x[0] - normaliser_[0]) + exp2_fast(x[1] - normaliser_[1])) +
+               (exp2_fast(x[2] - normaliser_[2]) + exp2_fast(x[3] - normaliser_[3]));
+    }
+
+    const SelectionInput& in_;
+    int heads_;
+    int head_;
+    int own_block_;
+    int covered_;
+    bool overlapping_;
+    float normaliser_[kLanes];
+};
 
 /// Ranking keys of the blocks [first, first + count), in shared memory.
 __device__ __forceinline__ void rank_blocks(const DecodeShape& shape, const SelectionInput& in, const float* log2_sum,
                                             int first, int count, RankKey* keys) {
-    const int own = in.t / shape.l_sel;
-    const int covered = compressed_chunks(visible_compressed(in.t, shape)) * kBlocksPerChunk;
-#pragma unroll 2
-    for (int i = static_cast<int>(threadIdx.x); i < count; i += static_cast<int>(blockDim.x)) {
-        const int block = first + i;
-        const float importance =
-            block_importance(in, block, covered, shape.heads_per_group(), shape.l > shape.d, log2_sum);
-        // A forced block stands above every ranking.
-        keys[i] = rank_key(is_forced(block, own, shape) ? INFINITY : importance, block);
+    constexpr int kBatch = 4;  // blocks of a lane whose loads are in flight together
+    constexpr int kStride = kRankedKeys / ImportanceLane::kLanes;
+    const ImportanceLane lane{shape, in, log2_sum};
+    const int own_block = in.t / shape.l_sel;
+    const int padded = (count + kStride - 1) / kStride * kStride;  // all lanes of a warp stay together
+#pragma unroll 1
+    for (int begin = static_cast<int>(threadIdx.x) / ImportanceLane::kLanes; begin < padded;
+         begin += kBatch * kStride) {
+        ImportanceLane::Scores scores[kBatch];
+#pragma unroll
+        for (int i = 0; i < kBatch; ++i)
+            scores[i] = lane.load(first + begin + i * kStride);
+#pragma unroll
+        for (int i = 0; i < kBatch; ++i) {
+            const int at = begin + i * kStride;
+            const float importance = lane.importance(first + at, scores[i]);
+            // A forced block stands above every ranking.
+            if (threadIdx.x % ImportanceLane::kLanes == 0 && at < count) {
+                keys[at] = rank_key(is_forced(first + at, own_block, shape) ? INFINITY : importance, first + at);
+            }
+        }
     }
 }
 
-/// The n best of keys[0, count), best first: the best so far stand in front of the next ones, each round ranks what
-/// there are threads for.
+/// The n best of keys[0, count), best first, and how many there are. Keys that do not beat the n-th of the first ones are
+/// dropped unranked; in what order the others join the pool does not matter, because no two are equal.
 __device__ __forceinline__ int keep_best_of_all(RankKey* keys, int count, int n) {
+    __shared__ int pool;  // keys that stand in front
     const int thread = static_cast<int>(threadIdx.x);
-    int kept = keep_best(keys, min(count, kRankedKeys), n);
-    for (int next = kRankedKeys; next < count;) {
-        const int fresh = min(kRankedKeys - kept, count - next);
-        if (thread < fresh) keys[kept + thread] = keys[next + thread];
-        kept = keep_best(keys, kept + fresh, n);
-        next += fresh;
+    const int kept = keep_best(keys, min(count, kRankedKeys), n);
+    if (count <= kRankedKeys) return kept;
+    if (thread == 0) pool = kept;
+    for (int next = kRankedKeys, fresh = 0; next < count; next += fresh) {
+        fresh = min(kRankedKeys - n, count - next);
+        __syncthreads();
+        const int before = pool;
+        __syncthreads();
+        if (before + fresh > kRankedKeys) {
+            keep_best(keys, before, n);
+            if (thread == 0) pool = n;
+            __syncthreads();
+        }
+        const RankKey key = thread < fresh ? keys[next + thread] : kNoKey;
+        if (key > keys[n - 1]) keys[atomicAdd(&pool, 1)] = key;
     }
-    return kept;
+    __syncthreads();
+    const int all = pool;
+    return keep_best(keys, all, n);
 }
 
 /// Fills shared.blocks and shared.rows and returns how many there are. `keys`: scratch in shared memory, one for every
-/// block that a thread block of the cluster ranks and one more. row_of(token): its row in the pool. All threads of the
-/// cluster call it together.
+/// block that a thread block of the cluster ranks and one more. row_of(token): its row in the pool. shared.log2_sum is
+/// there. All threads of the cluster call it together.
 template <class RowOf>
 __device__ __forceinline__ int select_blocks(const DecodeShape& shape, const SelectionInput& in,
                                              SelectionShared& shared, RankKey* keys, RowOf row_of) {
-    combine_normalisers(in.maxima, in.sums, in.splits, shape.heads_per_group(), shared.log2_sum);
-    __syncthreads();
     const int blocks = visible_blocks(in.t, shape);
     const int size = cluster_size();
     const int each = (blocks + size - 1) / size;

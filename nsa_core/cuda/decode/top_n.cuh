@@ -22,14 +22,15 @@ __device__ __forceinline__ int block_of(RankKey key) {
 }
 
 /// Keeps the `n` best of keys[0, size), best first, and returns how many there are. `size` is at most the number of
-/// threads; keys is 16-byte aligned. Barriers of the whole block inside, one of them on entry; complete on return.
-__device__ __forceinline__ int keep_best(RankKey* keys, int size, int n) {
+/// threads; keys is 16-byte aligned. Barriers of the whole block inside, one of them on entry; complete on return. A function of its own, because code
+/// that is met first costs more than a call.
+inline __device__ __noinline__ int keep_best(RankKey* keys, int size, int n) {
     const int thread = static_cast<int>(threadIdx.x);
     if (size % 2 == 1 && thread == 0) keys[size] = kNoKey;  // keys are compared in pairs
     __syncthreads();
     const RankKey mine = thread < size ? keys[thread] : kNoKey;
     int better = 0;
-#pragma unroll 16
+#pragma unroll 8
     for (int at = 0; at < size; at += 2) {
         const ulonglong2 two = *reinterpret_cast<const ulonglong2*>(keys + at);
         better += (two.x > mine ? 1 : 0) + (two.y > mine ? 1 : 0);

@@ -18,21 +18,20 @@ inline constexpr int kStages = 3;  // chunks of a warp in flight: two warps' wor
 inline constexpr int kPadBytes = 16;  // behind each row, so that 8 rows of a matrix fall into 8 different banks
 
 inline constexpr int kHiddenRow = -1;  // read as zeros
-inline constexpr int kNewRow = -2;     // the step's own token, which is not in the cache yet
 
-/// Rows of one branch and group: row r of the pool, or the new one. Widths are the template's.
+/// Keys and values of one branch: row r of each pool. Widths are the template's.
 template <class T>
 struct RowSource {
     const T* k;
     const T* v;
-    const T* new_k;
-    const T* new_v;
 };
 
 /// A chunk's columns [first, last) are attended; the others are not.
 struct Visible {
     int first;
     int last;
+
+    [[nodiscard]] __device__ bool all() const { return first <= 0 && last >= kChunkRows; }
 };
 
 template <int kDk, int kDv>
@@ -54,6 +53,10 @@ class WarpAttention {
         : ring_{shared_address(ring)}, log2_scale_{scale * kLog2E} {
         load_queries(q, heads);
         restart();
+        const int lane = lane_index();
+        keys_ = ring_ + ((lane / 16) * 8 + lane % 8) * Ring::kKeyRow + ((lane / 8) % 2) * 16;
+        values_ = ring_ + kChunkRows * Ring::kKeyRow + (((lane / 8) % 2) * 8 + lane % 8) * Ring::kValueRow +
+                  (lane / 16) * 16;
     }
 
     __device__ void restart() {
@@ -66,61 +69,62 @@ class WarpAttention {
         }
     }
 
-    /// Starts the copies of a chunk into `stage`. Lane i < 16 names row i; `with_values` false leaves V alone.
-    __device__ void issue(int stage, int row_of_lane, const RowSource<T>& rows, bool with_values = true) const {
+    /// Starts the copies of a chunk into `stage`. Lane i < 16 names row i. `all`: no row is hidden.
+    __device__ void issue(int stage, int row_of_lane, const RowSource<T>& rows, bool all) const {
         const std::uint32_t keys = ring_ + stage * Ring::kStageBytes;
-        copy_rows<kDk>(keys, Ring::kKeyRow, row_of_lane, rows.k, rows.new_k);
-        if (with_values) {
-            copy_rows<kDv>(keys + kChunkRows * Ring::kKeyRow, Ring::kValueRow, row_of_lane, rows.v, rows.new_v);
+        const std::uint32_t values = keys + kChunkRows * Ring::kKeyRow;
+        if (all) {
+            copy_chunk<true>(keys, values, row_of_lane, rows);
+        } else {
+            copy_chunk<false>(keys, values, row_of_lane, rows);
         }
     }
 
     /// Scores of a chunk whose copies have landed, -inf in columns that are not visible. Lane layout of `mma`.
     __device__ void scores(int stage, Visible visible, float (&s)[2][4]) const {
-        const int lane = threadIdx.x % kWarpSize;
+        const std::uint32_t keys = keys_ + stage * Ring::kStageBytes;
+        float odd[2][4] = {};  // steps alternate between two sums: half as long a chain
         for (auto& tile : s)
             for (float& x : tile)
                 x = 0.0F;
-        const std::uint32_t row = ring_ + stage * Ring::kStageBytes +
-                                  ((lane / 16) * 8 + lane % 8) * Ring::kKeyRow + ((lane / 8) % 2) * 16;
 #pragma unroll
         for (int step = 0; step < kDk / 16; ++step) {
             std::uint32_t b[4];
-            load_matrices(b, row + step * 32);
-            mma<T>(s[0], q_[step], b[0], b[1]);
-            mma<T>(s[1], q_[step], b[2], b[3]);
+            load_matrices(b, keys + step * 32);
+            auto& sum = step % 2 == 0 ? s : odd;
+            mma<T>(sum[0], q_[step], b[0], b[1]);
+            mma<T>(sum[1], q_[step], b[2], b[3]);
         }
 #pragma unroll
-        for (int tile = 0; tile < 2; ++tile) {
+        for (int i = 0; i < 8; ++i)
+            s[i / 4][i % 4] = (s[i / 4][i % 4] + odd[i / 4][i % 4]) * log2_scale_;
+        if (visible.all()) return;
+        const int lane = lane_index();
 #pragma unroll
-            for (int i = 0; i < 4; ++i) {
-                const int column = tile * 8 + (lane % 4) * 2 + i % 2;
-                const bool seen = column >= visible.first && column < visible.last;
-                s[tile][i] = seen ? s[tile][i] * log2_scale_ : -INFINITY;
-            }
+        for (int i = 0; i < 8; ++i) {
+            const int column = i / 4 * 8 + (lane % 4) * 2 + i % 2;
+            if (column < visible.first || column >= visible.last) s[i / 4][i % 4] = -INFINITY;
         }
     }
 
     /// Online softmax over a chunk: `s` becomes exp2(s - maximum), and the chunk's values join `out`.
     __device__ void accumulate(int stage, float (&s)[2][4]) {
+        float next[2];
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
             const float largest = quad_max(
                 fmaxf(fmaxf(s[0][2 * half], s[0][2 * half + 1]), fmaxf(s[1][2 * half], s[1][2 * half + 1])));
-            const float next = fmaxf(maximum[half], largest);
-            const float shrink = exp2_fast(maximum[half] - next);
-            maximum[half] = next;
-            sum[half] *= shrink;
+            next[half] = fmaxf(maximum[half], largest);
+        }
+        // Most chunks bring no new maximum to any head.
+        if (__any_sync(0xffffffffU, next[0] > maximum[0] || next[1] > maximum[1])) rescale(next);
 #pragma unroll
-            for (auto& tile : out) {
-                tile[2 * half] *= shrink;
-                tile[2 * half + 1] *= shrink;
-            }
+        for (int half = 0; half < 2; ++half) {
 #pragma unroll
-            for (auto& tile : s) {
-                tile[2 * half] = exp2_fast(tile[2 * half] - next);
-                tile[2 * half + 1] = exp2_fast(tile[2 * half + 1] - next);
-                sum[half] += tile[2 * half] + tile[2 * half + 1];
+            for (int tile = 0; tile < 2; ++tile) {
+                s[tile][2 * half] = exp2_fast(s[tile][2 * half] - next[half]);
+                s[tile][2 * half + 1] = exp2_fast(s[tile][2 * half + 1] - next[half]);
+                sum[half] += s[tile][2 * half] + s[tile][2 * half + 1];
             }
         }
         add_values(stage, s);
@@ -133,7 +137,7 @@ class WarpAttention {
 
   private:
     __device__ void load_queries(const T* q, int heads) {
-        const int lane = threadIdx.x % kWarpSize;
+        const int lane = lane_index();
         const int head = lane / 4;
         const auto pair = [&](int row, int column) {
             return row < heads ? *reinterpret_cast<const std::uint32_t*>(q + row * kDk + column) : 0U;
@@ -148,69 +152,126 @@ class WarpAttention {
         }
     }
 
-    template <int kWidth>
-    __device__ static void copy_rows(std::uint32_t to, int row_bytes, int row_of_lane, const T* rows,
-                                     const T* new_row) {
-        constexpr int kPieces = kWidth / 8;  // of 16 bytes, in a row
-        const int lane = threadIdx.x % kWarpSize;
+    // One piece of 16 bytes a lane, again and again. Keys and values of one width share what finds the row.
+    template <bool kAll>
+    __device__ static void copy_chunk(std::uint32_t keys, std::uint32_t values, int row_of_lane,
+                                      const RowSource<T>& rows) {
+        if constexpr (kDk == kDv) {
+            for_each_piece<kDk>(row_of_lane, [&](unsigned row, unsigned column, int source) {
+                copy_piece<kDk, kAll>(keys, row, column, rows.k, source);
+                copy_piece<kDv, kAll>(values, row, column, rows.v, source);
+            });
+        } else {
+            for_each_piece<kDk>(row_of_lane, [&](unsigned row, unsigned column, int source) {
+                copy_piece<kDk, kAll>(keys, row, column, rows.k, source);
+            });
+            for_each_piece<kDv>(row_of_lane, [&](unsigned row, unsigned column, int source) {
+                copy_piece<kDv, kAll>(values, row, column, rows.v, source);
+            });
+        }
+    }
+
+    template <int kWidth, class Do>
+    __device__ static void for_each_piece(int row_of_lane, Do action) {
+        constexpr unsigned kPieces = kWidth / 8;  // of 16 bytes, in a row
+        const auto lane = static_cast<unsigned>(lane_index());
 #pragma unroll
-        for (int i = 0; i < kChunkRows * kPieces / kWarpSize; ++i) {
-            const int piece = i * kWarpSize + lane;
-            const int row = piece / kPieces;
-            const int column = piece % kPieces;
-            const int source = __shfl_sync(0xffffffffU, row_of_lane, row);
-            const T* from = source == kNewRow ? new_row : rows + static_cast<std::int64_t>(source < 0 ? 0 : source) * kWidth;
-            copy_async(to + row * row_bytes + column * 16, from + column * 8, source != kHiddenRow);
+        for (unsigned i = 0; i < kChunkRows * kPieces / kWarpSize; ++i) {
+            unsigned row = (i * kWarpSize + lane) / kPieces;
+            unsigned column = (i * kWarpSize + lane) % kPieces;
+            if constexpr (kWarpSize % kPieces == 0) {  // the same, as a lane's place and a constant
+                row = i * (kWarpSize / kPieces) + lane / kPieces;
+                column = lane % kPieces;
+            }
+            action(row, column, __shfl_sync(0xffffffffU, row_of_lane, static_cast<int>(row)));
+        }
+    }
+
+    template <int kWidth, bool kAll>
+    __device__ static void copy_piece(std::uint32_t to, unsigned row, unsigned column, const T* rows, int source) {
+        constexpr unsigned kRowBytes = kWidth * 2;
+        const std::uint32_t place = to + row * (kRowBytes + kPadBytes) + column * 16;
+        const char* from = reinterpret_cast<const char*>(rows) + column * 16;
+        if constexpr (kAll) {
+            copy_async(place, from + static_cast<std::uint64_t>(static_cast<unsigned>(source)) * kRowBytes);
+        } else {
+            const auto some_row = static_cast<unsigned>(source < 0 ? 0 : source);
+            copy_async_or_zeros(place, from + static_cast<std::uint64_t>(some_row) * kRowBytes, source >= 0);
+        }
+    }
+
+    __device__ void rescale(const float (&next)[2]) {
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            const float shrink = exp2_fast(maximum[half] - next[half]);
+            maximum[half] = next[half];
+            sum[half] *= shrink;
+#pragma unroll
+            for (auto& tile : out) {
+                tile[2 * half] *= shrink;
+                tile[2 * half + 1] *= shrink;
+            }
         }
     }
 
     __device__ void add_values(int stage, const float (&p)[2][4]) {
-        const int lane = threadIdx.x % kWarpSize;
         const std::uint32_t weights[4] = {Half<T>::pack(p[0][0], p[0][1]), Half<T>::pack(p[0][2], p[0][3]),
                                           Half<T>::pack(p[1][0], p[1][1]), Half<T>::pack(p[1][2], p[1][3])};
-        const std::uint32_t row = ring_ + stage * Ring::kStageBytes + kChunkRows * Ring::kKeyRow +
-                                  (((lane / 8) % 2) * 8 + lane % 8) * Ring::kValueRow + (lane / 16) * 16;
+        const std::uint32_t values = values_ + stage * Ring::kStageBytes;
 #pragma unroll
         for (int tile = 0; tile < kDv / 8; tile += 2) {
             std::uint32_t b[4];
-            load_matrices_transposed(b, row + tile * 16);
+            load_matrices_transposed(b, values + tile * 16);
             mma<T>(out[tile], weights, b[0], b[1]);
             mma<T>(out[tile + 1], weights, b[2], b[3]);
         }
     }
 
     std::uint32_t ring_;
+    std::uint32_t keys_;    // where the lane's matrix rows of the first stage are
+    std::uint32_t values_;
     float log2_scale_;
     std::uint32_t q_[kDk / 16][4];
 };
 
+/// Watches nothing; see attend_chunks.
+struct NoVisit {
+    __device__ void before(int /*chunk*/, const float (&)[2][4]) {}
+    __device__ void after(int /*chunk*/, const float (&)[2][4]) {}
+};
+
+__device__ __forceinline__ int next_stage(int stage) {
+    return stage + 1 == kStages ? 0 : stage + 1;
+}
+
 /// Runs a warp over `chunks` chunks: row_of(i) gives the lane's row of chunk i, visible_of(i) its columns, and
-/// `visit` watches: begin() once the first chunks are under way, before(i, log2 scores), after(i, exp2(score - maximum)).
+/// `visit` watches: before(i, log2 scores), after(i, exp2(score - maximum)).
 template <class Attention, class Source, class RowOf, class VisibleOf, class Visit>
 __device__ __forceinline__ void attend_chunks(Attention& attention, const Source& rows, int chunks, RowOf row_of,
-                                              VisibleOf visible_of, Visit&& visit) {
+                                              VisibleOf visible_of, Visit& visit) {
     constexpr int kLead = kStages - 1;  // chunks under way when one is waited for
     // Rows are looked up two chunks before they are needed: a look-up costs as long as a load.
     int row = 0 < chunks ? row_of(0) : kHiddenRow;
     int row_after = 1 < chunks ? row_of(1) : kHiddenRow;
+    int filled = 0;
+    int stage = 0;
 #pragma unroll 1  // one place that issues: a step is short, and code that is met first costs more than loops
     for (int i = -kLead; i < chunks; ++i) {
         const int next = i + kLead;
-        if (next < chunks) attention.issue(next % kStages, row, rows);
+        if (next < chunks) attention.issue(filled, row, rows, visible_of(next).all());
         commit_copies();
+        filled = next_stage(filled);
         row = row_after;
         if (next + 2 < chunks) row_after = row_of(next + 2);
-        if (i < 0) {
-            if (i == -1) visit.begin();
-            continue;
-        }
+        if (i < 0) continue;
         wait_copies<kLead>();
         __syncwarp();
         float s[2][4];
-        attention.scores(i % kStages, visible_of(i), s);
+        attention.scores(stage, visible_of(i), s);
         visit.before(i, s);
-        attention.accumulate(i % kStages, s);
+        attention.accumulate(stage, s);
         visit.after(i, s);
+        stage = next_stage(stage);
         __syncwarp();  // all lanes have read the stage before it is filled again
     }
     wait_copies<0>();
