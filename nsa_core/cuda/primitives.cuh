@@ -94,14 +94,24 @@ __device__ __forceinline__ void load_matrices_transposed(std::uint32_t (&r)[4], 
                  : "memory");
 }
 
+// For rows that are read once: they leave the L2 before what a step writes and reads again.
+__device__ __forceinline__ std::uint64_t read_once_policy() {
+    std::uint64_t policy;
+    asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+    return policy;
+}
 // 16 bytes from global to shared memory, in the background.
-__device__ __forceinline__ void copy_async(std::uint32_t to, const void* from) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
+__device__ __forceinline__ void copy_async(std::uint32_t to, const void* from, std::uint64_t policy) {
+    asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "l"(policy)
+                 : "memory");
 }
 // The same, or 16 zero bytes.
-__device__ __forceinline__ void copy_async_or_zeros(std::uint32_t to, const void* from, bool copy) {
+__device__ __forceinline__ void copy_async_or_zeros(std::uint32_t to, const void* from, bool copy,
+                                                    std::uint64_t policy) {
     const int bytes = copy ? 16 : 0;
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
+    asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2, %3;" ::"r"(to), "l"(from), "r"(bytes),
+                 "l"(policy)
+                 : "memory");
 }
 __device__ __forceinline__ void commit_copies() {
     asm volatile("cp.async.commit_group;" ::: "memory");

@@ -50,7 +50,7 @@ class WarpAttention {
   public:
     /// `ring`: kWarpBytes of shared memory of this warp. q [heads, kDk] of one group.
     __device__ WarpAttention(void* ring, const T* q, int heads, float scale)
-        : ring_{shared_address(ring)}, log2_scale_{scale * kLog2E} {
+        : ring_{shared_address(ring)}, policy_{read_once_policy()}, log2_scale_{scale * kLog2E} {
         load_queries(q, heads);
         restart();
         const int lane = lane_index();
@@ -154,8 +154,8 @@ class WarpAttention {
 
     // One piece of 16 bytes a lane, again and again. Keys and values of one width share what finds the row.
     template <bool kAll>
-    __device__ static void copy_chunk(std::uint32_t keys, std::uint32_t values, int row_of_lane,
-                                      const RowSource<T>& rows) {
+    __device__ void copy_chunk(std::uint32_t keys, std::uint32_t values, int row_of_lane,
+                               const RowSource<T>& rows) const {
         if constexpr (kDk == kDv) {
             for_each_piece<kDk>(row_of_lane, [&](unsigned row, unsigned column, int source) {
                 copy_piece<kDk, kAll>(keys, row, column, rows.k, source);
@@ -188,15 +188,15 @@ class WarpAttention {
     }
 
     template <int kWidth, bool kAll>
-    __device__ static void copy_piece(std::uint32_t to, unsigned row, unsigned column, const T* rows, int source) {
+    __device__ void copy_piece(std::uint32_t to, unsigned row, unsigned column, const T* rows, int source) const {
         constexpr unsigned kRowBytes = kWidth * 2;
         const std::uint32_t place = to + row * (kRowBytes + kPadBytes) + column * 16;
         const char* from = reinterpret_cast<const char*>(rows) + column * 16;
         if constexpr (kAll) {
-            copy_async(place, from + static_cast<std::uint64_t>(static_cast<unsigned>(source)) * kRowBytes);
+            copy_async(place, from + static_cast<std::uint64_t>(static_cast<unsigned>(source)) * kRowBytes, policy_);
         } else {
             const auto some_row = static_cast<unsigned>(source < 0 ? 0 : source);
-            copy_async_or_zeros(place, from + static_cast<std::uint64_t>(some_row) * kRowBytes, source >= 0);
+            copy_async_or_zeros(place, from + static_cast<std::uint64_t>(some_row) * kRowBytes, source >= 0, policy_);
         }
     }
 
@@ -230,6 +230,7 @@ class WarpAttention {
     std::uint32_t ring_;
     std::uint32_t keys_;    // where the lane's matrix rows of the first stage are
     std::uint32_t values_;
+    std::uint64_t policy_;
     float log2_scale_;
     std::uint32_t q_[kDk / 16][4];
 };
