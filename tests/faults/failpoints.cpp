@@ -9,9 +9,9 @@
 #include <iostream>
 #include <sstream>
 
-#include "lab/failpoints.hpp"
 #include "rig.hpp"
 #include "support/temp_dir.hpp"
+#include "worker_lab/failpoints.hpp"
 
 namespace nsa::faults {
 

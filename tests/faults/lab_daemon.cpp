@@ -17,12 +17,15 @@ using std::chrono::seconds;
 
 namespace {
 
+constexpr const char* kReserveMib = "4";  // for a full disk: many trials share one, and it is written whole
+
 Command command_of(const Trial& trial, const DaemonSetup& setup) {
     Command command;
     command.argv = setup.prefix;
     for (const std::string& word :
          {setup.nsad.string(), std::string{"--state-dir"}, trial.state().string(), std::string{"--artifacts"},
-          trial.artifacts().string(), std::string{"--worker"}, setup.worker.string()}) {
+          trial.artifacts().string(), std::string{"--worker"}, setup.worker.string(),
+          std::string{"--reserve-mib"}, std::string{kReserveMib}}) {
         command.argv.push_back(word);
     }
     command.argv.insert(command.argv.end(), setup.flags.begin(), setup.flags.end());
