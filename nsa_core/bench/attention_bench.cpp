@@ -114,10 +114,22 @@ Graphs capture(CudaDecode& step, const Setup& setup, std::int64_t seq, at::Devic
         .peers = capture_peers(setup.cache.config(), setup.cache.size().batch, seq, setup.in.q.options())};
 }
 
-using Replays = std::map<std::string, int>;  // of ms_step and of each peer, in a row
+using Series = std::map<std::string, std::vector<double>>;
 
-void take_sample(const GraphTimer& timer, Graphs& graphs, const Replays& replays, bool warm,
-                 std::map<std::string, std::vector<double>>& series) {
+// Takes warm-up samples, then those that are kept. `monitored` is called after each of those.
+template <typename Sample, typename Monitored>
+void repeat(const DecodeBenchOptions& o, Series& kept, const Sample& sample, const Monitored& monitored) {
+    Series thrown_away;
+    for (std::int64_t i = 0; i < o.warmup; ++i)
+        sample(thrown_away);
+    for (std::int64_t i = 0; i < o.samples; ++i) {
+        sample(kept);
+        monitored();
+    }
+}
+
+// Single replays of the step and its parts, one after another, so that a drift of clocks meets all alike.
+void sample_once(const GraphTimer& timer, Graphs& graphs, Series& series) {
     const auto once = [&](Captured& graph) { return timer.once([&] { graph.replay(); }); };
     const double empty_part = once(graphs.empty_part);
     series["ms_total"].push_back(once(graphs.total));
@@ -125,14 +137,40 @@ void take_sample(const GraphTimer& timer, Graphs& graphs, const Replays& replays
     series["ms_cmp"].push_back(once(graphs.cmp) - empty_part);
     series["ms_sel"].push_back(once(graphs.sel) - empty_part);
     series["ms_win"].push_back(once(graphs.win) - empty_part);
-    const auto in_a_row = [&](Captured& graph, const std::string& name) {
-        return timer.back_to_back([&] { graph.replay(); }, replays.at(name));
+}
+
+// The three kinds of samples are three passes: replays in a row and full attention draw so much power that
+// the chip lowers its clocks, and single replays among them would be measured at those.
+void take_samples(const DecodeBenchOptions& o, const GraphTimer& timer, Graphs& graphs,
+                  const tools::GpuMonitor& monitor, GraphResult& result) {
+    const auto into = [&](std::vector<tools::GpuState>& states) {
+        return [&] {
+            if (const auto state = monitor.state()) states.push_back(*state);
+        };
     };
-    if (warm) series["ms_step"].push_back(in_a_row(graphs.total, "ms_step"));
+    repeat(
+        o, result.series, [&](Series& series) { sample_once(timer, graphs, series); }, into(result.states));
+    const auto in_a_row = [&](const std::string& name, Captured& graph,
+                              std::vector<tools::GpuState>& states) {
+        const auto replay = [&] { graph.replay(); };
+        const int count = timer.count_for(replay);
+        repeat(
+            o, result.series,
+            [&](Series& series) { series[name].push_back(timer.back_to_back(replay, count)); }, into(states));
+    };
+    const bool warm = o.cache_policy == CachePolicy::kWarm;
+    if (warm) in_a_row("ms_step", graphs.total, result.step_states);
     for (Peer& peer : graphs.peers) {
-        if (!peer.graph) continue;
-        series["ms_" + peer.name].push_back(once(*peer.graph));
-        if (warm) series["ms_step_" + peer.name].push_back(in_a_row(*peer.graph, peer.name));
+        if (!peer.graph) {
+            result.not_there[peer.name] = peer.why_not;
+            continue;
+        }
+        const auto replay = [&] { peer.graph->replay(); };
+        repeat(
+            o, result.series,
+            [&](Series& series) { series["ms_" + peer.name].push_back(timer.once(replay)); }, [] {});
+        std::vector<tools::GpuState> unused;
+        if (warm) in_a_row("ms_step_" + peer.name, *peer.graph, unused);
     }
 }
 
@@ -148,20 +186,7 @@ GraphResult measure(const DecodeBenchOptions& o, const NsaConfig& c, std::int64_
                        .expected = expected_reads(seq - 1, c),
                        .plan = step.plan_text()};
     Graphs graphs = capture(step, setup, seq, options.device());
-    const GraphTimer timer{options.device(), o.cache_policy};
-    Replays replays{{"ms_step", timer.count_for([&] { graphs.total.replay(); })}};
-    for (Peer& peer : graphs.peers) {
-        if (peer.graph) replays[peer.name] = timer.count_for([&] { peer.graph->replay(); });
-        if (!peer.graph) result.not_there[peer.name] = peer.why_not;
-    }
-    const bool warm = o.cache_policy == CachePolicy::kWarm;
-    std::map<std::string, std::vector<double>> thrown_away;
-    for (std::int64_t i = 0; i < o.warmup; ++i)
-        take_sample(timer, graphs, replays, warm, thrown_away);
-    for (std::int64_t i = 0; i < o.samples; ++i) {
-        take_sample(timer, graphs, replays, warm, result.series);
-        if (const auto state = monitor.state()) result.states.push_back(*state);
-    }
+    take_samples(o, GraphTimer{options.device(), o.cache_policy}, graphs, monitor, result);
     return result;
 }
 

@@ -32,7 +32,7 @@ constexpr std::array kColumns{
     "ms_cudnn", "ms_cudnn_low", "ms_cudnn_high", "ms_step_cudnn", "ms_fa2", "ms_fa2_low", "ms_fa2_high",
     "ms_step_fa2", "ms_eager", "ms_eager_low", "ms_eager_high", "speedup_vs_cudnn", "speedup_step_vs_cudnn",
     "speedup_vs_fa2", "speedup_step_vs_fa2", "speedup_vs_eager", "reads_actual", "reads_expected", "samples",
-    "throttled_samples", "sm_clock_mhz_min"};
+    "throttled_samples", "sm_clock_mhz_min", "throttled_samples_step", "sm_clock_mhz_min_step"};
 
 // Of a row, what a check may judge: single values, beside the raw samples.
 constexpr std::array kDerived{"ms_residual",
@@ -46,7 +46,8 @@ constexpr std::array kDerived{"ms_residual",
                               "speedup_vs_eager",
                               "bytes",
                               "flops",
-                              "throttled_samples"};
+                              "throttled_samples",
+                              "throttled_samples_step"};
 
 const char* unit_of(std::string_view name) {
     if (name.starts_with("ms_")) return "ms";
@@ -63,12 +64,14 @@ void add_peers(Row& row) {
     }
 }
 
-void add_states(Row& row, const std::vector<tools::GpuState>& states) {
+// How many samples were slowed down, and the lowest clock that was seen.
+void add_states(Row& row, const std::string& suffix, const std::vector<tools::GpuState>& states) {
     if (states.empty()) return;
     const auto throttled = std::ranges::count_if(
         states, [](const tools::GpuState& state) { return tools::is_throttled(state.throttle_reasons); });
-    row["throttled_samples"] = static_cast<double>(throttled);
-    row["sm_clock_mhz_min"] = std::ranges::min(states, {}, &tools::GpuState::sm_clock_mhz).sm_clock_mhz;
+    row["throttled_samples" + suffix] = static_cast<double>(throttled);
+    row["sm_clock_mhz_min" + suffix] =
+        std::ranges::min(states, {}, &tools::GpuState::sm_clock_mhz).sm_clock_mhz;
 }
 
 std::string cell(const Row& row, const std::string& column) {
@@ -106,19 +109,33 @@ void write_samples(tools::Output& output, const Labels& labels, const GraphResul
 }
 
 void print_row(const Row& row, const std::string& plan) {
-    const auto text = [&](const char* name) {
-        const std::string value = cell(row, name);
-        return value.empty() ? std::string{"-"} : value;
+    const auto part = [&](const char* before, const std::string& column, const char* after = "") {
+        if (row.contains(column)) std::cout << before << cell(row, column) << after;
     };
-    std::cout << "S=" << text("S") << " batch=" << text("batch") << ": once " << text("ms_total") << " ms ["
-              << text("ms_total_low") << ", " << text("ms_total_high") << "], in a row " << text("ms_step")
-              << "; cmp " << text("ms_cmp") << ", sel " << text("ms_sel") << ", win " << text("ms_win")
-              << ", launch " << text("ms_rest") << ", residual " << text("ms_residual") << "; floor "
-              << text("ms_floor") << " (" << text("percent_of_floor") << " %, in a row "
-              << text("percent_of_floor_step") << " %); cudnn " << text("ms_cudnn") << " / "
-              << text("ms_step_cudnn") << ", fa2 " << text("ms_fa2") << " / " << text("ms_step_fa2")
-              << ", eager " << text("ms_eager") << "; keys " << text("reads_actual") << " of "
-              << text("reads_expected") << "; " << plan << std::endl;
+    part("S=", "S");
+    part(" batch=", "batch");
+    part(": once ", "ms_total", " ms");
+    part(" [", "ms_total_low");
+    part(", ", "ms_total_high", "]");
+    part(", in a row ", "ms_step");
+    part("; cmp ", "ms_cmp");
+    part(", sel ", "ms_sel");
+    part(", win ", "ms_win");
+    part(", launch ", "ms_rest");
+    part(", residual ", "ms_residual");
+    part("; floor ", "ms_floor");
+    part(" (", "percent_of_floor", " %");
+    part(", in a row ", "percent_of_floor_step", " %");
+    std::cout << ")";
+    for (const std::string peer : kPeers) {
+        part(("; " + peer + " ").c_str(), "ms_" + peer);
+        part(" / ", "ms_step_" + peer);
+    }
+    part("; keys ", "reads_actual");
+    part(" of ", "reads_expected");
+    part("; throttled ", "throttled_samples");
+    part(" of ", "samples");
+    std::cout << "; " << plan << std::endl;
 }
 
 }  // namespace
@@ -143,7 +160,8 @@ Row summarise(const GraphResult& result, const Ceilings& ceilings) {
     row["percent_of_floor"] = floor.percent(row["ms_total"]);
     if (row.contains("ms_step")) row["percent_of_floor_step"] = floor.percent(row["ms_step"]);
     add_peers(row);
-    add_states(row, result.states);
+    add_states(row, "", result.states);
+    add_states(row, "_step", result.step_states);
     row["reads_actual"] = static_cast<double>(result.actual.total());
     row["reads_expected"] = static_cast<double>(result.expected.total());
     row["samples"] = static_cast<double>(result.series.at("ms_total").size());

@@ -22,7 +22,8 @@ struct GraphResult {
     std::int64_t seq = 0;
     std::int64_t batch = 1;
     std::map<std::string, std::vector<double>> series;
-    std::vector<tools::GpuState> states;  // one for each sample, where NVML gave them
+    std::vector<tools::GpuState> states;       // one for each sample of ms_total, where NVML gave them
+    std::vector<tools::GpuState> step_states;  // and of ms_step
     Work work;
     Reads actual;  // counted by the kernels
     Reads expected;
