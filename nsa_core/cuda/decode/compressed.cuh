@@ -1,6 +1,6 @@
 // First kernel of a step: the compressed branch. Grid (splits, G, B); each thread block takes a range of the
-// compressed tokens and leaves its partial output and the importance of its selection blocks in the workspace. It
-// also emits the compressed token that the step's token completes, and appends the raw one.
+// compressed tokens and leaves its partial output and the importance of its selection blocks in the
+// workspace. It also emits the compressed token that the step's token completes, and appends the raw one.
 #pragma once
 
 #include "nsa_core/cuda/decode/emission.cuh"
@@ -9,18 +9,20 @@
 
 namespace nsa::core::cuda {
 
-/// Leaves what the importance of the selection blocks is made of (Eq. 9), per head and in log2 units, because no head's
-/// normaliser is known yet: `own` = log2 sum_i weight_i 2^score_i over the tokens 4j .. 4j+3, which begin in block j,
-/// and `last` = score of token 4j+3, which reaches into block j+1 when l = 2 d. Weights in units of d: 2, 2, 2, 1, and
-/// 1 for `last`; when l = d, 1 for all and 0.
+/// Leaves what the importance of the selection blocks is made of (Eq. 9), per head and in log2 units, because
+/// no head's normaliser is known yet: `own` = log2 sum_i weight_i 2^score_i over the tokens 4j .. 4j+3, which
+/// begin in block j, and `last` = score of token 4j+3, which reaches into block j+1 when l = 2 d. Weights in
+/// units of d: 2, 2, 2, 1, and 1 for `last`; when l = d, 1 for all and 0.
 template <class Attention>
 class BlockImportance {
   public:
     /// `own`, `last` [blocks, heads] of the warp's first chunk.
-    __device__ BlockImportance(const Attention& attention, float* own, float* last, int heads, bool overlapping)
+    __device__ BlockImportance(const Attention& attention, float* own, float* last, int heads,
+                               bool overlapping)
         : attention_{attention}, heads_{heads}, inner_{overlapping ? 2.0F : 1.0F} {
         const int lane = lane_index();
-        const int offset = lane % 4 / 2 * heads + lane / 4;  // a lane pair holds the four own tokens of a block
+        const int offset =
+            lane % 4 / 2 * heads + lane / 4;  // a lane pair holds the four own tokens of a block
         place_ = (is_even() ? own : last) + offset;
         writes_[0] = lane / 4 < heads;
         writes_[1] = lane / 4 + 8 < heads;
@@ -48,7 +50,9 @@ class BlockImportance {
     }
 
   private:
-    __device__ static bool is_even() { return threadIdx.x % 2 == 0; }
+    __device__ static bool is_even() {
+        return threadIdx.x % 2 == 0;
+    }
 
     // Heads lane/4 and lane/4 + 8 of the lane's block in the first tile, then in the second.
     __device__ void write(float first, float first_high, float second, float second_high) const {
@@ -66,7 +70,8 @@ class BlockImportance {
 };
 
 template <int kDv>
-__device__ __forceinline__ void write_partial(const DecodeParams& p, int pair, const BlockPartial<kDv>& partial,
+__device__ __forceinline__ void write_partial(const DecodeParams& p, int pair,
+                                              const BlockPartial<kDv>& partial,
                                               const DecodeWorkspace& workspace) {
     const int heads = p.shape.heads_per_group();
     char* scratch = static_cast<char*>(p.workspace);
@@ -115,9 +120,10 @@ __device__ __forceinline__ void attend_compressed(const DecodeParams& p, const D
     const std::int64_t first_block =
         static_cast<std::int64_t>(step.pair) * constants.block_rows + mine.begin * kBlocksPerChunk;
     char* scratch = static_cast<char*>(p.workspace);
-    BlockImportance visit{attention, reinterpret_cast<float*>(scratch + constants.workspace.own) + first_block * heads,
-                          reinterpret_cast<float*>(scratch + constants.workspace.last) + first_block * heads, heads,
-                          shape.l > shape.d};
+    BlockImportance visit{attention,
+                          reinterpret_cast<float*>(scratch + constants.workspace.own) + first_block * heads,
+                          reinterpret_cast<float*>(scratch + constants.workspace.last) + first_block * heads,
+                          heads, shape.l > shape.d};
     const RowSource<T> rows{static_cast<const T*>(p.cmp.k), static_cast<const T*>(p.cmp.v)};
     const auto first_of = [&](int i) { return (mine.begin + i) * kChunkRows; };
     const auto row_of = [&](int i) {
@@ -126,14 +132,19 @@ __device__ __forceinline__ void attend_compressed(const DecodeParams& p, const D
         return pool_row(pages, token, constants.page_compressed, group, shape.groups);
     };
     attend_chunks(
-        attention, rows, mine.count, row_of, [&](int i) { return Visible{0, visible - first_of(i)}; }, visit);
+        attention, rows, mine.count, row_of,
+        [&](int i) {
+            return Visible{0, visible - first_of(i)};
+        },
+        visit);
     const int keys = max(0, min(visible - mine.begin * kChunkRows, mine.count * kChunkRows));
     if (p.reads != nullptr && lane == 0 && keys > 0) atomicAdd(p.reads + step.pair * 3, keys);
 }
 
 template <class T, int kDk, int kDv>
 __global__ void __launch_bounds__(kDecodeWarps* kWarpSize)
-    compressed_kernel(const __grid_constant__ DecodeParams p, const __grid_constant__ DecodeConstants constants) {
+    compressed_kernel(const __grid_constant__ DecodeParams p,
+                      const __grid_constant__ DecodeConstants constants) {
     extern __shared__ __align__(16) char shared_bytes[];
     auto& shared = *reinterpret_cast<CompressedShared<kDk, kDv>*>(shared_bytes);
     allow_dependents();
@@ -156,7 +167,8 @@ __global__ void __launch_bounds__(kDecodeWarps* kWarpSize)
     }
 
     const int warp = warp_index();
-    const T* q = static_cast<const T*>(p.q) + static_cast<std::int64_t>(step.pair) * shape.heads_per_group() * kDk;
+    const T* q =
+        static_cast<const T*>(p.q) + static_cast<std::int64_t>(step.pair) * shape.heads_per_group() * kDk;
     WarpAttention<T, kDk, kDv> attention{shared.rings + warp * RingLayout<kDk, kDv>::kWarpBytes, q,
                                          shape.heads_per_group(), p.scale};
     attend_compressed(p, constants, pages, step,

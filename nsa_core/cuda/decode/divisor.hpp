@@ -1,5 +1,5 @@
-// Division by a number that is known before a launch, as a multiplication: an integer division costs a kernel some 25
-// instructions, and one stands in every look-up of a page.
+// Division by a number that is known before a launch, as a multiplication: an integer division costs a kernel
+// some 25 instructions, and one stands in every look-up of a page.
 #pragma once
 
 #include <cstdint>
@@ -13,14 +13,16 @@ struct Divisor {
     std::uint32_t shift = 31;
 
     [[nodiscard]] constexpr int quotient(int dividend) const {
-        return static_cast<int>((static_cast<std::uint64_t>(static_cast<std::uint32_t>(dividend)) * multiplier) >> shift);
+        return static_cast<int>(
+            (static_cast<std::uint64_t>(static_cast<std::uint32_t>(dividend)) * multiplier) >> shift);
     }
     [[nodiscard]] constexpr int remainder(int dividend) const {
         return dividend - quotient(dividend) * static_cast<int>(divisor);
     }
 };
 
-/// `divisor` from 1 to 2^30. Granlund and Montgomery, "Division by invariant integers using multiplication", 1994.
+/// `divisor` from 1 to 2^30. Granlund and Montgomery, "Division by invariant integers using multiplication",
+/// 1994.
 [[nodiscard]] constexpr Divisor make_divisor(int divisor) {
     std::uint32_t bits = 0;  // ceil(log2(divisor))
     while ((1U << bits) < static_cast<std::uint32_t>(divisor))

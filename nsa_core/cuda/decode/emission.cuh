@@ -6,7 +6,7 @@
 
 namespace nsa::core::cuda {
 
-inline constexpr int kPiece = 8;         // elements of a 16-byte copy
+inline constexpr int kPiece = 8;  // elements of a 16-byte copy
 inline constexpr int kMeanThreads = 128;
 
 /// Sums of the mean's row groups, before they become one.
@@ -22,23 +22,26 @@ struct RawToken {
     [[nodiscard]] __device__ int slot() const { return t % p.shape.l; }
 };
 
-/// Mean of the raw rows [t - l + 1, t], summed in fp32 and rounded once. The ring holds them all but the own row,
-/// which is still in the step's input; its slot holds the one row that is too old.
+/// Mean of the raw rows [t - l + 1, t], summed in fp32 and rounded once. The ring holds them all but the own
+/// row, which is still in the step's input; its slot holds the one row that is too old.
 template <class T, int kWidth>
-__device__ __forceinline__ void emit_mean(const RawToken& token, const void* ring, const void* new_rows, T* to,
-                                          MeanScratch& scratch) {
+__device__ __forceinline__ void emit_mean(const RawToken& token, const void* ring, const void* new_rows,
+                                          T* to, MeanScratch& scratch) {
     constexpr int kPieces = kWidth / kPiece;
     constexpr int kGroups = kMeanThreads / kPieces;
     const int l = token.p.shape.l;
     const int piece = static_cast<int>(threadIdx.x) % kPieces;
     const int group = static_cast<int>(threadIdx.x) / kPieces;
-    const T* rows = static_cast<const T*>(ring) + static_cast<std::int64_t>(token.pair) * l * kWidth + piece * kPiece;
-    const T* own = static_cast<const T*>(new_rows) + static_cast<std::int64_t>(token.pair) * kWidth + piece * kPiece;
+    const T* rows =
+        static_cast<const T*>(ring) + static_cast<std::int64_t>(token.pair) * l * kWidth + piece * kPiece;
+    const T* own =
+        static_cast<const T*>(new_rows) + static_cast<std::int64_t>(token.pair) * kWidth + piece * kPiece;
     float sum[kPiece] = {};
     if (group < kGroups) {
 #pragma unroll 4
         for (int row = group; row < l; row += kGroups) {
-            const uint4 bits = *reinterpret_cast<const uint4*>(row == token.slot() ? own : rows + row * kWidth);
+            const uint4 bits =
+                *reinterpret_cast<const uint4*>(row == token.slot() ? own : rows + row * kWidth);
             const std::uint32_t words[4] = {bits.x, bits.y, bits.z, bits.w};
             for (int i = 0; i < 4; ++i) {
                 const float2 x = Half<T>::unpack(words[i]);

@@ -1,5 +1,5 @@
-// Where the step's token stands in a sequence: counts of what it sees. Device twin of nsa_core/geometry.hpp, in 32
-// bits and without the host's configuration.
+// Where the step's token stands in a sequence: counts of what it sees. Device twin of nsa_core/geometry.hpp,
+// in 32 bits and without the host's configuration.
 #pragma once
 
 #include "nsa_core/cuda/decode/divisor.hpp"
@@ -40,7 +40,8 @@ struct DecodeConstants {
 };
 
 /// Number of the row in a pool [pages, G, page_rows, width] that holds row `index` of a sequence and group.
-__device__ __forceinline__ int pool_row(const int* pages, int index, const Divisor& page_rows, int group, int groups) {
+__device__ __forceinline__ int pool_row(const int* pages, int index, const Divisor& page_rows, int group,
+                                        int groups) {
     const int page = page_rows.quotient(index);
     const int rows = static_cast<int>(page_rows.divisor);
     return (pages[page] * groups + group) * rows + (index - page * rows);

@@ -8,8 +8,8 @@
 
 namespace nsa::core::cuda {
 
-// A launch with clusters, and that may start before the kernel ahead of it has ended. Chips older than sm_90 know
-// neither, and a plain launch is right there: the plan has clusters of one.
+// A launch with clusters, and that may start before the kernel ahead of it has ended. Chips older than sm_90
+// know neither, and a plain launch is right there: the plan has clusters of one.
 class Launch {
   public:
     Launch(dim3 grid, int shared_bytes, cudaStream_t stream) {
@@ -60,14 +60,16 @@ cudaError_t launch_decode_of(const DecodeParams& params, const DecodePlan& plan,
                                     .splits = plan.splits,
                                     .block_rows = workspace_blocks(shape)};
     const auto grid = [&](int x) {
-        return dim3(static_cast<unsigned>(x), static_cast<unsigned>(shape.groups), static_cast<unsigned>(shape.batch));
+        return dim3(static_cast<unsigned>(x), static_cast<unsigned>(shape.groups),
+                    static_cast<unsigned>(shape.batch));
     };
     if (part == DecodePart::kAll || part == DecodePart::kCompressed) {
         Launch launch{grid(plan.splits), static_cast<int>(sizeof(CompressedShared<kDk, kDv>)), stream};
         const cudaError_t error = launch.run(compressed_kernel<T, kDk, kDv>, params, constants);
         if (error != cudaSuccess || part == DecodePart::kCompressed) return error;
     }
-    const SelectedParts parts{.selected = part != DecodePart::kSliding, .window = part != DecodePart::kSelected};
+    const SelectedParts parts{.selected = part != DecodePart::kSliding,
+                              .window = part != DecodePart::kSelected};
     Launch launch{grid(plan.cluster), static_cast<int>(sizeof(SelectedShared<kDk, kDv>)), stream};
     return launch.clusters_of(plan.cluster)
         .beside_the_previous(plan.dependent_launch && part == DecodePart::kAll)

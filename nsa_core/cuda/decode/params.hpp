@@ -28,7 +28,9 @@ struct DecodeShape {
     int max_tokens = 0;    // no sequence is longer, the token of this step included
 
     [[nodiscard]] constexpr int heads_per_group() const { return heads / groups; }
-    [[nodiscard]] constexpr int max_compressed() const { return max_tokens < l ? 0 : (max_tokens - l) / d + 1; }
+    [[nodiscard]] constexpr int max_compressed() const {
+        return max_tokens < l ? 0 : (max_tokens - l) / d + 1;
+    }
     [[nodiscard]] constexpr int max_blocks() const { return (max_tokens + l_sel - 1) / l_sel; }
 };
 
@@ -56,19 +58,19 @@ struct NewRows {
 /// A negative position marks an idle slot: nothing is written to the caches, and its output is 0.
 struct DecodeParams {
     DecodeShape shape;
-    const void* q = nullptr;            // [B, H, dk]
-    const void* gates = nullptr;        // [B, H, 3] in the order cmp, sel, win, dtype of q
-    const int* position = nullptr;      // [B], the step's token: the tokens already in the cache
-    const int* page_table = nullptr;    // [B, page_stride]; pages that hold no token up to it are not read
+    const void* q = nullptr;          // [B, H, dk]
+    const void* gates = nullptr;      // [B, H, 3] in the order cmp, sel, win, dtype of q
+    const int* position = nullptr;    // [B], the step's token: the tokens already in the cache
+    const int* page_table = nullptr;  // [B, page_stride]; pages that hold no token up to it are not read
     int page_stride = 0;
     RawRing raw;
     PagedRows cmp, sel, win;
     NewRows new_cmp, new_sel, new_win;
-    void* out = nullptr;                // [B, H, dv]
-    int* blocks = nullptr;              // [B, G, n] ascending, -1 behind the last; null: not wanted
-    int* reads = nullptr;               // [B, G, 3] keys that were read, cmp, sel, win, ADDED to; null: not counted
-    void* workspace = nullptr;          // workspace_bytes(shape, plan), 256-byte aligned; holds nothing between steps
-    float scale = 0.0F;                 // of the scores; dk^-1/2 in the paper
+    void* out = nullptr;        // [B, H, dv]
+    int* blocks = nullptr;      // [B, G, n] ascending, -1 behind the last; null: not wanted
+    int* reads = nullptr;       // [B, G, 3] keys that were read, cmp, sel, win, ADDED to; null: not counted
+    void* workspace = nullptr;  // workspace_bytes(shape, plan), 256-byte aligned; holds nothing between steps
+    float scale = 0.0F;         // of the scores; dk^-1/2 in the paper
 };
 
 /// Which parts of the step a launch performs: all of them in one step, one at a time when each is timed.

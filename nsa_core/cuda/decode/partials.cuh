@@ -1,5 +1,6 @@
-// Softmax results that were computed apart, and how they become one: (maximum, sum, out) with out unnormalised and
-// maximum in log2 units. Always folded in the order of their index, so that a step gives the same bits each time.
+// Softmax results that were computed apart, and how they become one: (maximum, sum, out) with out
+// unnormalised and maximum in log2 units. Always folded in the order of their index, so that a step gives the
+// same bits each time.
 #pragma once
 
 #include "nsa_core/cuda/decode/warp_attention.cuh"
@@ -20,14 +21,15 @@ struct WarpScales {
     float sum[kDecodeWarps][kTileHeads];
 };
 
-/// The warps' outputs, brought to one maximum. Rows are padded: the rows of a lane group fall into different banks.
+/// The warps' outputs, brought to one maximum. Rows are padded: the rows of a lane group fall into different
+/// banks.
 template <int kDv>
 struct alignas(16) WarpOutputs {
     float out[kDecodeWarps][kTileHeads][kDv + 8];
 };
 
-/// Folds the warps' results into `result`. `outputs` may lie where the rings are: the first barrier inside ends their
-/// use. Complete, and `outputs` free, on return.
+/// Folds the warps' results into `result`. `outputs` may lie where the rings are: the first barrier inside
+/// ends their use. Complete, and `outputs` free, on return.
 template <class T, int kDk, int kDv>
 __device__ __forceinline__ void fold_warps(const WarpAttention<T, kDk, kDv>& attention, WarpScales& scales,
                                            WarpOutputs<kDv>& outputs, BlockPartial<kDv>& result) {
@@ -51,8 +53,8 @@ __device__ __forceinline__ void fold_warps(const WarpAttention<T, kDk, kDv>& att
         const float shrink = exp2_fast(attention.maximum[half] - largest);
 #pragma unroll
         for (int tile = 0; tile < kDv / 8; ++tile) {
-            *reinterpret_cast<float2*>(&outputs.out[warp][head][tile * 8 + (lane % 4) * 2]) =
-                make_float2(attention.out[tile][2 * half] * shrink, attention.out[tile][2 * half + 1] * shrink);
+            *reinterpret_cast<float2*>(&outputs.out[warp][head][tile * 8 + (lane % 4) * 2]) = make_float2(
+                attention.out[tile][2 * half] * shrink, attention.out[tile][2 * half + 1] * shrink);
         }
         if (warp == 0 && lane % 4 == 0) {
             float sum = 0.0F;

@@ -5,8 +5,8 @@
 namespace nsa::core::cuda {
 namespace {
 
-constexpr int kSm90 = 90;              // clusters and dependent launch
-constexpr int kBlocksPerSm = 2;        // thread blocks that fit at d = 128: shared memory decides
+constexpr int kSm90 = 90;        // clusters and dependent launch
+constexpr int kBlocksPerSm = 2;  // thread blocks that fit at d = 128: shared memory decides
 constexpr int kWarpThreads = 32;
 constexpr std::size_t kAlignment = 256;
 
@@ -18,8 +18,8 @@ std::size_t aligned(std::size_t bytes) {
     return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
-// One wave of resident thread blocks. Never so fine that a warp has less than a chunk, nor that the results cost more to
-// merge than the bytes to read.
+// One wave of resident thread blocks. Never so fine that a warp has less than a chunk, nor that the results
+// cost more to merge than the bytes to read.
 int splits_for(const DecodeShape& shape, const DeviceLimits& device) {
     constexpr int kMost = 16;
     const int chunks = divide_up(std::max(shape.max_compressed(), 1), kChunkRows);
@@ -27,8 +27,8 @@ int splits_for(const DecodeShape& shape, const DeviceLimits& device) {
     return std::clamp(kBlocksPerSm * device.multiprocessors / (shape.batch * shape.groups), 1, finest);
 }
 
-// As many thread blocks as are resident at a time. Their candidates for the n selected blocks are ranked in one go,
-// a thread each.
+// As many thread blocks as are resident at a time. Their candidates for the n selected blocks are ranked in
+// one go, a thread each.
 int cluster_for(const DecodeShape& shape, const DeviceLimits& device) {
     if (device.sm < kSm90) return 1;
     const int pairs = shape.batch * shape.groups;
@@ -59,7 +59,8 @@ DecodeWorkspace layout_workspace(const DecodeShape& shape, const DecodePlan& pla
     DecodeWorkspace workspace;
     workspace.max = aligned(partials * static_cast<std::size_t>(shape.dv) * sizeof(float));
     workspace.sum = workspace.max + aligned(partials * sizeof(float));
-    const std::size_t blocks = aligned(heads * static_cast<std::size_t>(workspace_blocks(shape)) * sizeof(float));
+    const std::size_t blocks =
+        aligned(heads * static_cast<std::size_t>(workspace_blocks(shape)) * sizeof(float));
     workspace.own = workspace.sum + aligned(partials * sizeof(float));
     workspace.last = workspace.own + blocks;
     workspace.bytes = workspace.last + blocks;

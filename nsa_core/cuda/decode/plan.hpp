@@ -16,7 +16,7 @@ namespace nsa::core::cuda {
 
 /// What planning must know of a device.
 struct DeviceLimits {
-    int sm = 0;               // compute capability, 10 * major + minor; 80 for code that was built as compute_80 PTX
+    int sm = 0;  // compute capability, 10 * major + minor; 80 for code that was built as compute_80 PTX
     int multiprocessors = 0;
 };
 
@@ -25,11 +25,11 @@ inline constexpr int kDecodeWarps = 4;     // of a thread block
 inline constexpr int kTokensPerBlock = 4;  // l' / d: the compressed tokens that begin in a selection block
 inline constexpr int kMaxSelected = 32;    // n
 inline constexpr int kMaxBlocks = 2048;    // selection blocks of a sequence: what one thread block can rank
-inline constexpr int kMaxCluster = 8;      // thread blocks that share one (sequence, group); the portable limit
+inline constexpr int kMaxCluster = 8;  // thread blocks that share one (sequence, group); the portable limit
 
 struct DecodePlan {
-    int splits = 1;   // thread blocks over the compressed tokens of one (sequence, group)
-    int cluster = 1;  // thread blocks over its window and selected blocks
+    int splits = 1;                 // thread blocks over the compressed tokens of one (sequence, group)
+    int cluster = 1;                // thread blocks over its window and selected blocks
     bool dependent_launch = false;  // the second kernel starts beside the first: sm_90
 
     bool operator==(const DecodePlan&) const = default;
@@ -39,10 +39,11 @@ struct DecodePlan {
 
 /// Scratch of one step; byte offsets from its start.
 struct DecodeWorkspace {
-    std::size_t out = 0;   // fp32 [B, G, splits, H/G, dv], unnormalised
-    std::size_t max = 0;   // fp32 [B, G, splits, H/G], log2 units
-    std::size_t sum = 0;   // fp32 [B, G, splits, H/G]
-    std::size_t own = 0;   // fp32 [B, G, workspace_blocks, H/G], importance by a block's own tokens, log2 units
+    std::size_t out = 0;  // fp32 [B, G, splits, H/G, dv], unnormalised
+    std::size_t max = 0;  // fp32 [B, G, splits, H/G], log2 units
+    std::size_t sum = 0;  // fp32 [B, G, splits, H/G]
+    std::size_t own =
+        0;  // fp32 [B, G, workspace_blocks, H/G], importance by a block's own tokens, log2 units
     std::size_t last = 0;  // fp32 [B, G, workspace_blocks, H/G], score of a block's last token, log2 units
     std::size_t bytes = 0;
 };

@@ -1,5 +1,6 @@
-// Which blocks the step selects: importance of every block (Eqs. 9 and 10) from what the compressed kernel left, and
-// the n best of them. The thread blocks of a cluster rank a share each, exchange their best and agree.
+// Which blocks the step selects: importance of every block (Eqs. 9 and 10) from what the compressed kernel
+// left, and the n best of them. The thread blocks of a cluster rank a share each, exchange their best and
+// agree.
 #pragma once
 
 #include "nsa_core/cuda/decode/geometry.cuh"
@@ -15,12 +16,12 @@ struct SelectionShared {
     alignas(16) RankKey candidates[kRankedKeys];  // of all thread blocks of the cluster, n slots each
     int blocks[kMaxSelected];                     // selected, ascending
     int rows[kMaxSelected];                       // of their first tokens in the pool
-    float log2_sum[kTileHeads];                   // of the compressed softmax, per head; +inf when there is no token
+    float log2_sum[kTileHeads];  // of the compressed softmax, per head; +inf when there is no token
 };
 
 /// Normaliser of each head over all splits. `maxima`, `sums` [splits, heads] of the pair.
-__device__ __forceinline__ void combine_normalisers(const float* maxima, const float* sums, int splits, int heads,
-                                                    float* log2_sum) {
+__device__ __forceinline__ void combine_normalisers(const float* maxima, const float* sums, int splits,
+                                                    int heads, float* log2_sum) {
     constexpr int kLanes = 8;  // of a head
     const int head = static_cast<int>(threadIdx.x) / kLanes;
     float largest = kFloor;
@@ -41,7 +42,8 @@ __device__ __forceinline__ void combine_normalisers(const float* maxima, const f
         sum = sum * exp2_fast(largest - next) + other_sum * exp2_fast(other - next);
         largest = next;
     }
-    if (threadIdx.x % kLanes == 0 && head < heads) log2_sum[head] = sum == 0.0F ? INFINITY : largest + log2_fast(sum);
+    if (threadIdx.x % kLanes == 0 && head < heads)
+        log2_sum[head] = sum == 0.0F ? INFINITY : largest + log2_fast(sum);
 }
 
 __device__ __forceinline__ bool is_forced(int block, int own, const DecodeShape& shape) {
@@ -57,9 +59,9 @@ struct SelectionInput {
     int t;
 };
 
-/// What a lane contributes to the importance of blocks: four lanes a block, four heads a lane. Importance comes from the
-/// tokens that begin in a block, and from the one before when that reaches into it. The same additions for every block, so
-/// that equal scores give equal importance.
+/// What a lane contributes to the importance of blocks: four lanes a block, four heads a lane. Importance
+/// comes from the tokens that begin in a block, and from the one before when that reaches into it. The same
+/// additions for every block, so that equal scores give equal importance.
 class ImportanceLane {
   public:
     static constexpr int kLanes = 4;
@@ -122,8 +124,8 @@ class ImportanceLane {
 };
 
 /// Ranking keys of the blocks [first, first + count), in shared memory.
-__device__ __forceinline__ void rank_blocks(const DecodeShape& shape, const SelectionInput& in, const float* log2_sum,
-                                            int first, int count, RankKey* keys) {
+__device__ __forceinline__ void rank_blocks(const DecodeShape& shape, const SelectionInput& in,
+                                            const float* log2_sum, int first, int count, RankKey* keys) {
     constexpr int kBatch = 4;  // blocks of a lane whose loads are in flight together
     constexpr int kStride = kRankedKeys / ImportanceLane::kLanes;
     const ImportanceLane lane{shape, in, log2_sum};
@@ -142,14 +144,16 @@ __device__ __forceinline__ void rank_blocks(const DecodeShape& shape, const Sele
             const float importance = lane.importance(first + at, scores[i]);
             // A forced block stands above every ranking.
             if (threadIdx.x % ImportanceLane::kLanes == 0 && at < count) {
-                keys[at] = rank_key(is_forced(first + at, own_block, shape) ? INFINITY : importance, first + at);
+                keys[at] =
+                    rank_key(is_forced(first + at, own_block, shape) ? INFINITY : importance, first + at);
             }
         }
     }
 }
 
-/// The n best of keys[0, count), best first, and how many there are. Keys that do not beat the n-th of the first ones are
-/// dropped unranked; in what order the others join the pool does not matter, because no two are equal.
+/// The n best of keys[0, count), best first, and how many there are. Keys that do not beat the n-th of the
+/// first ones are dropped unranked; in what order the others join the pool does not matter, because no two
+/// are equal.
 __device__ __forceinline__ int keep_best_of_all(RankKey* keys, int count, int n) {
     __shared__ int pool;  // keys that stand in front
     const int thread = static_cast<int>(threadIdx.x);
@@ -174,9 +178,9 @@ __device__ __forceinline__ int keep_best_of_all(RankKey* keys, int count, int n)
     return keep_best(keys, all, n);
 }
 
-/// Fills shared.blocks and shared.rows and returns how many there are. `keys`: scratch in shared memory, one for every
-/// block that a thread block of the cluster ranks and one more. row_of(token): its row in the pool. shared.log2_sum is
-/// there. All threads of the cluster call it together.
+/// Fills shared.blocks and shared.rows and returns how many there are. `keys`: scratch in shared memory, one
+/// for every block that a thread block of the cluster ranks and one more. row_of(token): its row in the pool.
+/// shared.log2_sum is there. All threads of the cluster call it together.
 template <class RowOf>
 __device__ __forceinline__ int select_blocks(const DecodeShape& shape, const SelectionInput& in,
                                              SelectionShared& shared, RankKey* keys, RowOf row_of) {

@@ -13,12 +13,12 @@ constexpr std::array kHeadsPerGroup{1, 2, 4, 8, 16};
 
 std::optional<std::string> blocks_unsupported(const DecodeShape& s) {
     if (s.d < 1 || s.l_sel != kTokensPerBlock * s.d || s.l_sel % kChunkRows != 0) {
-        return "selection blocks of 4 d tokens, in multiples of 16, and these are l' = " + std::to_string(s.l_sel) +
-               " with d = " + std::to_string(s.d);
+        return "selection blocks of 4 d tokens, in multiples of 16, and these are l' = " +
+               std::to_string(s.l_sel) + " with d = " + std::to_string(s.d);
     }
     if (s.l != s.d && s.l != 2 * s.d) {
-        return "compression blocks of d or 2 d tokens, and l is " + std::to_string(s.l) + " with d = " +
-               std::to_string(s.d);
+        return "compression blocks of d or 2 d tokens, and l is " + std::to_string(s.l) +
+               " with d = " + std::to_string(s.d);
     }
     if (s.n < 1 || s.n > kMaxSelected) {
         return "1 to " + std::to_string(kMaxSelected) + " selected blocks, and n is " + std::to_string(s.n);
@@ -44,8 +44,8 @@ std::optional<std::string> decode_unsupported(const DecodeShape& s) {
     }
     const int per_group = s.groups < 1 || s.heads % s.groups != 0 ? 0 : s.heads_per_group();
     if (std::find(kHeadsPerGroup.begin(), kHeadsPerGroup.end(), per_group) == kHeadsPerGroup.end()) {
-        return takes + "1, 2, 4, 8 or 16 heads in a group, and H = " + std::to_string(s.heads) + " with G = " +
-               std::to_string(s.groups) + " is none of them";
+        return takes + "1, 2, 4, 8 or 16 heads in a group, and H = " + std::to_string(s.heads) +
+               " with G = " + std::to_string(s.groups) + " is none of them";
     }
     if (s.n_local < 1 || s.w < 1) return takes + "n_local and w from 1 up";
     if (const auto reason = blocks_unsupported(s)) return takes + *reason;

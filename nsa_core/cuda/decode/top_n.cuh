@@ -1,5 +1,5 @@
-// The n best of keys that all differ, by counting for each key how many are better: no sort, no search, and the same
-// result in whatever order threads run.
+// The n best of keys that all differ, by counting for each key how many are better: no sort, no search, and
+// the same result in whatever order threads run.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,9 @@
 
 namespace nsa::core::cuda {
 
-/// A block with its importance, as one number whose order is the ranking: the larger importance first, among equals
-/// the lower index. Importance is never negative, so its bits order like the number; a NaN counts as 0.
+/// A block with its importance, as one number whose order is the ranking: the larger importance first, among
+/// equals the lower index. Importance is never negative, so its bits order like the number; a NaN counts as
+/// 0.
 using RankKey = unsigned long long;
 inline constexpr RankKey kNoKey = 0;  // below every block
 
@@ -21,9 +22,9 @@ __device__ __forceinline__ int block_of(RankKey key) {
     return static_cast<int>(0xffffffffU - static_cast<std::uint32_t>(key));
 }
 
-/// Keeps the `n` best of keys[0, size), best first, and returns how many there are. `size` is at most the number of
-/// threads; keys is 16-byte aligned. Barriers of the whole block inside, one of them on entry; complete on return. A function of its own, because code
-/// that is met first costs more than a call.
+/// Keeps the `n` best of keys[0, size), best first, and returns how many there are. `size` is at most the
+/// number of threads; keys is 16-byte aligned. Barriers of the whole block inside, one of them on entry;
+/// complete on return. A function of its own, because code that is met first costs more than a call.
 inline __device__ __noinline__ int keep_best(RankKey* keys, int size, int n) {
     const int thread = static_cast<int>(threadIdx.x);
     if (size % 2 == 1 && thread == 0) keys[size] = kNoKey;  // keys are compared in pairs

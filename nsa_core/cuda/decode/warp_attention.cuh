@@ -1,8 +1,9 @@
-// Attention of the heads of one group over rows that one warp takes 16 at a time, from a ring of its own in shared
-// memory. Warps share nothing until they merge, so no barrier stands in the loop and each drifts as its loads come.
+// Attention of the heads of one group over rows that one warp takes 16 at a time, from a ring of its own in
+// shared memory. Warps share nothing until they merge, so no barrier stands in the loop and each drifts as
+// its loads come.
 //
-// The heads of the group are the 16 rows of the matrix tile; missing heads are zero rows that nobody reads back.
-// Scores are kept in log2 units: the scale and log2(e) are one factor, applied to the fp32 score.
+// The heads of the group are the 16 rows of the matrix tile; missing heads are zero rows that nobody reads
+// back. Scores are kept in log2 units: the scale and log2(e) are one factor, applied to the fp32 score.
 #pragma once
 
 #include <cmath>
@@ -14,8 +15,10 @@
 namespace nsa::core::cuda {
 
 inline constexpr int kTileHeads = 16;
-inline constexpr int kStages = 3;  // chunks of a warp in flight: two warps' worth of latency at full bandwidth
-inline constexpr int kPadBytes = 16;  // behind each row, so that 8 rows of a matrix fall into 8 different banks
+inline constexpr int kStages =
+    3;  // chunks of a warp in flight: two warps' worth of latency at full bandwidth
+inline constexpr int kPadBytes =
+    16;  // behind each row, so that 8 rows of a matrix fall into 8 different banks
 
 inline constexpr int kHiddenRow = -1;  // read as zeros
 
@@ -80,7 +83,8 @@ class WarpAttention {
         }
     }
 
-    /// Scores of a chunk whose copies have landed, -inf in columns that are not visible. Lane layout of `mma`.
+    /// Scores of a chunk whose copies have landed, -inf in columns that are not visible. Lane layout of
+    /// `mma`.
     __device__ void scores(int stage, Visible visible, float (&s)[2][4]) const {
         const std::uint32_t keys = keys_ + stage * Ring::kStageBytes;
         float odd[2][4] = {};  // steps alternate between two sums: half as long a chain
@@ -188,15 +192,18 @@ class WarpAttention {
     }
 
     template <int kWidth, bool kAll>
-    __device__ void copy_piece(std::uint32_t to, unsigned row, unsigned column, const T* rows, int source) const {
+    __device__ void copy_piece(std::uint32_t to, unsigned row, unsigned column, const T* rows,
+                               int source) const {
         constexpr unsigned kRowBytes = kWidth * 2;
         const std::uint32_t place = to + row * (kRowBytes + kPadBytes) + column * 16;
         const char* from = reinterpret_cast<const char*>(rows) + column * 16;
         if constexpr (kAll) {
-            copy_async(place, from + static_cast<std::uint64_t>(static_cast<unsigned>(source)) * kRowBytes, policy_);
+            copy_async(place, from + static_cast<std::uint64_t>(static_cast<unsigned>(source)) * kRowBytes,
+                       policy_);
         } else {
             const auto some_row = static_cast<unsigned>(source < 0 ? 0 : source);
-            copy_async_or_zeros(place, from + static_cast<std::uint64_t>(some_row) * kRowBytes, source >= 0, policy_);
+            copy_async_or_zeros(place, from + static_cast<std::uint64_t>(some_row) * kRowBytes, source >= 0,
+                                policy_);
         }
     }
 
@@ -228,7 +235,7 @@ class WarpAttention {
     }
 
     std::uint32_t ring_;
-    std::uint32_t keys_;    // where the lane's matrix rows of the first stage are
+    std::uint32_t keys_;  // where the lane's matrix rows of the first stage are
     std::uint32_t values_;
     std::uint64_t policy_;
     float log2_scale_;
@@ -245,11 +252,11 @@ __device__ __forceinline__ int next_stage(int stage) {
     return stage + 1 == kStages ? 0 : stage + 1;
 }
 
-/// Runs a warp over `chunks` chunks: row_of(i) gives the lane's row of chunk i, visible_of(i) its columns, and
-/// `visit` watches: before(i, log2 scores), after(i, exp2(score - maximum)).
+/// Runs a warp over `chunks` chunks: row_of(i) gives the lane's row of chunk i, visible_of(i) its columns,
+/// and `visit` watches: before(i, log2 scores), after(i, exp2(score - maximum)).
 template <class Attention, class Source, class RowOf, class VisibleOf, class Visit>
-__device__ __forceinline__ void attend_chunks(Attention& attention, const Source& rows, int chunks, RowOf row_of,
-                                              VisibleOf visible_of, Visit& visit) {
+__device__ __forceinline__ void attend_chunks(Attention& attention, const Source& rows, int chunks,
+                                              RowOf row_of, VisibleOf visible_of, Visit& visit) {
     constexpr int kLead = kStages - 1;  // chunks under way when one is waited for
     // Rows are looked up two chunks before they are needed: a look-up costs as long as a load.
     int row = 0 < chunks ? row_of(0) : kHiddenRow;

@@ -3,7 +3,8 @@
 
 namespace nsa::core::cuda {
 
-cudaError_t decode_bf16_64_64(const DecodeParams& params, const DecodePlan& plan, cudaStream_t stream, DecodePart part) {
+cudaError_t decode_bf16_64_64(const DecodeParams& params, const DecodePlan& plan, cudaStream_t stream,
+                              DecodePart part) {
     return launch_decode_of<__nv_bfloat16, 64, 64>(params, plan, stream, part);
 }
 

@@ -3,7 +3,8 @@
 
 namespace nsa::core::cuda {
 
-cudaError_t decode_fp16_32_32(const DecodeParams& params, const DecodePlan& plan, cudaStream_t stream, DecodePart part) {
+cudaError_t decode_fp16_32_32(const DecodeParams& params, const DecodePlan& plan, cudaStream_t stream,
+                              DecodePart part) {
     return launch_decode_of<__half, 32, 32>(params, plan, stream, part);
 }
 
