@@ -49,7 +49,7 @@ struct Repeat {
 // What a run may take of its host at the very most. A plan whose limits allow more is refused.
 struct Budget {
     Duration wall{Duration::zero()};  // of host time; zero: not limited by time
-    double hourly = 0;                // price of an hour of the host, in the author's currency; zero: not stated
+    double hourly = 0;                // price of an hour of the host, in the author's currency; 0: unknown
     double total = 0;                 // price at most; zero: not limited by price
 
     bool is_asked() const { return wall.count() > 0 || total > 0; }

@@ -25,7 +25,8 @@ struct WorkerBinary {
 };
 Result<WorkerBinary> read_worker_binary(const std::filesystem::path& path);
 
-// home and path as in InstanceConfig, and plain (engines/plain_path.hpp): they stand in the script. Works under any login shell that knows single quotes.
+// home and path as in InstanceConfig, and plain (engines/plain_path.hpp): they stand in the script. Works
+// under any login shell that knows single quotes.
 std::string remote_command(const WorkerBinary& worker, const std::string& home, const std::string& path);
 
 struct StartLimits {
