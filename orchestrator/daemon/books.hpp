@@ -40,6 +40,8 @@ class Books {
         changes_.ring(run);
         co_return result;
     }
+    // Why nothing can be recorded any more, whatever happens outside: then nothing may be decided either.
+    const std::optional<Error>& broken() const { return broken_; }
     // Whether the disk has room for new work and for the files of what runs.
     bool has_room() const { return reserve_.held(); }
     // Takes the reserve back when there is space again.
@@ -65,7 +67,10 @@ class Books {
             return done;
         };
         auto result = co_await thread_.call(std::move(attempt));
-        if (broken && on_broken) std::exchange(on_broken, nullptr)(*broken);
+        if (broken && !broken_) {
+            broken_ = broken;
+            if (on_broken) on_broken(*broken_);
+        }
         co_return result;
     }
 
@@ -73,6 +78,7 @@ class Books {
     DiskReserve reserve_;
     BlockingThread thread_;
     Changes changes_;
+    std::optional<Error> broken_;  // the loop's thread sees this copy of Store::broken
 };
 
 }  // namespace nsa::daemon

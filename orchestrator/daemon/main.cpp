@@ -48,7 +48,7 @@ int copy(const nsa::daemon::Config& config, const std::filesystem::path& to) {
 // Until a signal ends it. A store that failed is opened anew, which checks it: an fsync that failed must not
 // be tried again as if nothing had happened. A file that is damaged ends the program, with what helps.
 int serve(nsa::daemon::Config config) {
-    constexpr std::chrono::seconds kAgain{5};
+    constexpr std::chrono::seconds kAgain{2};
     boost::asio::io_context io{1};
     boost::asio::signal_set signals(io, SIGINT, SIGTERM);
     bool failed = false, told = false;

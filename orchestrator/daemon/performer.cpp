@@ -62,7 +62,8 @@ void Performer::stop() {
 }
 
 void Performer::apply(const scheduler::Event& event) {
-    if (stopped_) return;
+    // What is not recorded must not be acted on: jobs on hosts are left alone for the next daemon.
+    if (stopped_ || place_.books.broken()) return;
     std::vector<act::Action> actions = scheduler::step(state_, event, monotonic_now());
     for (act::Action& action : actions) {
         // Nothing to be written first: it starts at once.
@@ -209,6 +210,7 @@ void Performer::act_failed(const scheduler::Ticket& ticket, const InstanceName& 
         place_.instances.check(instance);  // its LinkDown says what happened, and voids the act
         return;
     }
+    if (place_.books.broken()) return;  // no failure of the act
     place_.log.warn("run " + ticket.run.value + ": " + error.describe());
     apply(scheduler::ActFailed{ticket, error});
 }

@@ -66,6 +66,7 @@ bool is_complete(const store::RunRow& row, const store::CaseRow& one, bool is_st
 }  // namespace
 
 api::Async<store::RunRow> DaemonService::find_run(RunId run) {
+    if (place_.books.broken()) co_return *place_.books.broken();
     auto read = [&run](store::Store& store) { return store.find_run(run); };
     co_return co_await place_.books.read(read);
 }

@@ -4,7 +4,6 @@
 
 #include "instances/config.hpp"
 #include "language/yaml/reader.hpp"
-#include "specs.hpp"
 #include "store/store.hpp"
 
 namespace nsa::test {
@@ -36,15 +35,14 @@ store::InstanceRow busy_instance() {
 
 }  // namespace
 
-void fill_store(const std::filesystem::path& file, int runs) {
+void fill_store(const std::filesystem::path& file, int runs, const std::string& spec_yaml) {
     store::Store store = must(store::Store::open(file));
     must(store.put_instance(busy_instance()));
-    const std::string yaml = shell_spec("true");
-    const language::ExperimentSpec spec = must(language::parse_spec(yaml, "test.yaml"));
-    const language::Plan plan = must(language::make_plan(spec, yaml));
+    const language::ExperimentSpec spec = must(language::parse_spec(spec_yaml, "test.yaml"));
+    const language::Plan plan = must(language::make_plan(spec, spec_yaml));
     for (int i = 0; i < runs; ++i) {
         store::NewRun run =
-            store::new_run(RunId{"r-" + std::to_string(100'000 + i)}, plan, yaml, "test.yaml", 1);
+            store::new_run(RunId{"r-" + std::to_string(100'000 + i)}, plan, spec_yaml, "test.yaml", 1);
         run.requested_instance = {kBusy};
         must(store.submit(run));
         store::RunChange change;

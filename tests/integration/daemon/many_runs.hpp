@@ -2,10 +2,11 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 namespace nsa::test {
 
-// `runs` queued runs of one small case each, all waiting for an ssh instance that nobody answers on. Throws.
-void fill_store(const std::filesystem::path& file, int runs);
+// `runs` queued runs of the spec, all waiting for the ssh instance "box", which nobody answers on. Throws.
+void fill_store(const std::filesystem::path& file, int runs, const std::string& spec_yaml);
 
 }  // namespace nsa::test

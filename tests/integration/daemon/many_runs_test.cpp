@@ -19,7 +19,7 @@ TEST(ManyRuns, TenThousandQueuedRunsAreTakenOverWithinTwoSeconds) {
     if (std::filesystem::is_directory("/dev/shm", ec)) ::setenv("TMPDIR", "/dev/shm", 1);
     TempDir dir;
     std::filesystem::create_directories(dir / "state");
-    fill_store(dir / "state" / "nsa.db", kRuns);
+    fill_store(dir / "state" / "nsa.db", kRuns, shell_spec("true"));
     rusage before{}, after{};
     {
         NsadProcess nsad(dir.path());

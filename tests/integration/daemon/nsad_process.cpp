@@ -10,6 +10,7 @@
 
 #include <fstream>
 #include <stdexcept>
+#include <thread>
 
 #include "support/run.hpp"
 #include "support/wait.hpp"
@@ -175,6 +176,18 @@ api::RunView NsadProcess::wait_state(const RunId& run, language::RunState state,
 
 api::RunView NsadProcess::wait_done(const RunId& run, milliseconds limit) {
     return wait_state(run, language::RunState::kDone, limit);
+}
+
+api::RunView NsadProcess::wait_done_through_restarts(const RunId& run, milliseconds limit) {
+    const auto deadline = std::chrono::steady_clock::now() + limit;
+    for (;;) {
+        try {
+            return wait_done(run, seconds(20));
+        } catch (const std::runtime_error&) {
+            if (std::chrono::steady_clock::now() > deadline) throw;
+            std::this_thread::sleep_for(milliseconds(100));
+        }
+    }
 }
 
 std::string NsadProcess::whole_log(const RunId& run, const std::string& key, const std::string& stream) {

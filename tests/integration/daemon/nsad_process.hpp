@@ -56,6 +56,9 @@ class NsadProcess {
     api::RunView wait_done(const RunId& run, std::chrono::milliseconds limit = std::chrono::seconds{60});
     api::RunView wait_state(const RunId& run, language::RunState state,
                             std::chrono::milliseconds limit = std::chrono::seconds{60});
+    // The same while the daemon may close its API for a while and open it again.
+    api::RunView wait_done_through_restarts(const RunId& run,
+                                            std::chrono::milliseconds limit = std::chrono::seconds{60});
     std::string whole_log(const RunId& run, const std::string& key, const std::string& stream = "stdout");
 
   private:
