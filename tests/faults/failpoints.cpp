@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <algorithm>
+#include <array>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -24,13 +26,18 @@ namespace {
 
 constexpr const char* kHeld = "held";        // waits for its flag; alive while the daemon of the prelude dies
 constexpr const char* kEndless = "endless";  // is cancelled, if the daemon lives so long
-constexpr seconds kReach{25};
+constexpr seconds kReach{25}, kReachByLostLink{60};
+
+// Files go to a host only for tools that are built there; Crash.OfServeInAPutLeavesTheOldFileOrTheNewOne dies
+// at these.
+constexpr std::array<std::string_view, 2> kElsewhere{"worker.put.after_rename", "worker.put.before_rename"};
 
 // What a failpoint needs besides the ordinary life of a few runs.
 struct Needs {
     bool fresh = false;            // an empty state folder: no daemon has lived before
     bool dead_supervisor = false;  // of the run that is alive at the start
     bool lost_link = false;        // for longer than the grace; a run is cancelled meanwhile
+    bool no_link = false;          // to any host
     bool deaf_step = false;        // ignores SIGTERM
     bool backups = false;
     bool is_worker = false;
@@ -42,6 +49,7 @@ Needs needs_of(const std::string& name) {
     needs.fresh = name.starts_with("daemon.migration.");
     needs.dead_supervisor = name.starts_with("worker.orphans.") || name == "worker.attach.found_dead";
     needs.lost_link = name == "daemon.saved.lost" || name == "daemon.stray.gone";
+    needs.no_link = name == "daemon.saved.provisioning";
     needs.deaf_step = name == "worker.step.before_kill";
     needs.backups = name.starts_with("daemon.backup.");
     return needs;
@@ -145,10 +153,12 @@ class PointTrial {
 
     // A daemon with the failpoint, until it was hit or the script is over.
     void live() {
+        if (needs_.no_link) fs::remove(worker_);
         LabDaemon daemon(rig_.trial(), armed());
-        const Clock::time_point limit = Clock::now() + kReach;
+        const Clock::time_point limit = Clock::now() + (needs_.lost_link ? kReachByLostLink : kReach);
         if (daemon.serves(rig_.io(), seconds{10})) {
-            const std::string refused = rig_.add_local_instances({"h1", "h2"});
+            rig_.add_local_instances(
+                {"h1", "h2"});  // refused when the daemon dies in it: then the last one has them
             want_runs();
             bool cancelled = false, stopped = false;
             while (!was_hit(log_, name_) && Clock::now() < limit && !stopped &&
@@ -201,6 +211,9 @@ class PointTrial {
 Findings failpoint_section(const Lab& lab) {
     std::vector<std::string> names(std::begin(daemon::kFailpoints), std::end(daemon::kFailpoints));
     names.insert(names.end(), std::begin(worker_lab::kFailpoints), std::end(worker_lab::kFailpoints));
+    std::erase_if(names, [](const std::string& name) {
+        return std::find(kElsewhere.begin(), kElsewhere.end(), name) != kElsewhere.end();
+    });
     if (!lab.only_failpoint.empty()) names = {lab.only_failpoint};
     Findings findings;
     std::vector<std::string> missed;

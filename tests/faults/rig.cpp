@@ -47,6 +47,8 @@ void Rig::use_volume(const fs::path& volume) {
 std::string Rig::add_local_instances(const std::vector<std::string>& names) {
     for (const std::string& name : names) {
         if (local_instances_.emplace(name, false).second) scene_.worker_homes.push_back(trial_.home() / name);
+    }
+    for (const std::string& name : names) {
         api::InstanceRequest request;
         request.name = {name};
         request.engine = "local";

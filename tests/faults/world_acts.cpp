@@ -59,11 +59,16 @@ void World::carry(const sched::Stage& act) {
     if (answered(act.ticket, act.instance)) answer(sched::Staged{act.ticket});
 }
 
+// A launch that a dead link delivers late, after its run was tried again, is one with an older intent. The
+// host refuses it when it has the newer attempt; on another host its job is a stray.
 void World::carry(const sched::Launch& act) {
     SimHost& host = hosts_.at(act.instance);
-    expect(rows_.at(act.ticket.run).attempt == act.ticket.attempt, "intent before launch",
+    expect(rows_.at(act.ticket.run).attempt >= act.ticket.attempt, "intent before launch",
            act.ticket.run.value);
     if (!host.up) return (void)answered(act.ticket, act.instance);
+    const auto newer = host.jobs.upper_bound({act.ticket.run, act.ticket.attempt});
+    if (newer != host.jobs.end() && newer->first.first == act.ticket.run)
+        return answer(sched::ActFailed{act.ticket, fail(ErrorCode::kConflict, "stale attempt")});
     const auto [job, fresh] =
         host.jobs.try_emplace({act.ticket.run, act.ticket.attempt});  // mkdir is the lock
     if (fresh) ++job->second.launches;
