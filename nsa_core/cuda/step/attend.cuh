@@ -75,8 +75,8 @@ struct KeyTile {
             const int row = row_of(i);
             if (row == rows.fresh) continue;
             const std::int64_t at = static_cast<std::int64_t>(row) * kWidth + component;
-            k[step] = *reinterpret_cast<const float4*>(rows.k + at);
-            v[step] = *reinterpret_cast<const float4*>(rows.v + at);
+            k[step] = __ldcg(reinterpret_cast<const float4*>(rows.k + at));
+            v[step] = __ldcg(reinterpret_cast<const float4*>(rows.v + at));
         }
     }
 };
@@ -100,18 +100,19 @@ class Attention {
         }
     }
 
-    // kWarps warps take the tiles of the share in turn; `tile` holds this warp's first, loaded ahead.
+    // kWarps warps take the tiles of the share in turn. `loaded`: `tile` holds this warp's first already.
     // on_score(i, score) is called in every lane for its key i and head lane % 4.
     template <int kWarps, class Team, class RowOf, class OnScore>
     __device__ __forceinline__ void run(const Me& me, const Team& team, const KeyRows& rows,
                                         const RowOf& row_of, const Share& share, int warp,
-                                        KeyTile<kWidth>& tile, const OnScore& on_score) {
+                                        KeyTile<kWidth>& tile, bool loaded, const OnScore& on_score) {
         const float scale = me.p.scale * kLog2E;
-        int first = share.begin + warp * Shape::kTile;
-        while (first < share.end) {
+#pragma unroll 1
+        for (int first = share.begin + warp * Shape::kTile; first < share.end;
+             first += kWarps * Shape::kTile) {
+            if (!loaded) tile.load(rows, row_of, first, share.end, me.lane);
+            loaded = false;
             add(me, team, rows, row_of, first, share.end, scale, tile, on_score);
-            first += kWarps * Shape::kTile;
-            tile.load(rows, row_of, first, share.end, me.lane);
         }
     }
 

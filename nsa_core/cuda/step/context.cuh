@@ -42,10 +42,15 @@ struct Context {
           p(given.params),
           shared(memory),
           rank(team_rank),
-          group(team_rank / Sizes::layout(given).splits),
-          split(team_rank % Sizes::layout(given).splits),
+          group(static_cast<int>(static_cast<unsigned>(team_rank) /
+                                 static_cast<unsigned>(Sizes::layout(given).splits))),
+          split(team_rank - group * Sizes::layout(given).splits),
           warp(static_cast<int>(threadIdx.x) / 32),
-          lane(static_cast<int>(threadIdx.x) % 32) {}
+          lane(static_cast<int>(threadIdx.x) % 32) {
+        // What the compiler needs to turn divisions into shifts and to tell which weights a warp has.
+        __builtin_assume(rank >= 0 && rank < at().ranks);
+        __builtin_assume(warp >= 0 && warp < kStepWarps);
+    }
 
     __device__ __forceinline__ StepShape shape() const { return Sizes::shape(arguments); }
     __device__ __forceinline__ StepLayout at() const { return Sizes::layout(arguments); }
@@ -66,9 +71,6 @@ struct Context {
     __device__ __forceinline__ float* floats(int section) const { return shared + section; }
     __device__ __forceinline__ int* ints(int section) const {
         return reinterpret_cast<int*>(shared + section);
-    }
-    __device__ __forceinline__ unsigned* bits(int section) const {
-        return reinterpret_cast<unsigned*>(shared + section);
     }
 };
 

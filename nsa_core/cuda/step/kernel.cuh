@@ -51,18 +51,14 @@ template <class Me, class Team>
 __device__ __forceinline__ void attend_early(const Me& me, Team& team, const EarlyBranch& early,
                                              KeyTile<Me::kWidth>& tile) {
     using Shape = WarpShape<Me::kWidth>;
-    const int first = early.share.begin + early.warp * Shape::kTile;
     for (int head = 0; head < me.heads(); head += kHeadTile) {
-        if (head > 0) {
-            __syncthreads();
-            tile.load(early.rows, early.row_of, first, early.share.end, me.lane);
-        }
+        if (head > 0) __syncthreads();
         Attention<Me> attention{me, team, head};
         float* own_scores =
             me.floats(me.at().own_scores) - early.share.begin * kHeadTile + me.lane % kHeadTile;
         const bool keeps_scores = early.branch == 0 && me.lane % Shape::kLanes < kHeadTile;
         attention.template run<kHalfWarps>(me, team, early.rows, early.row_of, early.share, early.warp, tile,
-                                           [&](int i, float score) {
+                                           head == 0, [&](int i, float score) {
                                                if (keeps_scores) own_scores[i * kHeadTile] = score;
                                            });
         attention.store(me, me.warp);
@@ -75,7 +71,6 @@ __device__ __forceinline__ void attend_early(const Me& me, Team& team, const Ear
 
 template <class Me, class Team>
 __device__ __forceinline__ void attend_selected(const Me& me, Team& team, const Position& now) {
-    using Shape = WarpShape<Me::kWidth>;
     const StepShape s = me.shape();
     const KeyRows rows = rows_of_group(me, me.p.sel, 1, now.t);
     const FromBlocks row_of{.picks = me.ints(me.at().picks), .l_sel = s.l_sel};
@@ -85,9 +80,9 @@ __device__ __forceinline__ void attend_selected(const Me& me, Team& team, const 
     for (int head = 0; head < me.heads(); head += kHeadTile) {
         if (head > 0) __syncthreads();
         KeyTile<Me::kWidth> tile;
-        tile.load(rows, row_of, share.begin + me.warp * Shape::kTile, share.end, me.lane);
         Attention<Me> attention{me, team, head};
-        attention.template run<kStepWarps>(me, team, rows, row_of, share, me.warp, tile, [](int, float) {});
+        attention.template run<kStepWarps>(me, team, rows, row_of, share, me.warp, tile, false,
+                                           [](int, float) {});
         attention.store(me, me.warp);
         __syncthreads();
         push_partials<kStepWarps, kStepThreads>(me, team, 1, head, 0, static_cast<int>(threadIdx.x));
@@ -163,9 +158,9 @@ __device__ __forceinline__ void run_step(const Me& me, Team& team) {
     mark(me, Mark::kMet1);
 
     attend_early(me, team, early, tile);
-    gate_logits(me, team);
     mark(me, Mark::kAttended);
     team.arrive();
+    gate_logits(me, team);
     team.wait();
     mark(me, Mark::kMet2);
 

@@ -44,7 +44,7 @@ struct StepLayout {
     int out_weights = 0;   // [dim / ranks, H dv] rows of the output projection
     int inbox = 0;         // [inbox_size] or nothing
     int own_scores = 0;    // [compressed tokens of this rank, kHeadTile]
-    int importance = 0;    // [blocks] bits of the importance, as unsigned
+    int importance = 0;    // [blocks] bits of the importance, as int
     int places = 0;        // [blocks] int, how many blocks rank before this one
     int shared_size = 0;
 };

@@ -197,14 +197,23 @@ class Projection {
         return is_key() ? rows.k + row_.head * rows.group_stride_k : rows.v + row_.head * rows.group_stride_v;
     }
 
-    // This lane's part of the sum over the l - 1 raw rows before this token.
+    // This lane's part of the sum over the l - 1 raw rows before this token. Eight rows at a time are on
+    // their way before the first is used: one after the other they cost 3,000 clocks.
     __device__ __forceinline__ void sum_raw_column(const Me& me, const Position& now) {
+        constexpr int kAtOnce = 8;
         column_ = 0.0F;
         if (!now.emits || !is_raw()) return;
+        const int l = me.shape().l;
         const float* rows = cache(me.p.raw) + static_cast<std::int64_t>(now.t) * kWidth + component();
-#pragma unroll 8
-        for (int back = 1 + me.lane % 4; back < me.shape().l; back += 4)
-            column_ += *(rows - back * kWidth);
+        for (int begin = 1 + me.lane % 4; begin < l; begin += 4 * kAtOnce) {
+            float value[kAtOnce];
+#pragma unroll
+            for (int i = 0; i < kAtOnce; ++i)
+                value[i] = begin + 4 * i < l ? __ldcg(rows - (begin + 4 * i) * kWidth) : 0.0F;
+#pragma unroll
+            for (int i = 0; i < kAtOnce; ++i)
+                column_ += value[i];
+        }
     }
 
     // Turns the pair by the rotary angle of position t; `other` is the other component.

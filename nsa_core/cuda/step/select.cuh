@@ -7,7 +7,7 @@
 
 namespace nsa::core::cuda::step {
 
-inline constexpr unsigned kForced = 0x7F800000U;  // the bits of infinity: above every importance
+inline constexpr int kForced = 0x7F800000;  // the bits of infinity: above every importance
 
 // Maximum and inverse sum of the compressed scores of one head.
 struct HeadSoftmax {
@@ -51,21 +51,24 @@ __device__ __forceinline__ float tile_importance(const Me& me, const Team& team,
     const int stride = s.l_sel / s.d;  // tokens that begin in a block
     const int reach = s.l / s.d;       // units that a token covers
     float sum = 0.0F;
+    if (now.compressed == 0) return sum;
 #pragma unroll 5
     for (int place = 1 - reach; place < stride; ++place) {
         const int i = j * stride + place;
-        if (i < 0 || i >= now.compressed) continue;
         const int weight = min(place + reach, stride) - max(place, 0);
-        sum += static_cast<float>(weight) * tile_probability(me, team, softmax, head, i);
+        // Without a branch, so that the scores of all places are on their way at once.
+        const float p = tile_probability(me, team, softmax, head, min(max(i, 0), now.compressed - 1));
+        if (i >= 0 && i < now.compressed) sum += static_cast<float>(weight) * p;
     }
     return sum;
 }
 
-// Importance of every block as bits, which order like the values: those are never negative.
+// Importance of every block as bits, which order like the values: those are never negative. Rounded up to
+// whole vectors of 4, the rest is 0.
 template <class Me, class Team>
 __device__ __forceinline__ void weigh_blocks(const Me& me, const Team& team, const Position& now) {
     const StepShape s = me.shape();
-    unsigned* importance = me.bits(me.at().importance);
+    int* importance = me.ints(me.at().importance);
     int* places = me.ints(me.at().places);
     // Whole warps enter together: the heads' statistics are exchanged by shuffles.
     for (int first = me.warp * 32; first < now.blocks; first += kStepThreads) {
@@ -81,9 +84,9 @@ __device__ __forceinline__ void weigh_blocks(const Me& me, const Team& team, con
             }
             value += tile_importance(me, team, now, softmax, head, j);
         }
-        if (j >= now.blocks) continue;
+        if (j >= (now.blocks + 3) / 4 * 4) continue;
         const bool forced = j < s.n_initial || j > now.blocks - 1 - s.n_local;
-        importance[j] = forced ? kForced : isnan(value) ? 0U : __float_as_uint(value);
+        importance[j] = j >= now.blocks ? 0 : forced ? kForced : isnan(value) ? 0 : __float_as_int(value);
         places[j] = 0;
     }
 }
@@ -92,7 +95,7 @@ __device__ __forceinline__ void weigh_blocks(const Me& me, const Team& team, con
 // there are more threads than blocks.
 template <class Me>
 __device__ __forceinline__ void place_blocks(const Me& me, const Position& now) {
-    const unsigned* importance = me.bits(me.at().importance);
+    const int* importance = me.ints(me.at().importance);
     int* places = me.ints(me.at().places);
     // Threads side by side on different blocks: a power of two, whole warps.
     const int log_width = min(max(32 - __clz(now.blocks - 1), 5), 8);
@@ -103,16 +106,16 @@ __device__ __forceinline__ void place_blocks(const Me& me, const Position& now) 
     const int end = min(begin + each, now.blocks);
     const int step = 1 << log_width;
     for (int j = static_cast<int>(threadIdx.x) & (step - 1); j < now.blocks; j += step) {
-        const unsigned own = importance[j];
+        const int own = importance[j];
         int before = 0;
-#pragma unroll 2
+#pragma unroll 4
         for (int i = begin; i < end; i += 4) {
-            const uint4 four = *reinterpret_cast<const uint4*>(importance + i);
-            // Larger, or equal and of lower index; behind the last block there is padding.
-            before += four.x + (i < j ? 1U : 0U) > own ? 1 : 0;
-            before += i + 1 < end && four.y + (i + 1 < j ? 1U : 0U) > own ? 1 : 0;
-            before += i + 2 < end && four.z + (i + 2 < j ? 1U : 0U) > own ? 1 : 0;
-            before += i + 3 < end && four.w + (i + 3 < j ? 1U : 0U) > own ? 1 : 0;
+            const int4 four = *reinterpret_cast<const int4*>(importance + i);
+            // Larger, or equal and of lower index. The padding is neither.
+            before += four.x > own - (i < j ? 1 : 0) ? 1 : 0;
+            before += four.y > own - (i + 1 < j ? 1 : 0) ? 1 : 0;
+            before += four.z > own - (i + 2 < j ? 1 : 0) ? 1 : 0;
+            before += four.w > own - (i + 3 < j ? 1 : 0) ? 1 : 0;
         }
         if (before > 0) atomicAdd(&places[j], before);  // integers: the order does not matter
     }

@@ -55,8 +55,9 @@ TEST_F(CudaStepTest, huge_scores_do_not_overflow) {
               4 * tally.plain + 1e-3);  // scores of hundreds carry their own rounding into the exponent
 }
 
-// A visible NaN must come out, not vanish in a maximum.
-TEST_F(CudaStepTest, a_visible_nan_makes_the_output_nan_and_picks_valid_blocks) {
+// A visible NaN must come out, not vanish in a maximum; an importance that is NaN counts as 0, as in
+// select_blocks.
+TEST_F(CudaStepTest, a_visible_nan_makes_the_output_nan_and_picks_the_forced_and_the_lower_blocks) {
     const NSAAttention module{NsaConfig{}, on_gpu(at::kFloat), 5};
     const NsaConfig& c = module.config();
     DecodeCache cache = module.make_cache(1, 1501);
@@ -65,8 +66,12 @@ TEST_F(CudaStepTest, a_visible_nan_makes_the_output_nan_and_picks_valid_blocks) 
     CudaStep step{module, cache, 1501};
     EXPECT_TRUE(step.step(token(c, 1500)).isnan().all().item<bool>());
     const at::Tensor blocks = step.blocks().to(at::kCPU);
-    EXPECT_GE(blocks.min().item<int>(), 0);
-    EXPECT_LT(blocks.max().item<int>(), 24);
+    for (std::int64_t g = 0; g < c.groups; ++g) {
+        for (int i = 0; i < 14; ++i)
+            EXPECT_EQ(blocks[g][i].item<int>(), i);
+        EXPECT_EQ(blocks[g][14].item<int>(), 22);
+        EXPECT_EQ(blocks[g][15].item<int>(), 23);
+    }
 }
 
 TEST_F(CudaStepTest, two_runs_and_a_graph_are_equal_bit_for_bit) {

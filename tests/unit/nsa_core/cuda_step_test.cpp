@@ -45,11 +45,13 @@ TEST_F(CudaStepTest, steps_equal_decode_in_fp64_over_widths_groups_blocks_gates_
             c.dim = 1024, c.heads = c.groups = 8, c.dk = c.dv = 16, c.n = 3, c.l = 64, c.l_sel = 32;
         }),
         with([](NsaConfig& c) { c.dim = 32, c.heads = c.groups = 1, c.n = 3, c.gate_hidden = 200; }),
+        // Blocks to choose from before there is a compressed token.
+        with([](NsaConfig& c) { c.l = 256, c.l_sel = 16, c.n = 3, c.n_local = 1; }),
     };
     for (const NsaConfig& c : cases) {
         SCOPED_TRACE(testing::Message() << "case " << &c - cases);
         const Layer layer{c};
-        for (const std::int64_t begin : {0, 390}) {
+        for (const std::int64_t begin : {0, 240, 390}) {
             SCOPED_TRACE(begin);
             on_teams(c, begin + 40,
                      [&](cuda::StepTeam team) { run(layer, begin, 40, {.team = team}).expect_good(); });
