@@ -9,10 +9,10 @@ namespace nsa::language {
 namespace {
 
 constexpr std::array kParams{
-    ParamSchema{"branch", ParamType::kText, "", true, "sliding|compressed|selected|module|decode",
+    ParamSchema{"branch", ParamType::kText, "", true, "sliding|compressed|selected|module|decode|decode_step",
                 "what is tested"},
     ParamSchema{"route", ParamType::kText, "auto", false,
-                "auto|reference|sdpa|fa2_dense|fa2_varlen|sdpa_causal_one_query",
+                "auto|reference|sdpa|fa2_dense|fa2_varlen|sdpa_causal_one_query|cuda",
                 "implementation under test; auto: as the NSA_ flags say"},
     ParamSchema{"oracle", ParamType::kText, "fp64", false, "fp64", "what is taken for true"},
     ParamSchema{"device", ParamType::kText, "auto", false, "auto|cpu|cuda",
@@ -31,7 +31,14 @@ constexpr std::array kParams{
     ParamSchema{"w", ParamType::kInt, "32", false, "", "sliding window in tokens"},
     ParamSchema{"seed", ParamType::kInt, "0", false, "", "seed of the first trial"},
     ParamSchema{"trials", ParamType::kInt, "1", false, "", "trials, each with the next seed"},
+    ParamSchema{"page", ParamType::kInt, "64", false, "", "decode_step: tokens of a cache page"},
+    ParamSchema{"data", ParamType::kText, "normal", false, "normal|tiny|huge|equal_keys",
+                "decode_step: what the tensors hold"},
 };
+
+// What a decode step over a paged cache must never do, each counted by nsa-core.
+constexpr std::array kStepFaults{"selection_faults",  "reads_mismatches", "canary_hits",      "cache_faults",
+                                 "compressed_faults", "idle_faults",      "rerun_differences"};
 
 // A candidate against the fp64 oracle. That numbers are finite is no proof of parity, so the author must say
 // how near is near enough.
@@ -56,7 +63,20 @@ class Parity final : public StepKind {
         for (const char* metric : {"mae", "max_abs", "rel_l2"})
             planned.expected.push_back({metric, 1, trials});
         add_default_check(planned, FiniteCheck{{"mae", "max_abs"}});
+        if (text_param(planned.params, "branch") == "decode_step") expect_no_step_fault(planned, trials);
         return {};
+    }
+
+  private:
+    static void expect_no_step_fault(PlannedCase& planned, int trials) {
+        planned.expected.push_back({"bound_ratio", 1, trials});
+        for (const char* fault : kStepFaults) {
+            planned.expected.push_back({fault, 1, trials});
+            add_default_check(
+                planned,
+                ThresholdCheck{
+                    .metric = fault, .op = Op::kEqual, .value = 0, .unit = "", .aggregate = Aggregate::kMax});
+        }
     }
 };
 

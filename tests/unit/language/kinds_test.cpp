@@ -86,7 +86,8 @@ TEST(ParityTest, SpellsOutEveryParameterOnTheCommandLine) {
                 ElementsAre("nsa-core", "parity", "--branch", "sliding", "--route", "fa2_dense", "--oracle",
                             "fp64", "--device", "auto", "--dtype", "fp32", "--batch", "2", "--seq", "64",
                             "--heads", "4", "--groups", "2", "--dk", "64", "--dv", "64", "--l", "32", "--d",
-                            "16", "--l-sel", "16", "--n", "16", "--w", "32", "--seed", "0", "--trials", "1"));
+                            "16", "--l-sel", "16", "--n", "16", "--w", "32", "--seed", "0", "--trials", "1",
+                            "--page", "64", "--data", "normal"));
     EXPECT_EQ(result.route_asked, "fa2_dense");
     EXPECT_TRUE(result.skip_exit_code);
     EXPECT_FALSE(result.exit_code_is_verdict);
@@ -137,6 +138,44 @@ TEST(DecodeBenchTest, ExpectsEveryLengthBranchAndSample) {
                       "ms_total = ms_cmp + ms_sel + ms_win + ms_rest (tolerance 15%)",
                       "reads_actual_total = reads_expected_total", "reads_actual_cmp = reads_expected_cmp",
                       "reads_actual_sel = reads_expected_sel", "reads_actual_win = reads_expected_win"}));
+}
+
+TEST(ParityTest, ADecodeStepMustBeFreeOfEveryFaultThatIsCounted) {
+    Step step = parity();
+    step.params["branch"] = text("decode_step");
+    step.params["route"] = text("cuda");
+    const PlannedCase result = planned(step);
+    EXPECT_EQ(result.route_asked, "cuda");
+    EXPECT_THAT(result.expected,
+                IsSupersetOf({Expectation{"bound_ratio", 1, 1}, Expectation{"canary_hits", 1, 1}}));
+    EXPECT_THAT(ids_of(result), IsSupersetOf({"max(selection_faults) == 0", "max(reads_mismatches) == 0",
+                                              "max(cache_faults) == 0", "max(rerun_differences) == 0"}));
+    EXPECT_THAT(ids_of(planned(parity())), Not(Contains("max(canary_hits) == 0")));
+}
+
+TEST(DecodeBenchTest, AttentionIsJudgedByItsReadsAndKnowsItsFloor) {
+    Step step = of_kind("decode_bench");
+    step.params = {{"scope", text("attention")}, {"seq", text("512,1024")}};
+    const PlannedCase result = planned(step);
+    EXPECT_EQ(result.route_asked, "cuda");
+    EXPECT_THAT(result.expected,
+                IsSupersetOf({Expectation{"ms_cmp", 2, 50}, Expectation{"percent_of_floor", 2, 1}}));
+    EXPECT_THAT(ids_of(result), Contains("reads_actual_sel = reads_expected_sel"));
+    for (const Check& check : result.checks) {
+        if (std::holds_alternative<IdentityCheck>(check.rule) && check.id.starts_with("ms_total")) {
+            EXPECT_EQ(check.level, Level::kInfo)
+                << "branches of overlapping kernels add up to more than the step";
+        }
+    }
+}
+
+TEST(DecodeBenchTest, TheLayerAsOneKernelHasNoParts) {
+    Step step = of_kind("decode_bench");
+    step.params = {{"route", text("cuda")}};
+    const PlannedCase result = planned(step);
+    EXPECT_THAT(result.expected, Not(Contains(Expectation{"ms_cmp", 3, 50})));
+    EXPECT_THAT(ids_of(result), Contains("finite ms_total, ms_rest"));
+    EXPECT_THAT(planned(of_kind("decode_bench")).route_asked, testing::IsEmpty());
 }
 
 TEST(DecodeBenchTest, LengthsAlsoComeAsOneText) {

@@ -216,7 +216,7 @@ INSTANTIATE_TEST_SUITE_P(
               head("matrix: {b: [sliding, slidng]}\nsteps:\n  - id: a\n    kind: parity\n    checks: [mae <= "
                    "1]\n    params: {branch: \"${{ matrix.b }}\"}\n"),
               "f:5:5: step 'a': param 'branch': expected one of sliding, compressed, selected, module, "
-              "decode, found 'slidng'; did you mean 'sliding'?"}),
+              "decode, decode_step, found 'slidng'; did you mean 'sliding'?"}),
     [](const auto& fault) { return fault.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
@@ -226,7 +226,8 @@ INSTANTIATE_TEST_SUITE_P(
               "f:7:31: unknown key 'hedas' in the params of kind parity; expected one of branch, route, "
               "oracle, ..."},
         Fault{"word", parity("{branch: slidng}"),
-              "f:7:22: param 'branch': expected one of sliding, compressed, selected, module, decode, found "
+              "f:7:22: param 'branch': expected one of sliding, compressed, selected, module, decode, "
+              "decode_step, found "
               "'slidng'; expected what is tested; did you mean "
               "'sliding'?"},
         Fault{"number", parity("{branch: sliding, heads: four}"),
@@ -240,7 +241,7 @@ INSTANTIATE_TEST_SUITE_P(
               "f:7:14: param 'branch' is nothing; expected a value or a list of values"},
         Fault{"missing", parity("{w: 32}"),
               "f:7:13: param 'branch' is missing in step 'a'; expected what is tested: "
-              "sliding|compressed|selected|module|decode"},
+              "sliding|compressed|selected|module|decode|decode_step"},
         Fault{"no_mapping", parity("[sliding]"),
               "f:7:13: the params of kind parity are a list; expected a mapping with branch, ..."},
         Fault{

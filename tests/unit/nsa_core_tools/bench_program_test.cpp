@@ -123,5 +123,18 @@ TEST_F(DecodeBench, IsSkippedWithoutTheDeviceItWasAskedFor) {
     EXPECT_FALSE(std::filesystem::exists(folder_ / "decode.csv"));
 }
 
+TEST_F(DecodeBench, AttentionAloneAndRouteCudaAreSkippedWithoutADevice) {
+    for (const std::vector<std::string>& flags :
+         {std::vector<std::string>{"--scope", "attention", "--dtype", "bf16", "--dk", "128", "--dv", "128"},
+          std::vector<std::string>{"--route", "cuda"}}) {
+        std::vector<std::string> args{"decode-bench"};
+        args.insert(args.end(), flags.begin(), flags.end());
+        const Ended ended = run(args);
+        EXPECT_EQ(ended.exit_code, 77) << ended.err;
+        EXPECT_THAT(ended.skip().value_or(""), HasSubstr("route cuda"));
+        EXPECT_FALSE(std::filesystem::exists(folder_ / "decode.csv"));
+    }
+}
+
 }  // namespace
 }  // namespace nsa::core

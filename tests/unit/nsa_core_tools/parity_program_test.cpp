@@ -149,5 +149,29 @@ TEST_F(Parity, AFallbackOfAutoIsRecordedWithItsReason) {
     EXPECT_THAT(ended.fact("route_reason", {{"branch", "sliding"}}), HasSubstr("CUDA"));
 }
 
+const std::vector<std::string> kSmallStep{
+    "parity",  "--branch", "decode_step", "--dk", "16",  "--dv", "8",      "--l", "8",     "--d", "4",
+    "--l-sel", "16",       "--n",         "4",    "--w", "20",   "--page", "32",  "--seq", "150"};
+
+TEST_F(Parity, OneStepOverAPagedCacheIsJudgedInEveryRespect) {
+    const Ended ended =
+        run(kSmallStep + std::vector<std::string>{"--dtype", "bf16", "--data", "huge", "--trials", "2"});
+    ASSERT_EQ(ended.exit_code, 0) << ended.err;
+    EXPECT_THAT(ended.samples("bound_ratio"), AllOf(SizeIs(2), Each(Le(1))));
+    for (const char* fault : {"selection_faults", "reads_mismatches", "canary_hits", "cache_faults",
+                              "compressed_faults", "idle_faults", "rerun_differences"}) {
+        EXPECT_THAT(ended.samples(fault), AllOf(SizeIs(2), Each(0))) << fault;
+    }
+    EXPECT_EQ(ended.fact("route_asked", {{"branch", "selected"}}), "auto");
+    EXPECT_EQ(ended.fact("route_taken", {{"branch", "selected"}}), "reference");
+}
+
+TEST_F(Parity, RouteCudaWithoutADeviceIsASkipAndNoPass) {
+    const Ended ended = run(kSmallStep + std::vector<std::string>{"--route", "cuda", "--dtype", "bf16"});
+    EXPECT_EQ(ended.exit_code, 77);
+    EXPECT_THAT(ended.skip().value_or(""), HasSubstr("route cuda"));
+    EXPECT_TRUE(ended.samples("mae").empty());
+}
+
 }  // namespace
 }  // namespace nsa::core

@@ -121,5 +121,63 @@ TEST(ParityRequest, AShapeThatMakesNoSenseIsRefused) {
     EXPECT_THROW(check_request(options, {}), InputError);
 }
 
+const DeviceFacts kHopperWithKernels{
+    .kind = tools::DeviceKind::kCuda, .sm = 90, .why_no_cuda = {}, .kernels = true};
+
+ParityOptions step_options(std::optional<Route> route) {
+    ParityOptions options = half_options(Subject::kDecodeStep, route);
+    options.seq = 2000;
+    return options;
+}
+
+TEST(ParityPlan, ADecodeStepTakesOneRouteForAllBranches) {
+    const TrialPlan plan = plan_trials(step_options(std::nullopt), {}, kHopperWithKernels);
+    ASSERT_EQ(plan.routes.size(), 3u);
+    for (const auto& [branch, choice] : plan.routes)
+        EXPECT_EQ(choice.taken, Route::kCuda) << choice.reason;
+    EXPECT_EQ(skip_reason(plan, kHopperWithKernels), std::nullopt);
+    EXPECT_EQ(plan.options.positions, edge_positions(plan.config, 2000));
+}
+
+TEST(ParityPlan, RouteCudaIsSkippedWithTheReasonWhereItIsNot) {
+    const auto reason = [](const DeviceFacts& device) {
+        return skip_reason(plan_trials(step_options(Route::kCuda), {}, device), device).value_or("");
+    };
+    EXPECT_THAT(reason(kCpuHost), HasSubstr("built without nvcc"));
+    EXPECT_THAT(reason(kHopper), HasSubstr("built without nvcc"));
+    DeviceFacts no_device = kCpuHost;
+    no_device.kernels = true;
+    EXPECT_THAT(reason(no_device),
+                AllOf(HasSubstr("needs a CUDA device"), HasSubstr("no CUDA device is visible")));
+    EXPECT_EQ(reason(kHopperWithKernels), "");
+}
+
+TEST(ParityPlan, RoutesAndFlagsOfADecodeStepStayWithIt) {
+    const auto message = [](ParityOptions options) {
+        try {
+            check_request(options, {});
+        } catch (const InputError& error) {
+            return std::string{error.what()};
+        }
+        return std::string{};
+    };
+    EXPECT_THAT(message(half_options(Subject::kSliding, Route::kCuda)), HasSubstr("--branch decode_step"));
+    EXPECT_THAT(message(half_options(Subject::kDecode, Route::kCuda)), HasSubstr("--branch decode_step"));
+    EXPECT_THAT(message(step_options(Route::kSdpa)), HasSubstr("not by sdpa"));
+    ParityOptions options = half_options(Subject::kModule, std::nullopt);
+    options.positions = {3};
+    EXPECT_THAT(message(options), HasSubstr("--positions"));
+    EXPECT_EQ(message(step_options(Route::kCuda)), "");
+}
+
+TEST(ParityPlan, EdgePositionsHoldEveryChangeUpToTheLongest) {
+    NsaConfig config;
+    config.n = 2;
+    config.w = 100;
+    EXPECT_EQ(edge_positions(config, 200), (std::vector<std::int64_t>{0, -1, 1, 2, 31, 32, 33, 63, 64, 65, 99,
+                                                                      100, 101, 127, 128, 129, 200}));
+    EXPECT_EQ(edge_positions(config, 0), (std::vector<std::int64_t>{0, -1}));
+}
+
 }  // namespace
 }  // namespace nsa::core::parity
