@@ -6,9 +6,9 @@
 #include <random>
 
 #include "api/server.hpp"
+#include "daemon/adoption.hpp"
 #include "daemon/clock.hpp"
 #include "daemon/performer.hpp"
-#include "daemon/recovery.hpp"
 #include "daemon/run_ids.hpp"
 #include "daemon/service.hpp"
 #include "daemon/state_lock.hpp"
@@ -34,12 +34,6 @@ std::string text_of(const std::exception_ptr& error) {
     } catch (...) {
         return "an exception that is no std::exception";
     }
-}
-
-Result<language::Plan> stored_plan(store::Store& store, const RunId& run) {
-    const Result<store::RunDocuments> documents = store.documents(run);
-    if (!documents) return documents.error();
-    return read_plan(documents->plan_json);
 }
 
 engines::SshSettings ssh_settings(const Config& config) {
@@ -136,22 +130,16 @@ Result<void> Daemon::Impl::adopt_instances() {
 }
 
 Result<void> Daemon::Impl::adopt_runs() {
-    store::Store& store = books.directly();
-    const Result<std::vector<store::RunRow>> rows = store.load_active_runs();
-    if (!rows) return rows.error();
-    std::vector<scheduler::RunRestored> restored;
-    for (const store::RunRow& row : *rows) {
-        const Result<language::Plan> plan = stored_plan(store, row.run);
-        restored.push_back(plan ? restored_event(row, *plan) : unreadable_event(row, plan.error()));
+    Result<std::vector<scheduler::RunRestored>> runs = runs_to_adopt(books.directly());
+    if (!runs) return runs.error();
+    for (scheduler::RunRestored& run : *runs) {
         // One damaged run must not keep the others from going on.
-        if (!plan) log.error("run " + row.run.value + " cannot be taken over: " + plan.error().describe());
-    }
-    sort_for_adoption(restored);
-    for (scheduler::RunRestored& run : restored) {
+        if (!run.unreadable.empty())
+            log.error("run " + run.run.run.value + " cannot be taken over: " + run.unreadable);
         performer.apply(std::move(run));
         failpoint("daemon.recovery.run_adopted");
     }
-    if (!rows->empty()) log.info("took over " + std::to_string(rows->size()) + " runs that are not done");
+    if (!runs->empty()) log.info("took over " + std::to_string(runs->size()) + " runs that are not done");
     return {};
 }
 

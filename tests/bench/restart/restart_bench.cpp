@@ -1,6 +1,6 @@
-// restart_bench [RUNS [RESTARTS]]: a daemon with RUNS (10,000) queued runs is killed and started RESTARTS (5)
-// times. Prints JSON lines: seconds from the start of the process to its service, memory of the process, and
-// milliseconds of a submission. $TMPDIR says which disk.
+// restart_bench [RUNS [RESTARTS [SPEC]]]: a daemon with RUNS (10,000) queued runs of the spec (one small
+// case) is killed and started RESTARTS (5) times. Prints JSON lines: seconds from the start of the process to
+// its service, memory of the process, and milliseconds of a submission. $TMPDIR says which disk.
 #include <signal.h>
 
 #include <algorithm>
@@ -31,12 +31,12 @@ void print(const char* what, const char* unit, std::vector<double> samples) {
     std::fflush(stdout);
 }
 
-void bench(int runs, int restarts) {
+void bench(int runs, int restarts, const std::string& spec) {
     using namespace nsa::test;
     constexpr int kSubmissions = 200;
     const TempDir dir;
     std::filesystem::create_directories(dir / "state");
-    fill_store(dir / "state" / "nsa.db", runs);
+    fill_store(dir / "state" / "nsa.db", runs, spec);
     std::vector<double> starts, submissions, peaks, memory;
     for (int i = 0; i < restarts; ++i) {
         const Clock::time_point begin = Clock::now();
@@ -44,7 +44,7 @@ void bench(int runs, int restarts) {
         starts.push_back(seconds_since(begin));
         for (int k = 0; i == 0 && k < kSubmissions; ++k) {
             const Clock::time_point asked = Clock::now();
-            nsad.submit(shell_spec("true"), "box");
+            nsad.submit(spec, "box");
             submissions.push_back(seconds_since(asked) * 1e3);
         }
         peaks.push_back(static_cast<double>(nsad.peak_kib()) / 1024);
@@ -63,12 +63,12 @@ int main(int argc, char** argv) {
     constexpr int kUsage = 2;
     const int runs = argc > 1 ? std::atoi(argv[1]) : 10'000;
     const int restarts = argc > 2 ? std::atoi(argv[2]) : 5;
-    if (runs < 1 || restarts < 1 || argc > 3) {
-        std::fprintf(stderr, "usage: restart_bench [RUNS [RESTARTS]], both from 1\n");
+    if (runs < 1 || restarts < 1 || argc > 4) {
+        std::fprintf(stderr, "usage: restart_bench [RUNS [RESTARTS [SPEC]]], numbers from 1\n");
         return kUsage;
     }
     try {
-        bench(runs, restarts);
+        bench(runs, restarts, argc > 3 ? nsa::test::read_file(argv[3]) : nsa::test::shell_spec("true"));
         return 0;
     } catch (const std::exception& error) {
         std::fprintf(stderr, "restart_bench: %s\n", error.what());
