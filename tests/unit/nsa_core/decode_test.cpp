@@ -82,6 +82,35 @@ TEST(Decode, a_truncated_cache_repeats_its_steps_bit_for_bit) {
     EXPECT_THROW(cache.truncate(-1), InputError);
 }
 
+TEST(Decode, a_reserved_cache_stays_in_place_and_takes_rows_that_a_kernel_wrote) {
+    const Case& c = grid()[3];
+    const NSAAttention module{c.config, at::TensorOptions{}.dtype(at::kDouble), /*seed=*/3};
+    const at::Tensor x = test::random({c.batch, c.length, c.config.dim}, 26);
+    DecodeCache cache = module.make_cache(c.batch, 1);
+    (void)module.prefill(x.narrow(1, 0, 20), &cache);
+    DecodeCache written = module.make_cache(c.batch, c.length);
+    (void)module.prefill(x.narrow(1, 0, 50), &written);
+    cache.reserve(c.length);
+    const void* const place = cache.sel().k.storage().const_data_ptr();
+    for (const auto buffers : {&DecodeCache::raw, &DecodeCache::cmp, &DecodeCache::sel, &DecodeCache::win}) {
+        for (const auto rows : {&KeyValueBuffers::k, &KeyValueBuffers::v}) {
+            const at::Tensor from = ((written.*buffers)().*rows).rows();
+            ((cache.*buffers)().*rows).storage().narrow(2, 0, from.size(2)).copy_(from);
+        }
+    }
+    cache.extend_to(50);
+    EXPECT_EQ(cache.length(), 50);
+    EXPECT_EQ(cache.compressed(), compressed_count(50, c.config));
+    for (std::int64_t t = 50; t < c.length; ++t) {
+        ASSERT_TRUE(
+            at::equal(module.decode(x.select(1, t), cache).out, module.decode(x.select(1, t), written).out))
+            << "t = " << t;
+    }
+    EXPECT_EQ(cache.sel().k.storage().const_data_ptr(), place);
+    EXPECT_THROW(cache.extend_to(c.length - 1), InputError);  // backwards
+    EXPECT_THROW(cache.extend_to(c.length + 1), InputError);  // no room
+}
+
 // What lies behind the cache's length is memory that was never written.
 TEST(Decode, rows_beyond_the_length_are_never_read) {
     const Case& c = grid()[3];
