@@ -1,5 +1,6 @@
 #include "host_runs.hpp"
 
+#include <algorithm>
 #include <boost/json/parse.hpp>
 #include <fstream>
 #include <iterator>
@@ -68,17 +69,24 @@ std::map<std::string, int> read_marks(const fs::path& marks) {
     return counts;
 }
 
-std::string sha256_of_file(const fs::path& file) {
+std::string sha256_of_beginning(const fs::path& file, std::uint64_t size) {
     std::ifstream in{file, std::ios::binary};
     if (!in) return {};
     Sha256Hasher hasher;
     std::string buffer(256U << 10, '\0');
-    for (;;) {
-        in.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
-        if (in.gcount() == 0) break;
+    while (size > 0) {
+        in.read(buffer.data(), static_cast<std::streamsize>(std::min<std::uint64_t>(size, buffer.size())));
+        if (in.gcount() == 0) return {};
         hasher.update(std::string_view{buffer}.substr(0, static_cast<std::size_t>(in.gcount())));
+        size -= static_cast<std::uint64_t>(in.gcount());
     }
     return hasher.finish().value;
+}
+
+std::string sha256_of_file(const fs::path& file) {
+    std::error_code missing;
+    const std::uintmax_t size = fs::file_size(file, missing);
+    return missing ? std::string{} : sha256_of_beginning(file, size);
 }
 
 }  // namespace nsa::faults

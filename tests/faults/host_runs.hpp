@@ -1,6 +1,7 @@
 // What the hosts of a trial say: the run directories of their workers, and the marks that steps left.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -22,6 +23,8 @@ std::multimap<std::string, HostRun> read_host_runs(const std::vector<std::filesy
 // How often each run directory's step was started: one line each of the marks file.
 std::map<std::string, int> read_marks(const std::filesystem::path& marks);
 
-std::string sha256_of_file(const std::filesystem::path& file);  // empty when it cannot be read
+// Empty when the file cannot be read, or is shorter.
+std::string sha256_of_file(const std::filesystem::path& file);
+std::string sha256_of_beginning(const std::filesystem::path& file, std::uint64_t size);
 
 }  // namespace nsa::faults

@@ -101,14 +101,20 @@ void judge_reports(const BookRun& run, const Scene& scene, Violations& found) {
     }
 }
 
+// A cancel ends a LOST run at once, with what is home by then: less than the manifest, never anything else.
+bool is_cancelled(const BookRun& run) {
+    return run.reason == "cancelled_by_user";
+}
+
 // What is recorded, what is at home and what the worker's manifest says must be the same files.
 void judge_files(const BookRun& run, const HostRun& host, Violations& found) {
     for (const auto& [path, hash] : host.manifest) {
         const auto recorded = run.artifacts.find(path);
+        if (recorded == run.artifacts.end() && is_cancelled(run)) continue;
         if (recorded == run.artifacts.end()) {
             found.push_back(
                 {"result incomplete", run.run + ": " + path + " is in the manifest, not in the result"});
-        } else if (recorded->second.sha256 != hash) {
+        } else if (recorded->second.sha256 != hash && !is_cancelled(run)) {
             found.push_back({"artifact differs", run.run + ": " + path + " was recorded with another hash"});
         }
     }
@@ -117,7 +123,9 @@ void judge_files(const BookRun& run, const HostRun& host, Violations& found) {
             found.push_back({"artifact differs", run.run + ": " + path + " is not in the worker's manifest"});
         const bool is_log = path.ends_with("/stdout") || path.ends_with("/stderr");
         const std::string at_home = sha256_of_file(fs::path{run.artifact_dir} / path);
-        if (at_home != file.sha256 || at_home != sha256_of_file(host.folder / path))
+        const std::string there = is_cancelled(run) ? sha256_of_beginning(host.folder / path, file.size)
+                                                    : sha256_of_file(host.folder / path);
+        if (at_home != file.sha256 || at_home != there)
             found.push_back({is_log ? "log differs" : "artifact differs", run.run + ": " + path});
     }
 }
@@ -125,11 +133,12 @@ void judge_files(const BookRun& run, const HostRun& host, Violations& found) {
 void judge_journal(const BookRun& run, const HostRun& host, Violations& found) {
     const auto kept = run.journal.find(host.attempt);
     const std::size_t lines = kept == run.journal.end() ? 0 : kept->second.size();
-    if (lines != host.journal.size()) {
+    const bool partial = is_cancelled(run) && lines < host.journal.size();
+    if (lines != host.journal.size() && !partial) {
         return found.push_back({"journal differs", run.run + ": " + std::to_string(lines) + " events of " +
                                                        std::to_string(host.journal.size())});
     }
-    for (std::size_t i = 0; i < host.journal.size(); ++i) {
+    for (std::size_t i = 0; i < lines; ++i) {
         const auto line = kept->second.find(i + 1);
         const bool same =
             line != kept->second.end() && (line->second.empty() || line->second == host.journal[i] ||
@@ -143,7 +152,6 @@ void judge_host(const BookRun& run, const HostRuns& hosts, Violations& found) {
     const auto there = std::distance(first, last);
     if (there > 1) found.push_back({"re-run", run.run + " has run directories on two hosts"});
     if (there != 1) return;
-    if (run.cancel_requested && run.artifacts.empty()) return;  // nothing had to come home
     judge_files(run, first->second, found);
     judge_journal(run, first->second, found);
 }
