@@ -21,7 +21,9 @@ constexpr int kKillsPerRound = 50;
 constexpr int kLongestLife = 400;  // ms from the start to the kill
 constexpr int kRecoveryLife = 60;  // ms: every second kill falls into the start and the recovery
 constexpr int kMostFailures = 3;   // rounds; then the section ends
-constexpr milliseconds kLook{2};   // how often the beacon is looked for: the resolution of that figure
+constexpr int kMeasuredRestarts = 10;
+constexpr seconds kAdoptionLimit{30};
+constexpr milliseconds kLook{2};  // how often the beacon is looked for: the resolution of that figure
 
 struct Tally {
     int kills = 0, before_adoption = 0, lost = 0, doubled = 0, rerun = 0, other = 0, failures = 0;
@@ -60,6 +62,8 @@ class Round {
             live_and_die(kill);
             found = rig_.judge_now();
         }
+        for (int i = 0; i < kMeasuredRestarts && found.empty(); ++i)
+            measure_adoption(i);
         beacon_.finish();
         double served = 0;
         if (found.empty()) found = rig_.settle(&served);
@@ -95,15 +99,27 @@ class Round {
         bool adopted = false;
         while (Clock::now() < end) {
             rig_.work().work_until(std::min(end, Clock::now() + kLook));
-            if (adopted || !run || !beacon_.is_home(run->value, word)) continue;
-            adopted = true;
-            const std::chrono::duration<double, std::milli> took = Clock::now() - daemon.started();
-            tally_.adoptions.push_back(took.count());
+            adopted = adopted || (run && beacon_.is_home(run->value, word));
         }
         daemon.process().end(SIGKILL, seconds{5});
         rig_.work().daemon_died();
         ++tally_.kills;
         if (!adopted) ++tally_.before_adoption;
+    }
+
+    // Lives that end once the job is re-adopted: a kill at random would cut off the slow ones.
+    void measure_adoption(int restart) {
+        const std::optional<RunId> run = rig_.work().id_of(Beacon::kKey);
+        if (!run) return;
+        const std::string word = "m" + std::to_string(restart);
+        beacon_.say(word);
+        LabDaemon daemon(rig_.trial(), rig_.released());
+        while (!beacon_.is_home(run->value, word) && Clock::now() < daemon.started() + kAdoptionLimit)
+            rig_.work().work_until(Clock::now() + kLook);
+        const std::chrono::duration<double, std::milli> took = Clock::now() - daemon.started();
+        tally_.adoptions.push_back(took.count());
+        daemon.process().end(SIGKILL, seconds{5});
+        rig_.work().daemon_died();
     }
 
     const int kills_;
