@@ -130,9 +130,9 @@ Result<void> Daemon::Impl::adopt_instances() {
 }
 
 Result<void> Daemon::Impl::adopt_runs() {
-    Result<std::vector<scheduler::RunRestored>> runs = runs_to_adopt(books.directly());
-    if (!runs) return runs.error();
-    for (scheduler::RunRestored& run : *runs) {
+    Result<std::vector<scheduler::RunRestored>> restored = runs_to_adopt(books.directly());
+    if (!restored) return restored.error();
+    for (scheduler::RunRestored& run : *restored) {
         // One damaged run must not keep the others from going on.
         if (!run.unreadable.empty())
             log.error("run " + run.run.run.value + " cannot be taken over: " + run.unreadable);
