@@ -21,14 +21,14 @@ namespace nsa::core::bench {
 struct GraphResult {
     std::int64_t seq = 0;
     std::int64_t batch = 1;
-    std::map<std::string, std::vector<double>> series;
-    std::vector<tools::GpuState> states;       // one for each sample of ms_total, where NVML gave them
-    std::vector<tools::GpuState> step_states;  // and of ms_step
+    std::map<std::string, std::vector<double>> series = {};
+    std::vector<tools::GpuState> states = {};       // one for each sample of ms_total, where NVML gave them
+    std::vector<tools::GpuState> step_states = {};  // and of ms_step
     Work work;
     Reads actual;  // counted by the kernels
     Reads expected;
-    std::string plan;                              // how the step was cut into thread blocks
-    std::map<std::string, std::string> not_there;  // peers that could not run, and why
+    std::string plan;                                   // how the step was cut into thread blocks
+    std::map<std::string, std::string> not_there = {};  // peers that could not run, and why
 };
 
 // Medians with their intervals (NAME_low, NAME_high) and what follows from them, by column name. What was not

@@ -30,7 +30,7 @@ struct RunRestored {
     InstanceName instance;  // of that attempt
     bool cancel_asked = false;
     bool in_setup = false;   // no case of the attempt has started, and there is a setup
-    std::string unreadable;  // why its plan cannot be read: it is ended at once; empty: it can
+    std::string unreadable = {};  // why its plan cannot be read: it is ended at once; empty: it can
     Saved saved;             // what its row says
 };
 

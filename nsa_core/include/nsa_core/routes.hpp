@@ -93,7 +93,7 @@ struct RouteChoice {
 
 /// What a route must fit that computes one decode step over a paged cache: every branch, top-n and gate.
 struct StepRequest {
-    NsaConfig config;  // its dim and gate MLP play no part
+    NsaConfig config = {};  // its dim and gate MLP play no part
     DType dtype = DType::kBf16;
     std::int64_t page_tokens = 64;
     std::int64_t max_tokens = 0;  // of a sequence
