@@ -46,6 +46,10 @@ void Database::forget_numbers() {
     label_sets_.clear();
 }
 
+bool Database::in_open_transaction() {
+    return ::sqlite3_get_autocommit(connection_.getHandle()) == 0;
+}
+
 Error Database::error_of(const SQLite::Exception& exception, std::string where) {
     const std::string text = exception.what();
     // Failing to grow a file of its own is an I/O error to SQLite, also when the disk is merely full.

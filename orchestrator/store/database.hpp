@@ -77,6 +77,8 @@ class Database {
     // Inside of a batch every transaction is a savepoint of one outer transaction (Store::together).
     bool in_batch() const { return in_batch_; }
     void set_in_batch(bool value) { in_batch_ = value; }
+    // False where SQLite has ended the transaction by itself.
+    bool in_open_transaction();
 
     // Numbers of metrics and label sets, made on first use. Inside a transaction only.
     std::int64_t metric_no(const std::string& name, const std::string& unit);
@@ -132,18 +134,30 @@ auto read_only(Database& database, std::string where, Body body) -> decltype(bod
     }
 }
 
-// Part of a batch: what `body` did is taken back for an error, and the rest of the batch goes on. An
-// exception ends the batch: SQLite may have rolled back all of it.
+// Part of a batch: what `body` did is taken back for an error, and the rest of the batch goes on. After an
+// exception too, unless SQLite has rolled back the whole batch by itself (a full or failed disk): a row that
+// a constraint refuses is an exception, and what stood before it in `body` must not be committed with the
+// others.
 template <class Body>
 auto in_savepoint(Database& database, Body body) -> decltype(body()) {
     database.execute("SAVEPOINT one");
-    auto result = body();
-    if (!result) {
+    const auto take_back = [&database] {
         database.forget_numbers();
         database.execute("ROLLBACK TO one");
+        database.execute("RELEASE one");
+    };
+    try {
+        auto result = body();
+        if (result) {
+            database.execute("RELEASE one");
+        } else {
+            take_back();
+        }
+        return result;
+    } catch (const SQLite::Exception&) {
+        if (database.in_open_transaction()) take_back();
+        throw;
     }
-    database.execute("RELEASE one");
-    return result;
 }
 
 // The same in one IMMEDIATE transaction: committed when `body` returns a value, rolled back for an error.

@@ -115,6 +115,28 @@ TEST_F(StoreTest, A_batch_keeps_what_was_accepted_and_nothing_of_what_was_refuse
     EXPECT_EQ(must(store.find_run(RunId{"r-2"})).state, language::RunState::kQueued);
 }
 
+TEST_F(StoreTest, A_row_that_a_constraint_refuses_takes_back_what_stood_before_it_in_a_batch) {
+    Store store = open();
+    for (const char* run : {"r-1", "r-2"}) {
+        must(store.submit(a_run(run)));
+        RunChange leased;
+        leased.state = language::RunState::kProvisioning;
+        leased.lease = InstanceName{std::string("host-of-") + run};
+        must(store.set_run_state(RunId{run}, leased));
+    }
+    ErrorCode refused = ErrorCode::kInternal;
+    must(store.together([&]() -> Result<void> {
+        // The attempt's row is written before the lease of the other run is in the way.
+        refused =
+            store.begin_attempt(RunId{"r-2"}, Attempt{1}, InstanceName{"host-of-r-1"}, 2'000).error().code;
+        must(store.request_cancel(RunId{"r-1"}, 2'000));
+        return {};
+    }));
+    EXPECT_EQ(refused, ErrorCode::kConflict);
+    EXPECT_TRUE(must(store.attempts(RunId{"r-2"})).empty());
+    EXPECT_TRUE(must(store.find_run(RunId{"r-1"})).cancel_requested) << "the others stand";
+}
+
 TEST_F(StoreTest, A_batch_that_fails_never_happened) {
     Store store = open();
     must(store.submit(a_run("r-1")));
