@@ -41,6 +41,11 @@ Result<void> sync(const fs::path& path) {
 Result<void> check_room(const fs::path& database, const fs::path& copy) {
     std::error_code ec;
     const std::uintmax_t size = fs::file_size(database, ec);
+    if (ec) {
+        const bool missing = ec == std::errc::no_such_file_or_directory;
+        return fail(missing ? ErrorCode::kNotFound : ErrorCode::kInternal,
+                    "there is no database to copy: " + ec.message(), database.string());
+    }
     const fs::space_info space = fs::space(copy.parent_path(), ec);
     if (ec || space.available >= 2 * size) return {};
     return fail(ErrorCode::kNoSpace,
@@ -54,7 +59,11 @@ Result<void> copy_pages(const fs::path& database, const fs::path& copy) {
         SQLite::Database to(copy.string(), SQLite::OPEN_READWRITE);
         {
             SQLite::Backup backup(to, from);
-            backup.executeStep(-1);  // all pages: consistent, as one read transaction
+            // All pages: consistent, as one read transaction. A locked file is no exception to SQLiteCpp.
+            if (backup.executeStep(-1) != SQLITE_DONE) {
+                return fail(ErrorCode::kTimeout, "another program keeps the database locked; try again",
+                            database.string());
+            }
         }
         const std::string found = to.execAndGet("PRAGMA quick_check(1)").getString();
         if (found != "ok") return damaged(database, found);
@@ -88,16 +97,19 @@ Result<void> copy_database(const fs::path& database, const fs::path& copy) {
     return copied;
 }
 
-Result<void> replace_backup(const fs::path& database) {
-    const fs::path fresh = backup_of(database).string() + ".new";
+Result<void> replace_copy(const fs::path& database, const fs::path& copy) {
+    const fs::path fresh = copy.string() + ".new";
     std::error_code ignored;  // of a copy that a crash interrupted
     fs::remove(fresh, ignored);
     if (Result<void> copied = copy_database(database, fresh); !copied) return copied;
     failpoint("daemon.backup.before_rename");
-    if (::rename(fresh.c_str(), backup_of(database).c_str()) != 0)
-        return system_error("cannot name the backup", fresh);
+    if (::rename(fresh.c_str(), copy.c_str()) != 0) return system_error("cannot name the copy", fresh);
     failpoint("daemon.backup.after_rename");
-    return sync(fs::absolute(database).parent_path());
+    return sync(fs::absolute(copy).parent_path());
+}
+
+Result<void> replace_backup(const fs::path& database) {
+    return replace_copy(database, backup_of(database));
 }
 
 Error damaged(const fs::path& database, const std::string& found) {

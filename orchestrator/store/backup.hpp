@@ -12,11 +12,15 @@ namespace nsa::store {
 std::filesystem::path backup_of(const std::filesystem::path& database);
 
 // A consistent, checked and durable copy at `copy`, which must not exist yet. Takes one read transaction on a
-// connection of its own: writers go on. kConflict, kNoSpace (also when it would leave the disk nearly full),
-// kCorrupt when the copy does not pass its check: the database is damaged then.
+// connection of its own: writers go on. kConflict, kNotFound, kNoSpace (also when it would leave the disk
+// nearly full), kTimeout when another program keeps the database locked, kCorrupt when the copy does not pass
+// its check: the database is damaged then.
 Result<void> copy_database(const std::filesystem::path& database, const std::filesystem::path& copy);
 
-// The same in place of the last backup, which stays until the new one is whole.
+// The same in place of an earlier copy, which stays until the new one is whole.
+Result<void> replace_copy(const std::filesystem::path& database, const std::filesystem::path& copy);
+
+// The same in place of the last backup.
 Result<void> replace_backup(const std::filesystem::path& database);
 
 // kCorrupt: what was found, and which backup there is. The same words wherever damage is met.

@@ -30,13 +30,11 @@ Result<void> create_private(const std::filesystem::path& path) {
     return {};
 }
 
-// The way back to the program before this one: a copy of the file as that one left it.
+// The way back to the program before this one: a copy of the file as that one left it, whole or not there.
 Result<void> keep_older_schema(Database& database, const std::string& path) {
     const int version = database.connection().execAndGet("PRAGMA user_version").getInt();
     if (version == 0 || version == Store::schema_version()) return {};
-    const std::string copy = path + ".schema-" + std::to_string(version);
-    if (std::filesystem::exists(copy)) return {};  // of a start that did not come to its end
-    return copy_database(path, copy);
+    return replace_copy(path, path + ".schema-" + std::to_string(version));
 }
 
 Result<void> prepare(Database& database, const std::string& where) {

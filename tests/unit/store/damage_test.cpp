@@ -124,5 +124,29 @@ TEST_F(DamageTest, A_damaged_database_never_replaces_a_good_backup) {
     EXPECT_EQ(bytes_of(backup_of(file())), good);
 }
 
+TEST_F(DamageTest, A_locked_database_never_replaces_a_good_backup) {
+    {
+        Store store = open();
+        must(store.submit(a_run("r-1")));
+        must(replace_backup(file()));
+    }
+    const std::string good = bytes_of(backup_of(file()));
+    SQLite::Database other(file().string(), SQLite::OPEN_READWRITE);
+    other.exec("PRAGMA locking_mode = EXCLUSIVE");
+    other.exec("UPDATE run SET name = 'locked'");
+    const Result<void> copied = replace_backup(file());
+    ASSERT_FALSE(copied.has_value());
+    EXPECT_EQ(copied.error().code, ErrorCode::kTimeout) << copied.error().describe();
+    EXPECT_EQ(bytes_of(backup_of(file())), good);
+}
+
+TEST_F(DamageTest, Where_there_is_no_database_the_error_says_so_and_no_copy_is_made) {
+    const fs::path copy = dir_.path() / "copy.db";
+    const Result<void> copied = copy_database(dir_.path() / "missing.db", copy);
+    ASSERT_FALSE(copied.has_value());
+    EXPECT_EQ(copied.error().code, ErrorCode::kNotFound) << copied.error().describe();
+    EXPECT_FALSE(fs::exists(copy));
+}
+
 }  // namespace
 }  // namespace nsa::store

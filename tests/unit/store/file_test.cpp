@@ -44,6 +44,7 @@ TEST_F(StoreTest, A_file_with_an_older_schema_is_brought_up_to_date) {
             "ALTER TABLE setup_result DROP COLUMN title;"
             "DELETE FROM schema_migration WHERE version > 1; PRAGMA user_version = 1");
     }
+    std::ofstream(file().string() + ".schema-1") << "of an earlier way there and back";
     Store store = open();
     EXPECT_TRUE(store.find_run(RunId{"r-1"}).has_value());
     SQLite::Database plain(file().string());
