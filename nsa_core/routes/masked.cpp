@@ -101,6 +101,8 @@ at::Tensor unmasked_attention(const at::Tensor& q, const at::Tensor& k, const at
             return flash_attention(q, k, v, FlashMask::kNone, /*window=*/0, scale, how.route);
         case Route::kSdpaCausalOneQuery:
             return sdpa_causal_one_query(q, k, v, scale, how.audit);
+        case Route::kCuda:  // attends through page tables: see cuda_decode.hpp
+            break;
     }
     refuse(how.route);
 }

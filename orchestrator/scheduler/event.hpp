@@ -29,9 +29,9 @@ struct RunRestored {
     Stored stored = Stored::kNotBegun;
     InstanceName instance;  // of that attempt
     bool cancel_asked = false;
-    bool in_setup = false;   // no case of the attempt has started, and there is a setup
+    bool in_setup = false;        // no case of the attempt has started, and there is a setup
     std::string unreadable = {};  // why its plan cannot be read: it is ended at once; empty: it can
-    Saved saved;             // what its row says
+    Saved saved;                  // what its row says
 };
 
 struct CancelAsked {  // the wish is durable

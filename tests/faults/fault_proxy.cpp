@@ -71,10 +71,10 @@ struct FaultProxy::Shared : std::enable_shared_from_this<Shared> {
         }
     }
 
-    asio::awaitable<void> pause(std::size_t bytes, bool to_client) {
+    asio::awaitable<void> pause(std::size_t passed, bool to_client) {
         std::chrono::microseconds wait{0};
         if (to_client) wait += delay;
-        if (rate > 0) wait += std::chrono::microseconds(bytes * 1'000'000 / rate);
+        if (rate > 0) wait += std::chrono::microseconds(passed * 1'000'000 / rate);
         if (wait.count() == 0) co_return;
         asio::steady_timer timer(io, wait);
         co_await timer.async_wait(quiet);

@@ -1,6 +1,6 @@
-// Where a kernel has its sizes from. A step executes each instruction about once, so the address arithmetic and the
-// divisions that run-time sizes cost show in full. The seed's layer therefore has kernels with its sizes compiled
-// in; docs/kernels/step.md has the times.
+// Where a kernel has its sizes from. A step executes each instruction about once, so the address arithmetic
+// and the divisions that run-time sizes cost show in full. The seed's layer therefore has kernels with its
+// sizes compiled in; docs/kernels/step.md has the times.
 #pragma once
 
 #include "nsa_core/cuda/step/arguments.hpp"

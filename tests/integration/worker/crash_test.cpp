@@ -129,8 +129,8 @@ TEST_P(CrashAtEdge, OfALaunchOrARunLosesAndDoublesNothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Worker, CrashAtEdge, ::testing::ValuesIn(edges_of_launch_and_run()),
-                         [](const auto& info) {
-                             std::string name{info.param};
+                         [](const auto& edge) {
+                             std::string name{edge.param};
                              std::replace(name.begin(), name.end(), '.', '_');
                              return name;
                          });
