@@ -1,4 +1,5 @@
 // The chooser for decode steps over a paged cache.
+#include <algorithm>
 #include <limits>
 
 #include "nsa_core/cuda/decode/plan.hpp"
@@ -7,11 +8,21 @@
 namespace nsa::core {
 namespace {
 
-constexpr int kCudaMinSm = 80;  // mma.sync on bf16 and asynchronous copies
+constexpr int kCudaMinSm = 80;         // mma.sync on bf16 and asynchronous copies
+constexpr int kFirstLargeWidth = 128;  // of keys; see has_small_shared_memory
+
+// Chips that give a thread block 99 KiB of shared memory; all others from 8.0 on give 163 or more, which
+// every width fits. Rings of keys and values of 128 and more take 112.
+bool has_small_shared_memory(int sm) {
+    return sm == 86 || sm == 89 || sm / 10 == 12;
+}
 
 cuda::DecodeShape shape_of(const StepRequest& request) {
     const NsaConfig& c = request.config;
-    const auto narrow = [](std::int64_t value) { return static_cast<int>(value); };
+    // What does not fit becomes the largest int, not another size: a window of 2^32 + 1 is not one of 1.
+    const auto narrow = [](std::int64_t value) {
+        return static_cast<int>(std::min<std::int64_t>(value, std::numeric_limits<int>::max()));
+    };
     return {.dtype = request.dtype == DType::kBf16 ? cuda::HalfType::kBf16 : cuda::HalfType::kFp16,
             .batch = 1,
             .heads = narrow(c.heads),
@@ -45,6 +56,13 @@ std::optional<std::string> cuda_unsupported(const StepRequest& request) {
     if (request.max_tokens > std::numeric_limits<int>::max()) {
         return "route cuda counts tokens in 32 bits, and sequences of " + std::to_string(request.max_tokens) +
                " were asked for";
+    }
+    if (request.config.dk >= kFirstLargeWidth && has_small_shared_memory(request.sm)) {
+        return "route cuda needs more shared memory than the 99 KiB that a thread block has on compute "
+               "capability " +
+               std::to_string(request.sm / 10) + "." + std::to_string(request.sm % 10) +
+               " for heads with dk = " + std::to_string(request.config.dk) + "; dk below " +
+               std::to_string(kFirstLargeWidth) + " fits";
     }
     return cuda::decode_unsupported(shape_of(request));
 }

@@ -1,6 +1,7 @@
 // What the decode kernels run. Apart from the launches, so that a build without nvcc can say it too.
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <utility>
 
 #include "nsa_core/cuda/decode/plan.hpp"
@@ -10,9 +11,11 @@ namespace {
 
 constexpr std::array<std::pair<int, int>, 5> kWidths{{{32, 32}, {64, 64}, {96, 96}, {128, 128}, {192, 128}}};
 constexpr std::array kHeadsPerGroup{1, 2, 4, 8, 16};
+constexpr int kMaxGridSide = 65535;  // thread blocks along y and z of a grid: groups and batch
 
 std::optional<std::string> blocks_unsupported(const DecodeShape& s) {
-    if (s.d < 1 || s.l_sel != kTokensPerBlock * s.d || s.l_sel % kChunkRows != 0) {
+    if (s.d < 1 || s.l_sel % kTokensPerBlock != 0 || s.l_sel / kTokensPerBlock != s.d ||
+        s.l_sel % kChunkRows != 0) {
         return "selection blocks of 4 d tokens, in multiples of 16, and these are l' = " +
                std::to_string(s.l_sel) + " with d = " + std::to_string(s.d);
     }
@@ -27,9 +30,11 @@ std::optional<std::string> blocks_unsupported(const DecodeShape& s) {
         return "pages of a multiple of l' = " + std::to_string(s.l_sel) + " tokens, and these are of " +
                std::to_string(s.page_tokens);
     }
-    if (s.max_blocks() > kMaxBlocks) {
-        return "sequences of " + std::to_string(kMaxBlocks) + " selection blocks, and " +
-               std::to_string(s.max_tokens) + " tokens are " + std::to_string(s.max_blocks());
+    // Not s.max_blocks(): rounding up to whole blocks overflows close to 2^31 tokens.
+    if (s.max_tokens > std::int64_t{kMaxBlocks} * s.l_sel) {
+        return "sequences of up to " + std::to_string(kMaxBlocks) + " selection blocks, and " +
+               std::to_string(s.max_tokens) + " tokens are " +
+               std::to_string((s.max_tokens - 1) / s.l_sel + 1);
     }
     return std::nullopt;
 }
@@ -46,6 +51,10 @@ std::optional<std::string> decode_unsupported(const DecodeShape& s) {
     if (std::find(kHeadsPerGroup.begin(), kHeadsPerGroup.end(), per_group) == kHeadsPerGroup.end()) {
         return takes + "1, 2, 4, 8 or 16 heads in a group, and H = " + std::to_string(s.heads) +
                " with G = " + std::to_string(s.groups) + " is none of them";
+    }
+    if (s.batch > kMaxGridSide || s.groups > kMaxGridSide) {
+        return takes + "up to " + std::to_string(kMaxGridSide) + " sequences and groups, and these are " +
+               std::to_string(s.batch) + " and " + std::to_string(s.groups);
     }
     if (s.n_local < 1 || s.w < 1) return takes + "n_local and w from 1 up";
     if (const auto reason = blocks_unsupported(s)) return takes + *reason;

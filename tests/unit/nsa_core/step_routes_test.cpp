@@ -2,6 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <limits>
+
+#include "nsa_core/cuda/decode/divisor.hpp"
 #include "nsa_core/cuda/decode/plan.hpp"
 #include "nsa_core/routes.hpp"
 
@@ -41,6 +45,34 @@ TEST(StepRoutes, cuda_says_what_it_cannot_run) {
     EXPECT_EQ(cuda_reason([](StepRequest& r) { r.config.dk = 192; }), "supported");
 }
 
+TEST(StepRoutes, sizes_beyond_32_bits_are_not_taken_for_small_ones) {
+    constexpr std::int64_t kInt = std::numeric_limits<int>::max();
+    EXPECT_THAT(cuda_reason([](StepRequest& r) { r.max_tokens = kInt; }),
+                HasSubstr("2147483647 tokens are 33554432"));
+    EXPECT_THAT(cuda_reason([](StepRequest& r) { r.max_tokens = kInt + 1; }), HasSubstr("in 32 bits"));
+    EXPECT_EQ(cuda_reason([](StepRequest& r) { r.max_tokens = 2048 * 64; }), "supported");
+    EXPECT_THAT(cuda_reason([](StepRequest& r) { r.max_tokens = 2048 * 64 + 1; }), HasSubstr("are 2049"));
+    EXPECT_THAT(cuda_reason([](StepRequest& r) { r.page_tokens = (std::int64_t{1} << 32) + 64; }),
+                HasSubstr("pages of a multiple"));
+    EXPECT_THAT(cuda_reason([](StepRequest& r) { r.config.n = (std::int64_t{1} << 32) + 16; }),
+                HasSubstr("1 to 32 selected blocks"));
+    EXPECT_THAT(cuda_reason([](StepRequest& r) { r.config.d = r.config.l_sel = kInt; }),
+                HasSubstr("selection blocks of 4 d tokens"));
+    EXPECT_EQ(cuda_reason([](StepRequest& r) { r.config.w = std::int64_t{1} << 32; }), "supported");
+}
+
+TEST(StepRoutes, wide_heads_are_refused_where_a_thread_block_has_little_shared_memory) {
+    for (const int sm : {86, 89, 120, 121}) {
+        const auto reason = [&](std::int64_t width) {
+            return cuda_reason([&](StepRequest& r) { r.sm = sm, r.config.dk = r.config.dv = width; });
+        };
+        EXPECT_THAT(reason(128), HasSubstr("compute capability " + std::to_string(sm / 10) + "."));
+        EXPECT_EQ(reason(96), "supported");
+    }
+    for (const int sm : {80, 87, 90, 100})
+        EXPECT_EQ(cuda_reason([&](StepRequest& r) { r.sm = sm; }), "supported");
+}
+
 TEST(StepRoutes, auto_is_cuda_where_it_fits_and_the_reference_elsewhere) {
     EXPECT_EQ(choose_route({}, fitting()).taken, Route::kCuda);
     EXPECT_EQ(choose_route({}, fitting()).reason, "");
@@ -61,6 +93,31 @@ TEST(StepRoutes, routes_of_one_branch_have_no_paged_step_and_cuda_has_no_branch)
 
 cuda::DecodeShape shape(int batch, int max_tokens) {
     return {.batch = batch, .heads = 64, .groups = 4, .dk = 128, .dv = 128, .max_tokens = max_tokens};
+}
+
+TEST(DecodePlanTest, a_grid_has_so_many_sequences_at_most) {
+    EXPECT_EQ(decode_unsupported(shape(65535, 100)), std::nullopt);
+    EXPECT_THAT(decode_unsupported(shape(65536, 100)).value_or(""), HasSubstr("65536 and 4"));
+}
+
+TEST(DecodePlanTest, division_by_multiplication_is_exact) {
+    for (const int by : {1, 2, 3, 5, 7, 12, 48, 64, 192, 320, 641, 65537, (1 << 30) - 1, 1 << 30}) {
+        SCOPED_TRACE(by);
+        const cuda::Divisor divisor = cuda::make_divisor(by);
+        // Around multiples of the divisor, where an inexact quotient would show first, up to the largest int.
+        for (std::int64_t multiple = 0; multiple <= std::numeric_limits<int>::max();
+             multiple = 2 * multiple + by) {
+            for (const std::int64_t near : {multiple - 1, multiple, multiple + 1}) {
+                if (near < 0 || near > std::numeric_limits<int>::max()) continue;
+                const int x = static_cast<int>(near);
+                ASSERT_EQ(divisor.quotient(x), x / by) << x;
+                ASSERT_EQ(divisor.remainder(x), x % by) << x;
+            }
+        }
+        constexpr int kLargest = std::numeric_limits<int>::max();
+        for (int x : {kLargest, kLargest - kLargest % by, kLargest - kLargest % by - 1})
+            ASSERT_EQ(divisor.quotient(x), x / by) << x;
+    }
 }
 
 TEST(DecodePlanTest, is_within_the_limits_for_every_batch_and_length) {
