@@ -139,7 +139,8 @@ Result<void> Daemon::Impl::adopt_runs() {
         performer.apply(std::move(run));
         failpoint("daemon.recovery.run_adopted");
     }
-    if (!runs->empty()) log.info("took over " + std::to_string(runs->size()) + " runs that are not done");
+    if (!restored->empty())
+        log.info("took over " + std::to_string(restored->size()) + " runs that are not done");
     return {};
 }
 
