@@ -56,8 +56,9 @@ std::set<std::string> metrics_of(const language::PlannedCase& planned) {
 std::string apart(const std::vector<double>& medians) {
     const auto [least, most] = std::minmax_element(medians.begin(), medians.end());
     const double middle = language::median(medians);
-    return medians.size() < 2 || middle == 0 || !std::isfinite(middle) ? "-"
-                                                                       : percent((*most - *least) / middle);
+    return medians.size() < 2 || middle == 0 || !std::isfinite(middle)
+               ? "-"
+               : percent((*most - *least) / std::abs(middle));
 }
 
 // One row per metric and label set that any repetition measured.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <optional>
 #include <set>
 
 #include "language/text.hpp"
@@ -70,12 +71,18 @@ std::string value_cell(const std::optional<double>& value, const std::string& un
     return number(*value) + (unit.empty() || unit == "1" ? "" : " " + escape(unit));
 }
 
-// S=512 before S=1024: numbers by value, everything else as text.
+std::optional<double> number_in(const std::string& label) {
+    char* end = nullptr;
+    const double value = std::strtod(label.c_str(), &end);
+    if (label.empty() || *end != '\0' || std::isnan(value)) return std::nullopt;
+    return value;
+}
+
+// S=512 before S=1024: numbers by value, then everything else as text. One order for any mixture.
 bool label_less(const std::string& a, const std::string& b) {
-    char *end_a = nullptr, *end_b = nullptr;
-    const double left = std::strtod(a.c_str(), &end_a), right = std::strtod(b.c_str(), &end_b);
-    const bool numbers = !a.empty() && !b.empty() && *end_a == '\0' && *end_b == '\0';
-    return numbers && left != right ? left < right : a < b;
+    const std::optional<double> left = number_in(a), right = number_in(b);
+    if (left.has_value() != right.has_value()) return left.has_value();
+    return left && *left != *right ? *left < *right : a < b;
 }
 
 // The rows of one check follow each other by their labels; the checks keep their order.

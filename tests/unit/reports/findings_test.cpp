@@ -239,6 +239,25 @@ TEST(Code, That_the_spec_does_not_state_is_the_bundle_that_was_built) {
                 HasSubstr("not stated in the spec; nsa-core as installed: /opt/bin/nsa-core"));
 }
 
+TEST(Results, The_rows_of_a_check_have_one_order_whatever_mixture_their_labels_are) {
+    std::vector<std::string> sizes = {"10", "1a", "2", "nan"};
+    do {
+        CaseFacts one = synthetic::a_case("a", "command", "A");
+        for (const std::string& size : sizes) {
+            language::CheckResult row;
+            row.check = "ms <= 1";
+            row.row = {{"S", size}};
+            one.judgement.checks.push_back(row);
+        }
+        const std::string report = render(a_run(Status::kPass, {one}, false)).markdown;
+        std::vector<std::size_t> places;
+        for (const char* label : {"S=2", "S=10", "S=1a", "S=nan"})
+            places.push_back(report.find(label));
+        EXPECT_TRUE(std::is_sorted(places.begin(), places.end())) << testing::PrintToString(sizes);
+        EXPECT_NE(places.back(), std::string::npos) << report;
+    } while (std::next_permutation(sizes.begin(), sizes.end()));
+}
+
 TEST(Title, Is_the_file_name) {
     const Rendered rendered = render(synthetic::gpu_pass());
     EXPECT_EQ(rendered.stem, "2026-11-23 Test Engineer Report - FA2 Routing Verification v2");
