@@ -27,6 +27,8 @@ DiskReserve::DiskReserve(fs::path file, std::uint64_t bytes) : file_(std::move(f
     std::error_code ec;
     const fs::space_info space = fs::space(file_.parent_path(), ec);
     if (!ec) bytes_ = std::min<std::uint64_t>(bytes_, space.capacity / kLargestShare);
+    // Of a daemon that kept more.
+    if (fs::file_size(file_, ec) > bytes_ && !ec) fs::resize_file(file_, bytes_, ec);
     held_ = bytes_ == 0 || allocate();
 }
 

@@ -42,7 +42,8 @@ void declare(CLI::App& app, Flags& flags) {
                    "Copy the database to this new file, checked, and leave; a daemon may run meanwhile");
     app.add_option("--reserve-mib", flags.reserve_mib,
                    "Disk space kept so that a full disk still records what runs; at most a sixteenth of the "
-                   "disk. Default: 64; 0: none");
+                   "disk. Default: 64; 0: none")
+        ->check(CLI::Range(0, 1 << 20));
     app.add_flag("--foreground", flags.foreground, "Log to stderr too");
 }
 

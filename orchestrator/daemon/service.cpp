@@ -228,8 +228,8 @@ api::Async<api::InstanceView> DaemonService::add_instance(api::InstanceRequest r
     }
     failpoint("daemon.instance.before_commit");
     const Result<void> put = co_await place_.instances.put(*config);
-    failpoint("daemon.instance.after_commit");
     if (!put) co_return put.error();
+    failpoint("daemon.instance.after_commit");
     place_.log.info("instance " + config->name.value + " is registered");
     place_.emit(scheduler::InstanceKnown{config->name, config->engine, {}, true});
     co_await place_.instances.wait_settled(config->name, kSettle);

@@ -53,6 +53,15 @@ TEST(DiskReserve, OfNoBytesRefusesNothingAndHelpsNobody) {
     EXPECT_FALSE(std::filesystem::exists(dir / "reserve"));
 }
 
+TEST(DiskReserve, ThatIsSmallerThanTheOneBeforeGivesTheRestBack) {
+    test::TempDir dir;
+    for (const std::uint64_t bytes : {2 * kBytes, kBytes, std::uint64_t{0}}) {
+        const DiskReserve reserve(dir / "reserve", bytes);
+        EXPECT_TRUE(reserve.held());
+        EXPECT_EQ(std::filesystem::file_size(dir / "reserve"), bytes);
+    }
+}
+
 TEST(DiskReserve, ThatCannotBeMadeIsNotHeld) {
     test::TempDir dir;
     const DiskReserve reserve(dir / "absent" / "reserve", kBytes);
