@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "language/failpoint.hpp"
+
 namespace nsa::daemon {
 
 using language::ManifestEntry;

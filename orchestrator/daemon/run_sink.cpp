@@ -5,6 +5,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "language/failpoint.hpp"
+
 namespace nsa::daemon {
 
 namespace asio = boost::asio;

@@ -2,6 +2,7 @@
 
 #include "language/failpoint.hpp"
 #include "store/backup.hpp"
+
 namespace nsa::store {
 
 namespace {

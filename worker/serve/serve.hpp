@@ -13,13 +13,12 @@ struct ServeOptions {
     std::string home;              // absolute
     std::string version;           // of this worker
     SupervisorCommand supervisor;  // how a run is started
-    std::chrono::milliseconds client_silence{
-        300'000};  // without a byte from the client, it is taken for gone
+    // Without a byte from the client for so long, it is taken for gone.
+    std::chrono::milliseconds client_silence{300'000};
 };
 
 // Blocks until stdin ends or the client is gone. Errors: the home cannot be used, stdin is no pipe or socket,
-// the client broke the framing,
-// or it said nothing for so long (kTimeout).
+// the client broke the framing, or it said nothing for client_silence (kTimeout).
 Result<void> serve(ServeOptions options);
 
 }  // namespace nsa::serve
