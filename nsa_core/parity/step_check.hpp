@@ -31,7 +31,7 @@ struct StepReport {
     std::int64_t cache_faults =
         0;  // pools in which anything but the rows of the step changed, or those did not
     std::int64_t compressed_faults = 0;  // emitted compressed rows that are not the mean, rounded once
-    std::int64_t idle_faults = 0;        // idle slots with an output other than 0
+    std::int64_t idle_faults = 0;        // idle slots with an output other than 0 or a block
     std::int64_t rerun_differences = 0;  // outputs that differ between two runs
 
     // No fault of any kind.

@@ -114,6 +114,7 @@ void reference_paged_step(const PagedStepInputs& in, const PagedCache& cache, co
         const std::int64_t t = positions[b].item<std::int64_t>();
         if (t < 0) {
             out.out[b].zero_();
+            if (out.blocks.defined()) out.blocks[b].fill_(-1);
             continue;
         }
         const Step step{in, cache, b, t};

@@ -19,7 +19,7 @@ struct PagedStepInputs {
 /// Where a step writes. The caller allocates, so that a captured step keeps its addresses.
 struct PagedStepOutputs {
     at::Tensor out;     // [B,H,dv]; 0 for idle slots
-    at::Tensor blocks;  // [B,G,n] int32 ascending, -1 behind the last; undefined: not wanted
+    at::Tensor blocks;  // [B,G,n] int32 ascending, then -1; idle slots: -1 only; undefined: not wanted
     at::Tensor reads;   // [B,G,3] int32, keys read by branch, added to; undefined: not counted
 };
 

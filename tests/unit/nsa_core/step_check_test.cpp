@@ -164,6 +164,15 @@ TEST(StepCheckTest, an_idle_slot_with_an_output_is_seen) {
     EXPECT_LE(report.bound_ratio, 1);
 }
 
+TEST(StepCheckTest, an_idle_slot_with_a_block_is_seen) {
+    const StepReport report = check_changed([](const PagedCache& cache, const PagedStepOutputs& out) {
+        const std::int64_t idle = cache.position().lt(0).nonzero()[0][0].item<std::int64_t>();
+        out.blocks[idle][1][0] = 0;
+    });
+    EXPECT_EQ(report.idle_faults, 1);
+    EXPECT_EQ(report.selection_faults, 0);
+}
+
 TEST(StepCheckTest, two_runs_that_differ_are_seen) {
     int run = 0;
     const StepReport report = check_changed([&](const PagedCache&, const PagedStepOutputs& out) {
