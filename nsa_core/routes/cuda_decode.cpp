@@ -4,6 +4,8 @@
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
+#include <algorithm>
+#include <limits>
 #include <string>
 
 #include "nsa_core/cuda/decode/decode.hpp"
@@ -16,7 +18,7 @@ namespace nsa::core {
 namespace {
 
 int narrow_int(std::int64_t value) {
-    return static_cast<int>(value);  // the chooser has bounded everything that comes here
+    return static_cast<int>(std::min<std::int64_t>(value, std::numeric_limits<int>::max()));
 }
 
 cuda::DecodeShape shape_of(const PagedCache& cache) {
@@ -92,6 +94,7 @@ CudaDecode::CudaDecode(const PagedCache& cache) {
     cuda::DeviceLimits limits;
     check(cuda::device_limits(keys.device().index(), limits), "the limits of the device");
     const cuda::DecodeShape shape = shape_of(cache);
+    if (const auto reason = cuda::decode_unsupported(shape)) throw InputError(*reason);  // the batch too
     const cuda::DecodePlan plan = cuda::plan_decode(shape, limits);
     const auto bytes = static_cast<std::int64_t>(cuda::layout_workspace(shape, plan).bytes);
     impl_ = std::make_unique<Impl>(Impl{.config = cache.config(),
