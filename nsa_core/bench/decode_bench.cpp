@@ -201,11 +201,12 @@ void add_flags(tools::FlagTable& table, DecodeBenchOptions& o) {
         .integer("--seed", o.seed, 0, INT64_C(1) << 53, "seed of weights and tokens")
         .integer("--page", o.page, 1, kMany, "attention: tokens of a cache page, a multiple of --l-sel")
         .choice("--cache", o.cache_policy, {{"warm", CachePolicy::kWarm}, {"cold", CachePolicy::kCold}},
-                "attention: is L2 left as the sample before has left it, or filled with other data")
+                "captured steps (attention, or route cuda): is L2 left as the sample before has left it, or "
+                "filled with other data")
         .integer("--bandwidth", o.bandwidth_gb_s, 0, kMany,
-                 "attention: GB/s that the floor assumes; 0: measured")
+                 "captured steps: GB/s that the floor assumes; 0: measured")
         .integer("--tflops", o.tensor_tflop_s, 0, kMany,
-                 "attention: TFLOP/s that the floor assumes; 0: measured");
+                 "captured steps: TFLOP/s that the floor assumes; 0: measured");
 }
 
 NsaConfig config_of(const DecodeBenchOptions& options) {

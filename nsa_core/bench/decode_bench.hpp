@@ -44,8 +44,8 @@ struct DecodeBenchOptions {
     std::int64_t warmup = 10;
     std::int64_t samples = 50;
     std::int64_t seed = 0;
-    // Of kAttention only.
-    std::int64_t page = 64;  // tokens of a cache page
+    std::int64_t page = 64;  // tokens of a cache page; of kAttention only
+    // Of captured steps: kAttention, and kModule by route cuda.
     CachePolicy cache_policy = CachePolicy::kWarm;
     std::int64_t bandwidth_gb_s = 0;  // of the device's memory; 0: measured first
     std::int64_t tensor_tflop_s = 0;  // of its tensor cores; 0: measured first
