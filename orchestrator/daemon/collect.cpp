@@ -214,7 +214,8 @@ ActResult collect(Workplace& place, scheduler::Collect act) {
     if (!rows) co_return rows.error();
     failpoint("daemon.collect.before_sync");
     auto sync = [&] { return pull.files.sync(); };
-    const Result<void> durable = rows->empty() ? Result<void>{} : co_await place.disk.call(sync);
+    Result<void> durable;
+    if (!rows->empty()) durable = co_await place.disk.call(sync);
     if (!durable) co_return durable.error();
     failpoint("daemon.collect.synced");
     (*active)->artifacts = CollectedArtifacts{act.ticket.attempt, std::move(*rows)};

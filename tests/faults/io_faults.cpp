@@ -7,6 +7,7 @@
 //                                 action: eio, enospc (this call fails), kill (SIGKILL instead of the call),
 //                                 skip (no such call is made from the first on, and all are said to have
 //                                 succeeded)
+//   NSA_IO_FAULT_FROM=file        calls are counted only while this file exists; without it, from the start
 //   NSA_IO_FAULT_LOG=file         gets the order's text when it takes effect
 //
 // C calls only, no locks: it runs inside whatever the program does.
@@ -47,6 +48,7 @@ struct Order {
         error = std::strcmp(second, ":eio") == 0 ? EIO : std::strcmp(second, ":enospc") == 0 ? ENOSPC : 0;
     }
     const char* text = nullptr;
+    const char* from = std::getenv("NSA_IO_FAULT_FROM");
     Class what = Class::kNone;
     long at = 0;
     int error = 0;  // 0: SIGKILL
@@ -71,7 +73,9 @@ void tell(const char* text) {
 // True when this call is the one that fails; errno is set.
 bool fails(Class what) {
     Order& now = order();
-    if (what != now.what || now.skip || ++now.calls != now.at) return false;
+    if (what != now.what || now.skip) return false;
+    if (now.from != nullptr && ::syscall(SYS_faccessat, AT_FDCWD, now.from, F_OK) != 0) return false;
+    if (++now.calls != now.at) return false;
     tell(now.text);
     if (now.error == 0) ::kill(::getpid(), SIGKILL);
     errno = now.error;
