@@ -114,10 +114,22 @@ asio::awaitable<void> Workload::cancel_one() {
 asio::awaitable<bool> Workload::refresh() {
     const Result<std::vector<api::RunView>> runs = co_await client_.list_runs(kLooked);
     if (!runs) co_return false;
-    for (const api::RunView& run : *runs) {
-        if (run.state == language::RunState::kDone && !run.report_path.empty()) done_.insert(run.run.value);
+    for (const api::RunView& run : *runs)
+        note_end(run);
+    if (!settling_) co_return true;
+    // An old run may stand behind more new ones than a list holds.
+    for (const auto& [key, submission] : submissions_) {
+        if (!submission.run || done_.contains(*submission.run)) continue;
+        const RunId open{*submission.run};
+        const Result<api::RunView> run = co_await client_.wait_run(open, 0, milliseconds{0});
+        if (run) note_end(*run);
+        break;  // the next one at the next look
     }
     co_return true;
+}
+
+void Workload::note_end(const api::RunView& run) {
+    if (run.state == language::RunState::kDone && !run.report_path.empty()) done_.insert(run.run.value);
 }
 
 asio::awaitable<void> Workload::loop() {

@@ -63,6 +63,7 @@ class Workload {
   private:
     boost::asio::awaitable<void> loop();
     boost::asio::awaitable<bool> refresh();
+    void note_end(const api::RunView& run);
     boost::asio::awaitable<void> ask(std::string key);
     boost::asio::awaitable<void> cancel_one();
     std::size_t in_flight() const;
