@@ -21,11 +21,11 @@ inline double median(const std::vector<double>& samples) {
 }
 
 struct Figure {
-    std::string id, what, unit;               // "warm_control", "control message on a warm connection", "ms"
-    std::vector<double> samples;              // at least one
-    double shown = 0.5;                       // which percentile is the figure
-    std::optional<double> at_most, at_least;  // the goal
-    std::string compared_with;                // id of another figure; empty: none
+    std::string id, what, unit;   // "warm_control", "control message on a warm connection", "ms"
+    std::vector<double> samples;  // at least one
+    double shown = 0.5;           // which percentile is the figure
+    std::optional<double> at_most = {}, at_least = {};  // the goal
+    std::string compared_with = {};                     // id of another figure; empty: none
     double value() const { return percentile(samples, shown); }
     bool meets_goal() const;
 };
