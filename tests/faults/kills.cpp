@@ -153,7 +153,8 @@ Findings kill_section(const Lab& lab) {
     none("  other violations", tally.other);
     findings.figures.push_back({"re-adoption after a restart", quantiles_text(tally.adoptions),
                                 "p99 <= 5000 ms",
-                                !tally.adoptions.empty() && quantile(tally.adoptions, 0.99) <= 5000});
+                                !tally.adoptions.empty() && quantile(tally.adoptions, 0.99) <= 5000,
+                                /*time=*/true});
     findings.figures.push_back(
         {"slowest first answer after a restart", fmt::format("{:.0f} ms", tally.worst_serve), ""});
     return findings;

@@ -37,6 +37,7 @@ constexpr int kNotRun = 77;  // nothing failed, but not everything was run
 struct Choice {
     Lab lab;
     std::vector<std::string> only;
+    bool is_long = false;
 };
 
 Programs programs_in(const std::filesystem::path& bin) {
@@ -62,6 +63,7 @@ void declare(CLI::App& app, Choice& choice) {
     app.add_flag_callback(
         "--long",
         [&choice] {
+            choice.is_long = true;
             choice.lab.counts = {.kills = 5'000,
                                  .cuts = 1'000,
                                  .cut_points = 1'024,
@@ -121,8 +123,9 @@ int run(const Choice& choice, const std::vector<Section>& sections) {
     }
     figures.push_back({"trials that failed", std::to_string(failures), "0", failures == 0});
     std::cout << "\n" << nsa::faults::summary_text(figures);
-    const bool met =
-        std::all_of(figures.begin(), figures.end(), [](const auto& figure) { return figure.met; });
+    const bool met = std::all_of(figures.begin(), figures.end(), [&](const auto& figure) {
+        return figure.met || (figure.time && !choice.is_long);
+    });
     if (failures > 0 || !met) return 1;
     return not_run ? kNotRun : 0;
 }
