@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "nsa_core/bench/reads_output.hpp"
+#include "nsa_core/bench/sample_output.hpp"
 #include "nsa_core/tools/samples.hpp"
 
 namespace nsa::core::bench {
@@ -82,32 +83,6 @@ std::string cell(const Row& row, const std::string& column) {
     return count ? tools::json_number(value->second) : tools::csv_number(value->second);
 }
 
-void write_samples(tools::Output& output, const Labels& labels, const GraphResult& result) {
-    for (const auto& [name, samples] : result.series) {
-        for (std::size_t i = 0; i < samples.size(); ++i) {
-            output.results.write(Metric{.name = name,
-                                        .value = samples[i],
-                                        .unit = "ms",
-                                        .labels = labels,
-                                        .sample = static_cast<std::int64_t>(i)});
-        }
-    }
-    for (std::size_t i = 0; i < result.states.size(); ++i) {
-        const auto metric = [&](const char* name, double value, const char* unit) {
-            output.results.write(Metric{.name = name,
-                                        .value = value,
-                                        .unit = unit,
-                                        .labels = labels,
-                                        .sample = static_cast<std::int64_t>(i)});
-        };
-        metric("sm_clock", result.states[i].sm_clock_mhz, "MHz");
-        metric("memory_clock", result.states[i].memory_clock_mhz, "MHz");
-        metric("gpu_power", result.states[i].power_w, "W");
-        metric("gpu_temperature", result.states[i].temperature_c, "C");
-        metric("throttle_reasons", static_cast<double>(result.states[i].throttle_reasons), "bits");
-    }
-}
-
 void print_row(const Row& row, const std::string& plan) {
     const auto part = [&](const char* before, const std::string& column, const char* after = "") {
         if (row.contains(column)) std::cout << before << cell(row, column) << after;
@@ -173,7 +148,7 @@ GraphReport::GraphReport(tools::Output& output)
 
 void GraphReport::add(const GraphResult& result, const Row& row) {
     const Labels labels{{"S", std::to_string(result.seq)}};
-    write_samples(output_, labels, result);
+    write_samples(output_, labels, result.series, result.states);
     for (const char* name : kDerived) {
         const auto value = row.find(name);
         if (value == row.end()) continue;

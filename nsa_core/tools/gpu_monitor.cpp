@@ -22,6 +22,16 @@ bool is_throttled(std::uint64_t reasons) {
     return (reasons & (kPowerCap | kHardwareSlowdown | kSoftwareHeat | kHardwareHeat | kPowerBrake)) != 0;
 }
 
+bool is_power_capped(std::uint64_t reasons) {
+    return (reasons & kPowerCap) != 0;
+}
+bool is_software_heat(std::uint64_t reasons) {
+    return (reasons & kSoftwareHeat) != 0;
+}
+bool is_hardware_throttled(std::uint64_t reasons) {
+    return (reasons & (kHardwareSlowdown | kHardwareHeat | kPowerBrake)) != 0;
+}
+
 struct GpuMonitor::Nvml {
     using Device = void*;
     void* library = dlopen("libnvidia-ml.so.1", RTLD_LAZY);
@@ -31,6 +41,8 @@ struct GpuMonitor::Nvml {
     int (*shutdown)() = load<int()>("nvmlShutdown");
     int (*by_uuid)(const char*, Device*) = load<int(const char*, Device*)>("nvmlDeviceGetHandleByUUID");
     int (*clock)(Device, int, unsigned*) = load<int(Device, int, unsigned*)>("nvmlDeviceGetClockInfo");
+    // Of old drivers too, but nothing else depends on it.
+    int (*max_clock)(Device, int, unsigned*) = load<int(Device, int, unsigned*)>("nvmlDeviceGetMaxClockInfo");
     int (*temperature)(Device, int,
                        unsigned*) = load<int(Device, int, unsigned*)>("nvmlDeviceGetTemperature");
     int (*power)(Device, unsigned*) = load<int(Device, unsigned*)>("nvmlDeviceGetPowerUsage");  // milliwatts
@@ -85,6 +97,12 @@ std::optional<GpuState> GpuMonitor::state() const {
     state.power_w = milliwatts * kWattsPerMilliwatt;
     state.throttle_reasons = reasons;
     return state;
+}
+
+unsigned GpuMonitor::max_sm_clock_mhz() const {
+    unsigned mhz = 0;
+    if (!why_not_.empty() || !nvml_->max_clock) return 0;
+    return nvml_->max_clock(nvml_->device, kSmClock, &mhz) == kSuccess ? mhz : 0;
 }
 
 }  // namespace nsa::core::tools

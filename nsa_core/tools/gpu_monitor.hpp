@@ -19,6 +19,11 @@ struct GpuState {
 // True when something slowed the chip down: power cap, heat, or the board's brake. Being idle and clocks that
 // an administrator set are no such reason.
 [[nodiscard]] bool is_throttled(std::uint64_t reasons);
+// The same, by cause. At the power cap clocks fall by design; hardware throttling means that something is
+// wrong.
+[[nodiscard]] bool is_power_capped(std::uint64_t reasons);
+[[nodiscard]] bool is_software_heat(std::uint64_t reasons);
+[[nodiscard]] bool is_hardware_throttled(std::uint64_t reasons);  // slowdown, heat or power brake
 
 class GpuMonitor {
   public:
@@ -30,6 +35,7 @@ class GpuMonitor {
 
     [[nodiscard]] const std::string& why_not() const { return why_not_; }  // empty: it works
     [[nodiscard]] std::optional<GpuState> state() const;
+    [[nodiscard]] unsigned max_sm_clock_mhz() const;  // 0: not known
 
   private:
     struct Nvml;

@@ -1,5 +1,4 @@
 // nsa-core: parity tests, benchmarks and training smokes of Native Sparse Attention, one subcommand per run.
-#include <array>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
@@ -8,6 +7,7 @@
 #include <vector>
 
 #include "nsa_core/bench/decode_bench.hpp"
+#include "nsa_core/bench/prefill_bench.hpp"
 #include "nsa_core/errors.hpp"
 #include "nsa_core/parity/parity.hpp"
 #include "nsa_core/tools/flags.hpp"
@@ -104,16 +104,18 @@ int run_subcommand(const Subcommand& self, const Arguments& args) {
     }
 }
 
-const std::array<Subcommand, 4>& subcommands() {
-    static const std::array<Subcommand, 4> table{{
+const std::vector<Subcommand>& subcommands() {
+    static const std::vector<Subcommand> table{
         {"parity", "a route against the fp64 oracle: how far off, and where", true,
          run_subcommand<parity::ParityOptions>},
         {"decode-bench", "time of one decode step, whole and by branch, and the keys it reads", true,
          run_subcommand<bench::DecodeBenchOptions>},
+        {"prefill-bench", "time of attention over whole sequences, forward and backward, whole and by branch",
+         true, run_subcommand<bench::PrefillBenchOptions>},
         {"train-smoke", "train a small byte-level language model: loss, gradient norm, tokens per second",
          true, run_subcommand<train::TrainSmokeOptions>},
         {"probe", "what this host offers, as JSON", false, run_subcommand<tools::ProbeOptions>},
-    }};
+    };
     return table;
 }
 

@@ -1,0 +1,205 @@
+#include "nsa_core/bench/prefill_pieces.hpp"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <cmath>
+#include <stdexcept>
+
+#include "nsa_core/attention.hpp"
+#include "nsa_core/geometry.hpp"
+#include "nsa_core/parity/metrics.hpp"
+
+namespace nsa::core::bench {
+namespace {
+
+at::Tensor leaf(const at::Tensor& value) {
+    return value.detach().requires_grad_(true);
+}
+
+at::Tensor gated_sum(const at::Tensor& gates, const at::Tensor& cmp, const at::Tensor& sel,
+                     const at::Tensor& win) {
+    return gates.narrow(3, 0, 1) * cmp + gates.narrow(3, 1, 1) * sel + gates.narrow(3, 2, 1) * win;
+}
+
+at::Tensor blocks_for(const at::Tensor& q, const at::Tensor& k_cmp, const NsaConfig& c) {
+    return select_blocks(block_importance(q, k_cmp, 0, block_count(q.size(2), c), c), 0, c);
+}
+
+struct Weights {
+    const NSAAttention& module;
+
+    [[nodiscard]] at::Tensor operator()(std::string_view name) const {
+        for (const NamedTensor& parameter : module.parameters()) {
+            if (parameter.name == name) return parameter.tensor;
+        }
+        throw std::logic_error{"the module has no parameter " + std::string{name}};
+    }
+};
+
+}  // namespace
+
+at::Tensor correlated(const at::Tensor& independent) {
+    constexpr double kKept = 0.95;
+    constexpr double kNegligible = 1e-6;
+    const std::int64_t length = independent.size(2);
+    // The first token has the full variance, each later one gets what keeps it.
+    at::Tensor rows = independent * std::sqrt(1 - kKept * kKept);
+    rows.select(2, 0).copy_(independent.select(2, 0));
+    // x_t = sum over k of kept^k e_(t-k), summed in strides that double.
+    for (std::int64_t stride = 1; stride < length; stride *= 2) {
+        const double factor = std::pow(kKept, static_cast<double>(stride));
+        if (factor < kNegligible) break;
+        at::Tensor next = rows.clone();
+        next.narrow(2, stride, length - stride).add_(rows.narrow(2, 0, length - stride), factor);
+        rows = next;
+    }
+    return rows;
+}
+
+PrefillInputs random_inputs(const PrefillBenchOptions& o, const NsaConfig& c, std::int64_t seq,
+                            at::TensorOptions options) {
+    // Drawn where they are used: a batch of long sequences would take a host minutes.
+    const auto draw = [&](std::int64_t heads, std::int64_t width) {
+        return at::randn({o.batch, heads, seq, width}, options.dtype(at::kFloat));
+    };
+    const auto rows = [&](std::int64_t heads, std::int64_t width) {
+        return leaf(draw(heads, width).to(options));
+    };
+    const at::Tensor q = draw(c.heads, c.dk);
+    return {.q = leaf((o.queries == Queries::kCorrelated ? correlated(q) : q).to(options)),
+            .gates = leaf(at::rand({o.batch, c.heads, seq, 3}, options)),
+            .k_raw = rows(c.groups, c.dk),
+            .v_raw = rows(c.groups, c.dv),
+            .k_sel = rows(c.groups, c.dk),
+            .v_sel = rows(c.groups, c.dv),
+            .k_win = rows(c.groups, c.dk),
+            .v_win = rows(c.groups, c.dv)};
+}
+
+PrefillInputs projected(const NSAAttention& module, const at::Tensor& x) {
+    const NsaConfig& c = module.config();
+    const Weights weight{module};
+    const auto heads = [&](std::string_view name, std::int64_t count) {
+        const at::Tensor rows = at::linear(x, weight(name));
+        return rows.view({x.size(0), x.size(1), count, rows.size(2) / count}).transpose(1, 2);
+    };
+    const at::Tensor hidden = at::silu(at::linear(x, weight("gate_w1"), weight("gate_b1")));
+    const at::Tensor logits = at::linear(hidden, weight("gate_w2"), weight("gate_b2"))
+                                  .view({x.size(0), x.size(1), c.heads, 3})
+                                  .transpose(1, 2);
+    return {.q = heads("wq", c.heads),
+            .gates = at::sigmoid(logits),
+            .k_raw = heads("wk_cmp", c.groups),
+            .v_raw = heads("wv_cmp", c.groups),
+            .k_sel = heads("wk_sel", c.groups),
+            .v_sel = heads("wv_sel", c.groups),
+            .k_win = heads("wk_win", c.groups),
+            .v_win = heads("wv_win", c.groups)};
+}
+
+at::Tensor attend(const PrefillInputs& in, const NsaConfig& c, const RoutesTaken& routes) {
+    const at::Tensor k_cmp = compress_mean(in.k_raw, c);
+    const at::Tensor v_cmp = compress_mean(in.v_raw, c);
+    const at::Tensor blocks = blocks_for(in.q, k_cmp, c);
+    const at::Tensor cmp = compressed_attention(in.q, k_cmp, v_cmp, c, {.route = routes.cmp.taken});
+    const at::Tensor sel =
+        selected_attention(in.q, in.k_sel, in.v_sel, blocks, c, {.route = routes.sel.taken});
+    const at::Tensor win =
+        sliding_attention(in.q, in.k_win, in.v_win, c.w, c.scale(), {.route = routes.win.taken});
+    return gated_sum(in.gates, cmp, sel, win);
+}
+
+at::Tensor selected_blocks(const PrefillInputs& in, const NsaConfig& c) {
+    const c10::NoGradGuard no_grad;
+    return blocks_for(in.q, compress_mean(in.k_raw, c), c);
+}
+
+std::vector<Piece> attention_pieces(const PrefillInputs& in, const NsaConfig& c, const RoutesTaken& routes) {
+    const at::Tensor k_raw = leaf(in.k_raw), v_raw = leaf(in.v_raw), k_sel = leaf(in.k_sel);
+    const at::Tensor v_sel = leaf(in.v_sel), k_win = leaf(in.k_win), v_win = leaf(in.v_win);
+    const at::Tensor gates = leaf(in.gates), q_cmp = leaf(in.q), q_sel = leaf(in.q), q_win = leaf(in.q);
+    const at::Tensor blocks = selected_blocks(in, c);
+    at::Tensor k_cmp, v_cmp, cmp, sel, win;
+    {
+        const c10::NoGradGuard no_grad;
+        k_cmp = compress_mean(k_raw, c);
+        v_cmp = compress_mean(v_raw, c);
+        cmp = compressed_attention(q_cmp, k_cmp, v_cmp, c, {.route = routes.cmp.taken});
+        sel = selected_attention(q_sel, k_sel, v_sel, blocks, c, {.route = routes.sel.taken});
+        win = sliding_attention(q_win, k_win, v_win, c.w, c.scale(), {.route = routes.win.taken});
+    }
+    k_cmp = leaf(k_cmp);
+    v_cmp = leaf(v_cmp);
+    cmp = leaf(cmp);
+    sel = leaf(sel);
+    win = leaf(win);
+    const auto piece = [](PrefillPart part, auto forward, std::vector<at::Tensor> leaves) {
+        return Piece{.metric = std::string{metric_of(part)},
+                     .forward = [forward] { return std::vector<at::Tensor>{forward()}; },
+                     .leaves = std::move(leaves)};
+    };
+    std::vector<Piece> pieces;
+    pieces.push_back({.metric = std::string{metric_of(PrefillPart::kCompress)},
+                      .forward =
+                          [=] {
+                              return std::vector{compress_mean(k_raw, c), compress_mean(v_raw, c)};
+                          },
+                      .leaves = {k_raw, v_raw}});
+    pieces.push_back(
+        piece(PrefillPart::kCompressed,
+              [=] { return compressed_attention(q_cmp, k_cmp, v_cmp, c, {.route = routes.cmp.taken}); },
+              {q_cmp, k_cmp, v_cmp}));
+    pieces.push_back(piece(PrefillPart::kSelect, [=] { return blocks_for(q_sel, k_cmp, c); }, {}));
+    pieces.push_back(
+        piece(PrefillPart::kSelected,
+              [=] { return selected_attention(q_sel, k_sel, v_sel, blocks, c, {.route = routes.sel.taken}); },
+              {q_sel, k_sel, v_sel}));
+    pieces.push_back(piece(
+        PrefillPart::kSliding,
+        [=] { return sliding_attention(q_win, k_win, v_win, c.w, c.scale(), {.route = routes.win.taken}); },
+        {q_win, k_win, v_win}));
+    pieces.push_back(piece(PrefillPart::kCombine, [=] { return gated_sum(gates, cmp, sel, win); },
+                           {gates, cmp, sel, win}));
+    return pieces;
+}
+
+std::vector<Piece> module_pieces(const NSAAttention& module, const at::Tensor& x, const RoutesTaken& routes) {
+    const PrefillInputs in = [&] {
+        const c10::NoGradGuard no_grad;
+        return projected(module, x);
+    }();
+    std::vector<Piece> pieces = attention_pieces(in, module.config(), routes);
+    std::vector<at::Tensor> leaves{x};
+    for (const NamedTensor& parameter : module.parameters())
+        leaves.push_back(parameter.tensor);
+    pieces.insert(pieces.begin(), {.metric = std::string{metric_of(PrefillPart::kProject)},
+                                   .forward = [&module, x] { return projected(module, x).all(); },
+                                   .leaves = leaves});
+    const at::Tensor wo = Weights{module}("wo");
+    Piece& combine = pieces.back();
+    combine.forward = [gated = combine.forward, wo] {
+        return std::vector{at::linear(gated().front().transpose(1, 2).flatten(2, 3), wo)};
+    };
+    combine.leaves.push_back(wo);
+    return pieces;
+}
+
+double unique_block_ratio(const at::Tensor& blocks, std::int64_t tokens) {
+    const c10::NoGradGuard no_grad;
+    const std::int64_t whole =
+        blocks.size(2) / tokens;  // of these tiles; a rest shorter than one is left out
+    if (whole == 0) return std::nan("");
+    const at::Tensor tiles = blocks.narrow(2, 0, whole * tokens)
+                                 .reshape({blocks.size(0), blocks.size(1), whole, tokens * blocks.size(3)});
+    const at::Tensor sorted = std::get<0>(at::sort(tiles, -1));
+    const auto references = sorted.ge(0).sum().item<std::int64_t>();
+    const at::Tensor firsts =
+        sorted.narrow(3, 1, sorted.size(3) - 1).ne(sorted.narrow(3, 0, sorted.size(3) - 1));
+    const auto changes =
+        firsts.logical_and(sorted.narrow(3, 1, sorted.size(3) - 1).ge(0)).sum().item<std::int64_t>();
+    const auto at_start = sorted.select(3, 0).ge(0).sum().item<std::int64_t>();
+    return static_cast<double>(changes + at_start) / static_cast<double>(references);
+}
+
+}  // namespace nsa::core::bench
