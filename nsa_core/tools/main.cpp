@@ -9,6 +9,7 @@
 #include "nsa_core/bench/decode_bench.hpp"
 #include "nsa_core/bench/prefill_bench.hpp"
 #include "nsa_core/errors.hpp"
+#include "nsa_core/needle/needle.hpp"
 #include "nsa_core/parity/parity.hpp"
 #include "nsa_core/tools/flags.hpp"
 #include "nsa_core/tools/outcome.hpp"
@@ -112,6 +113,8 @@ const std::vector<Subcommand>& subcommands() {
          run_subcommand<bench::DecodeBenchOptions>},
         {"prefill-bench", "time of attention over whole sequences, forward and backward, whole and by branch",
          true, run_subcommand<bench::PrefillBenchOptions>},
+        {"needle", "does a decode step find one planted token in a long context?", false,
+         run_subcommand<needle::NeedleOptions>},
         {"train-smoke", "train a small byte-level language model: loss, gradient norm, tokens per second",
          true, run_subcommand<train::TrainSmokeOptions>},
         {"probe", "what this host offers, as JSON", false, run_subcommand<tools::ProbeOptions>},

@@ -12,12 +12,17 @@ namespace nsa::language {
 const StepKind& command_kind();
 const StepKind& decode_bench_kind();
 const StepKind& env_check_kind();
+const StepKind& needle_kind();
 const StepKind& parity_kind();
+const StepKind& prefill_bench_kind();
 const StepKind& train_smoke_kind();
 
 // argv `nsa-core <subcommand> --name value ...` from the case's complete params ('_' becomes '-'), the exit
 // code 77 as SKIP, and the CSV and JSON files of the step as artifacts.
 void run_nsa_core(std::string_view subcommand, std::span<const ParamSchema> schema, PlannedCase& planned);
+
+// Different values of a list param: each is a row, named twice or not.
+int list_size(const Params& params, const std::string& name);
 
 // Adds a check of the kind, unless the author wrote the same rule for the same metric: then theirs stands
 // alone.

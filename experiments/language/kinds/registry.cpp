@@ -8,8 +8,15 @@ namespace nsa::language {
 
 std::span<const StepKind* const> step_kinds() {
     // Sorted by name.
-    static const std::array<const StepKind*, 5> kKinds{
-        &command_kind(), &decode_bench_kind(), &env_check_kind(), &parity_kind(), &train_smoke_kind()};
+    static const auto kKinds = std::to_array<const StepKind*>({
+        &command_kind(),
+        &decode_bench_kind(),
+        &env_check_kind(),
+        &needle_kind(),
+        &parity_kind(),
+        &prefill_bench_kind(),
+        &train_smoke_kind(),
+    });
     return kKinds;
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "language/kinds/kinds.hpp"
 #include "language/params.hpp"
@@ -22,6 +23,11 @@ void run_nsa_core(std::string_view subcommand, std::span<const ParamSchema> sche
             planned.artifacts.emplace_back(pattern);
         }
     }
+}
+
+int list_size(const Params& params, const std::string& name) {
+    const auto& items = std::get<std::vector<Scalar>>(params.at(name));
+    return static_cast<int>(std::set<Scalar>(items.begin(), items.end()).size());
 }
 
 namespace {

@@ -73,7 +73,8 @@ TEST(RegistryTest, KindsAreSortedFoundByNameAndDocumented) {
         for (const ParamSchema& param : kind->params())
             EXPECT_FALSE(param.help.empty()) << param.name;
     }
-    EXPECT_THAT(names, ElementsAre("command", "decode_bench", "env_check", "parity", "train_smoke"));
+    EXPECT_THAT(names, ElementsAre("command", "decode_bench", "env_check", "needle", "parity",
+                                   "prefill_bench", "train_smoke"));
     EXPECT_EQ(find_step_kind("paritee"), nullptr);
 }
 

@@ -178,10 +178,10 @@ INSTANTIATE_TEST_SUITE_P(
               "f:3:33: the step id 'a' is taken; expected each step with its own id"},
         Fault{"no_kind", head("steps: [{id: a}]"),
               "f:3:9: 'kind' is missing in step 'a'; expected one of command, decode_bench, env_check, "
-              "parity, train_smoke, or 'run'"},
+              "needle, parity, prefill_bench, train_smoke, or 'run'"},
         Fault{"unknown_kind", step("    kind: partiy\n"),
-              "f:5:11: 'kind' is 'partiy'; expected one of command, decode_bench, env_check, parity, "
-              "train_smoke; did you mean 'parity'?"},
+              "f:5:11: 'kind' is 'partiy'; expected one of command, decode_bench, env_check, needle, "
+              "parity, prefill_bench, train_smoke; did you mean 'parity'?"},
         Fault{"command_without_run", step("    kind: command\n"),
               "f:4:5: 'run' is missing in step 'a'; expected a list of program and arguments"},
         Fault{"run_as_text", step("    run: make test\n"),
@@ -244,6 +244,13 @@ INSTANTIATE_TEST_SUITE_P(
               "sliding|compressed|selected|module|decode|decode_step"},
         Fault{"no_mapping", parity("[sliding]"),
               "f:7:13: the params of kind parity are a list; expected a mapping with branch, ..."},
+        Fault{"of_prefill_bench", step("    kind: prefill_bench\n    params: {pass: bakward}\n"),
+              "f:6:20: param 'pass': expected one of all, forward, backward, step, found 'bakward'; expected "
+              "step: forward and backward in one measurement; did you mean 'backward'?"},
+        Fault{"of_needle", step("    kind: needle\n    params: {dept: 5}\n"),
+              "f:6:14: unknown key 'dept' in the params of kind needle; expected one of seq, depth, trials, "
+              "strength, tolerance, route, heads, groups, dk, dv, l, d, l_sel, n, w, page, dtype, device, "
+              "seed; did you mean 'depth'?"},
         Fault{
             "of_a_command", command("params: {a: 1}"),
             "f:6:14: unknown key 'a' in the params of kind command; expected no params: this kind has none"}),
