@@ -23,6 +23,8 @@ Analysis analyse(const RunFacts& facts) {
     find_in_run(facts, analysis.findings);
     find_in_parity(facts, analysis.findings);
     find_in_decode(facts, analysis.findings);
+    find_in_prefill(facts, analysis.findings);
+    find_in_needles(facts, analysis.findings);
     find_in_training(facts, analysis.findings);
     analysis.production = choose_production(facts);
     analysis.recommendations = recommend(facts, analysis);

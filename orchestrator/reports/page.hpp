@@ -38,6 +38,8 @@ std::string production_section(const Page& page);
 // Tables of one kind of step, used by results_section; empty when no case measured anything.
 std::string parity_table(const std::vector<const CaseFacts*>& cases);
 std::string decode_table(const std::vector<const CaseFacts*>& cases);
+std::string needle_table(const std::vector<const CaseFacts*>& cases);
+std::string prefill_table(const std::vector<const CaseFacts*>& cases);
 std::string training_table(const std::vector<const CaseFacts*>& cases);
 std::string measurement_table(const CaseFacts& one);
 std::string oracle_subsection(const Page& page, const OracleExamination& examined);

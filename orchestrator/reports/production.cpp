@@ -1,5 +1,5 @@
 // The production configuration: per branch the fastest route that passed parity on a GPU. Speed counts only
-// between decode steps with the same parameters and length.
+// between decode steps, or forward passes of prefill, with the same parameters and length.
 #include <algorithm>
 #include <array>
 
@@ -52,18 +52,25 @@ struct Timing {
     language::Labels labels;
 };
 
-// Times of the branch at the longest sequence of every passing decode bench on a GPU.
+bool is_timed(const CaseFacts& one, const Series& series) {
+    const auto pass = series.labels.find("pass");
+    return one.planned.kind == "decode_bench" ||
+           (one.planned.kind == "prefill_bench" && pass != series.labels.end() && pass->second == "forward");
+}
+
+// Times of the branch at the longest sequence of every passing bench on a GPU.
 std::vector<Timing> timings(const RunFacts& facts, const BranchWords& words) {
     std::vector<Timing> found;
     for (const CaseFacts& one : facts.cases) {
-        if (one.planned.kind != "decode_bench" || one.judgement.verdict != Verdict::kPass || !ran_on_gpu(one))
-            continue;
+        if (one.judgement.verdict != Verdict::kPass || !ran_on_gpu(one)) continue;
         const Series* longest = nullptr;
         double most = 0;
         for (const Series& series : one.series) {
             const auto seq = series.labels.find("S");
-            if (series.metric != words.metric || seq == series.labels.end() || series.samples.empty())
+            if (series.metric != words.metric || seq == series.labels.end() || series.samples.empty() ||
+                !is_timed(one, series)) {
                 continue;
+            }
             const double length = std::strtod(seq->second.c_str(), nullptr);
             if (longest != nullptr && length <= most) continue;
             longest = &series;
@@ -76,8 +83,12 @@ std::vector<Timing> timings(const RunFacts& facts, const BranchWords& words) {
     return found;
 }
 
+// A prefill bench is told its route by a parameter, a decode bench by flags: routes may differ, all else not.
 bool comparable(const Timing& a, const Timing& b) {
-    return a.labels == b.labels && a.bench->planned.params == b.bench->planned.params;
+    language::Params left = a.bench->planned.params, right = b.bench->planned.params;
+    left.erase("route");
+    right.erase("route");
+    return a.bench->planned.kind == b.bench->planned.kind && a.labels == b.labels && left == right;
 }
 
 std::string dtype_of(const CaseFacts& bench) {
@@ -134,6 +145,7 @@ BranchChoice choose_among(const RunFacts& facts, const BranchWords& words,
         choice.why = (routes.size() == 1 ? "the only route that passed parity here"
                                          : "fastest of the passing routes (" + names_of(routes) + ")") +
                      std::string(": ") + number(fastest->ms) + " ms of " + words.metric +
+                     (fastest->bench->planned.kind == "prefill_bench" ? " forward" : "") +
                      " at S=" + fastest->labels.at("S") + dtype_of(*fastest->bench);
         return choice;
     }

@@ -8,6 +8,8 @@ namespace nsa::reports {
 void find_in_oracles(const std::vector<OracleExamination>& oracles, std::vector<Finding>& findings);
 void find_in_parity(const RunFacts& facts, std::vector<Finding>& findings);
 void find_in_decode(const RunFacts& facts, std::vector<Finding>& findings);
+void find_in_needles(const RunFacts& facts, std::vector<Finding>& findings);
+void find_in_prefill(const RunFacts& facts, std::vector<Finding>& findings);
 void find_in_training(const RunFacts& facts, std::vector<Finding>& findings);
 void find_in_run(const RunFacts& facts, std::vector<Finding>& findings);  // gates, skips, crashes, noise
 

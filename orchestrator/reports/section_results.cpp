@@ -37,12 +37,36 @@ std::vector<Group> groups_of(const RunFacts& facts) {
     return groups;
 }
 
+// Kinds whose cases share a heading and a table of their own.
+struct KindSection {
+    std::string_view kind, title;
+    std::string (*table)(const std::vector<const CaseFacts*>&);  // null: none
+};
+constexpr KindSection kKindSections[] = {
+    {"parity", "", parity_table},
+    {"decode_bench", "Decode Benchmark", decode_table},
+    {"env_check", "Environment Check", nullptr},
+    {"needle", "Needle in a Long Context", needle_table},
+    {"prefill_bench", "Prefill Benchmark", prefill_table},
+    {"train_smoke", "Training Smoke Test", training_table},
+};
+
+// Null: the kind has no section of its own.
+const KindSection* section_of(std::string_view kind) {
+    const auto found = std::find_if(std::begin(kKindSections), std::end(kKindSections),
+                                    [&](const KindSection& section) { return section.kind == kind; });
+    return found == std::end(kKindSections) ? nullptr : found;
+}
+
+bool has_table(std::string_view kind) {
+    const KindSection* section = section_of(kind);
+    return section != nullptr && section->table != nullptr;
+}
+
 std::string title_of(const Group& group) {
     if (group.kind == "parity") return "Parity of '" + group.branch + "'";
-    if (group.kind == "decode_bench") return "Decode Benchmark";
-    if (group.kind == "train_smoke") return "Training Smoke Test";
-    if (group.kind == "env_check") return "Environment Check";
-    return name_of(*group.cases.front());
+    const KindSection* section = section_of(group.kind);
+    return section != nullptr ? std::string(section->title) : name_of(*group.cases.front());
 }
 
 // The same algebra as for the whole run, so that a group never sounds better or worse than its gates.
@@ -60,10 +84,7 @@ std::string group_status(const Group& group) {
 }
 
 std::string group_table(const Group& group) {
-    if (group.kind == "parity") return parity_table(group.cases);
-    if (group.kind == "decode_bench") return decode_table(group.cases);
-    if (group.kind == "train_smoke") return training_table(group.cases);
-    return {};
+    return has_table(group.kind) ? section_of(group.kind)->table(group.cases) : std::string{};
 }
 
 std::string value_cell(const std::optional<double>& value, const std::string& unit) {
@@ -213,9 +234,7 @@ std::string case_block(const Page& page, const CaseFacts& one) {
     const std::string files = page.case_files(one);
     out += "- Evidence: " + (files.empty() ? std::string("none came home") : files) + "\n\n";
     out += check_table(one);
-    const bool has_table = one.planned.kind == "parity" || one.planned.kind == "decode_bench" ||
-                           one.planned.kind == "train_smoke";
-    return has_table ? out : out + measurement_table(one);
+    return has_table(one.planned.kind) ? out : out + measurement_table(one);
 }
 
 // What a test against the published oracle must say of a route that is right.

@@ -4,45 +4,12 @@
 #include <cmath>
 
 #include "language/text.hpp"
+#include "reports/cells.hpp"
 #include "reports/page.hpp"
 
 namespace nsa::reports {
 
 namespace {
-
-constexpr std::string_view kNone = "-";
-
-std::string median_cell(const CaseFacts& one, std::string_view metric, const language::Labels& labels = {}) {
-    const std::optional<double> median = median_of(one, metric, labels);
-    return median ? number(*median) : std::string(kNone);
-}
-
-// "5.96 (5.91-6.20)": median and the whole range.
-std::string spread_cell(const CaseFacts& one, std::string_view metric, const language::Labels& labels = {}) {
-    const Series* series = find_series(one, metric, labels);
-    if (series == nullptr || series->samples.empty()) return std::string(kNone);
-    if (series->samples.size() == 1) return number(series->samples.front());
-    const auto [least, most] = std::minmax_element(series->samples.begin(), series->samples.end());
-    return number(median_of(*series)) + " (" + number(*least) + " to " + number(*most) + ")";
-}
-
-int expected_samples(const CaseFacts& one, std::string_view metric) {
-    for (const language::Expectation& expectation : one.planned.expected) {
-        if (expectation.metric == metric) return expectation.samples;
-    }
-    return 0;
-}
-
-std::string samples_cell(const CaseFacts& one, std::string_view metric, const language::Labels& labels = {}) {
-    const Series* series = find_series(one, metric, labels);
-    const std::size_t count = series == nullptr ? 0 : series->samples.size();
-    const int expected = expected_samples(one, metric);
-    return std::to_string(count) + (expected > 0 ? " of " + std::to_string(expected) : "");
-}
-
-std::string text_cell(const std::string& text) {
-    return text.empty() ? std::string(kNone) : escape(text);
-}
 
 // The bound on `mae` in words, with its level where it is no gate: "<= 0.0002", "<= 0.0002 (info)".
 std::string mae_bound(const CaseFacts& one) {
@@ -54,7 +21,7 @@ std::string mae_bound(const CaseFacts& one) {
                                ? std::string()
                                : " (" + std::string(to_string(check.level)) + ")"));
     }
-    return std::string(kNone);
+    return std::string(kNoValue);
 }
 
 void add_decode_rows(const CaseFacts& one, bool name_cases, Table& table) {
@@ -64,14 +31,14 @@ void add_decode_rows(const CaseFacts& one, bool name_cases, Table& table) {
         std::vector<std::string> row;
         if (name_cases) row.push_back(escape(name_of(one)));
         const auto seq = total.labels.find("S");
-        row.push_back(seq == total.labels.end() ? std::string(kNone) : escape(seq->second));
+        row.push_back(seq == total.labels.end() ? std::string(kNoValue) : escape(seq->second));
         row.push_back(spread_cell(one, "ms_total", total.labels));
         double sum = 0;
         for (const char* part : kParts) {
             row.push_back(spread_cell(one, part, total.labels));
             sum += median_of(one, part, total.labels).value_or(std::nan(""));
         }
-        row.push_back(std::isnan(sum) ? std::string(kNone) : percent(sum / median_of(total)));
+        row.push_back(std::isnan(sum) ? std::string(kNoValue) : percent(sum / median_of(total)));
         row.push_back(median_cell(one, "reads_actual_total", total.labels) + " / " +
                       median_cell(one, "reads_expected_total", total.labels));
         row.push_back(samples_cell(one, "ms_total", total.labels));

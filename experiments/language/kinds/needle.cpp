@@ -62,7 +62,7 @@ class Needle final : public StepKind {
         planned.expected.push_back({"value_error", rows, trials});
         // Deterministic and far above the noise: anything but all of them is a fault.
         for (const char* rate : {"hit_rate", "accuracy"})
-            add_default_check(planned, ThresholdCheck{rate, Op::kGreaterEqual, 1, "", Aggregate::kMin, 0});
+            add_default_check(planned, ThresholdCheck{rate, Op::kGreaterEqual, 1, "", Aggregate::kMedian, 0});
         add_default_check(planned, FiniteCheck{{"value_error"}});
         return {};
     }

@@ -67,8 +67,8 @@ class PrefillBench final : public StepKind {
         add_default_check(planned,
                           MinSamplesCheck{"ms_total", static_cast<int>(std::min(samples, kFewestSamples))});
         add_default_check(planned, at_most("parts_error", kMostPartsError));
-        add_default_check(planned, ThresholdCheck{"invalid", Op::kEqual, 0, "", Aggregate::kEach, 0});
-        add_default_check(planned, ThresholdCheck{"degraded", Op::kEqual, 0, "", Aggregate::kEach, 0},
+        add_default_check(planned, ThresholdCheck{"invalid", Op::kEqual, 0, "", Aggregate::kMedian, 0});
+        add_default_check(planned, ThresholdCheck{"degraded", Op::kEqual, 0, "", Aggregate::kMedian, 0},
                           Level::kWarn);
         add_default_check(planned, at_most("parts_gap_percent", kMostApartPercent), Level::kWarn);
         return {};
@@ -76,7 +76,7 @@ class PrefillBench final : public StepKind {
 
   private:
     static ThresholdCheck at_most(const char* metric, double limit) {
-        return {metric, Op::kLessEqual, limit, "", Aggregate::kMax, 0};
+        return {metric, Op::kLessEqual, limit, "", Aggregate::kMedian, 0};
     }
 
     static std::vector<std::string> parts_of(const Params& params) {

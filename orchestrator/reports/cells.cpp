@@ -1,0 +1,44 @@
+#include "reports/cells.hpp"
+
+#include <algorithm>
+
+#include "reports/text.hpp"
+
+namespace nsa::reports {
+
+namespace {
+
+int expected_samples(const CaseFacts& one, std::string_view metric) {
+    for (const language::Expectation& expectation : one.planned.expected) {
+        if (expectation.metric == metric) return expectation.samples;
+    }
+    return 0;
+}
+
+}  // namespace
+
+std::string median_cell(const CaseFacts& one, std::string_view metric, const language::Labels& labels) {
+    const std::optional<double> median = median_of(one, metric, labels);
+    return median ? number(*median) : std::string(kNoValue);
+}
+
+std::string spread_cell(const CaseFacts& one, std::string_view metric, const language::Labels& labels) {
+    const Series* series = find_series(one, metric, labels);
+    if (series == nullptr || series->samples.empty()) return std::string(kNoValue);
+    if (series->samples.size() == 1) return number(series->samples.front());
+    const auto [least, most] = std::minmax_element(series->samples.begin(), series->samples.end());
+    return number(median_of(*series)) + " (" + number(*least) + " to " + number(*most) + ")";
+}
+
+std::string samples_cell(const CaseFacts& one, std::string_view metric, const language::Labels& labels) {
+    const Series* series = find_series(one, metric, labels);
+    const std::size_t count = series == nullptr ? 0 : series->samples.size();
+    const int expected = expected_samples(one, metric);
+    return std::to_string(count) + (expected > 0 ? " of " + std::to_string(expected) : "");
+}
+
+std::string text_cell(const std::string& text) {
+    return text.empty() ? std::string(kNoValue) : escape(text);
+}
+
+}  // namespace nsa::reports
