@@ -124,6 +124,22 @@ TEST(Fa2RoutingTest, TrainsTenStepsOfTheSeedReport) {
     }
 }
 
+// What was to be reached, in milliseconds and tokens per second, before anything was measured.
+TEST(PrefillCudaTest, HoldsTheThresholdsThatWereSetBeforehandAsGates) {
+    const Plan plan = plan_of("experiments/prefill_cuda.yaml");
+    EXPECT_TRUE(has_gate(case_of(plan, "forward_8k"), "ms_total <= 2.6 ms"));
+    EXPECT_TRUE(has_gate(case_of(plan, "forward_64k"), "ms_total <= 34 ms"));
+    EXPECT_TRUE(has_gate(case_of(plan, "backward_64k"), "ms_total <= 88 ms"));
+    EXPECT_TRUE(has_gate(case_of(plan, "training_smoke"), "tokens_per_s >= 100000"));
+    for (const char* key : {"forward_8k", "forward_64k", "backward_64k"}) {
+        const PlannedCase& planned = case_of(plan, key);
+        EXPECT_EQ(planned.route_asked, "cuda");
+        EXPECT_THAT(planned.needs, testing::SizeIs(6)) << "parity of three branches in two types";
+        EXPECT_TRUE(has_gate(planned, "invalid == 0"));
+        EXPECT_TRUE(has_gate(planned, "parts_gap_percent <= 5"));
+    }
+}
+
 class ReferenceTest : public testing::Test {
   protected:
     void expect_word(std::string_view word) { EXPECT_THAT(text_, HasSubstr("`" + std::string(word) + "`")); }

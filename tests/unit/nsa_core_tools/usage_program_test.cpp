@@ -16,7 +16,8 @@ using Usage = Program;
 TEST_F(Usage, HelpListsSubcommandsAndTheirFlags) {
     const Ended overview = run({"--help"});
     EXPECT_EQ(overview.exit_code, 0);
-    for (const char* name : {"parity", "decode-bench", "prefill-bench", "needle", "train-smoke", "probe", "version"}) {
+    for (const char* name :
+         {"parity", "decode-bench", "prefill-bench", "needle", "train-smoke", "probe", "version"}) {
         EXPECT_THAT(overview.out, HasSubstr(name));
     }
     const Ended parity = run({"parity", "--help"});
