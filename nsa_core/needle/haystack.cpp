@@ -8,6 +8,7 @@
 #include "nsa_core/attention.hpp"
 #include "nsa_core/device.hpp"
 #include "nsa_core/errors.hpp"
+#include "nsa_core/geometry.hpp"
 #include "nsa_core/parity/metrics.hpp"
 #include "nsa_core/routes/cuda_decode.hpp"
 
@@ -51,10 +52,27 @@ Haystack::Haystack(const HaystackShape& shape, double strength, std::int64_t see
     q_ = drawn({c.heads, c.dk});
     keys_ = drawn({c.groups, shape.seq, c.dk});
     values_ = drawn({c.groups, shape.seq, c.dv});
+    if (shape.mode == Mode::kPrefill) earlier_ = drawn({c.heads, shape.seq - 1, c.dk});
     needle_ = answering_keys(q_, c, strength).to(options);
 }
 
-Haystack::Answer Haystack::step(const at::Tensor& keys, Route route) const {
+Haystack::Answer Haystack::ask(const at::Tensor& keys) const {
+    return shape_.mode == Mode::kDecode ? step(keys) : prefill(keys);
+}
+
+Haystack::Answer Haystack::prefill(const at::Tensor& keys) const {
+    const NsaConfig& c = shape_.config;
+    const at::Tensor q = at::cat({earlier_, q_.unsqueeze(1)}, 1).unsqueeze(0);  // [1,H,S,dk]
+    const at::Tensor k = keys.unsqueeze(0);
+    const at::Tensor importance = block_importance(q, compress_mean(k, c), 0, block_count(shape_.seq, c), c);
+    const at::Tensor blocks = select_blocks(importance, 0, c);
+    const at::Tensor out = selected_attention(q, k, values_.unsqueeze(0), blocks, c, {.route = shape_.route});
+    const std::int64_t last = shape_.seq - 1;
+    return {.out = out[0].select(1, last).to(at::kCPU, at::kDouble),
+            .blocks = blocks[0].select(1, last).cpu()};
+}
+
+Haystack::Answer Haystack::step(const at::Tensor& keys) const {
     const NsaConfig& c = shape_.config;
     const std::int64_t pages = (shape_.seq + shape_.page_tokens - 1) / shape_.page_tokens;
     PagedCache cache{
@@ -74,7 +92,7 @@ Haystack::Answer Haystack::step(const at::Tensor& keys, Route route) const {
     const PagedStepOutputs out{.out = at::empty({1, c.heads, c.dv}, keys.options()),
                                .blocks = at::empty({1, c.groups, c.n}, keys.options().dtype(at::kInt)),
                                .reads = {}};
-    if (route == Route::kCuda) {
+    if (shape_.route == Route::kCuda) {
         CudaDecode{cache}.step(in, cache, out);
     } else {
         reference_paged_step(in, cache, out);
@@ -90,13 +108,13 @@ std::vector<bool> Haystack::hits(const at::Tensor& blocks, std::int64_t position
     return hits;
 }
 
-Trial Haystack::find(std::int64_t position, Route route) {
+Trial Haystack::find(std::int64_t position) {
     const c10::NoGradGuard no_grad;
     const NsaConfig& c = shape_.config;
-    if (!by_chance_.defined()) by_chance_ = step(keys_, route).blocks;
+    if (!by_chance_.defined()) by_chance_ = ask(keys_).blocks;
     at::Tensor planted = keys_.clone();
     planted.select(1, position).copy_(needle_);
-    const Answer answer = step(planted, route);
+    const Answer answer = ask(planted);
     const at::Tensor value = values_.select(1, position)
                                  .to(at::kCPU, at::kDouble)
                                  .repeat_interleave(c.heads_per_group(), 0);  // [H,dv]

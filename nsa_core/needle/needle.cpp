@@ -12,16 +12,28 @@
 namespace nsa::core::needle {
 namespace {
 
-// The gate passes one branch; what the others cost plays no part, so their routes are the step's.
 RouteChoice choose(const NeedleOptions& o, const NsaConfig& config, tools::DeviceKind device) {
     const std::vector<tools::GpuInfo> gpus = tools::visible_gpus();
     const bool cuda = device == tools::DeviceKind::kCuda;
+    const int sm = cuda && !gpus.empty() ? gpus.front().sm : 0;
+    const std::int64_t longest = *std::ranges::max_element(o.seq);
+    if (o.mode == Mode::kPrefill) {
+        return choose_route(o.route,
+                            {.branch = Branch::kSelected,
+                             .dtype = o.dtype,
+                             .cuda = cuda,
+                             .sm = sm,
+                             .dk = o.dk,
+                             .dv = o.dv,
+                             .key_len = longest},
+                            RoutePolicy{});
+    }
     return choose_route(o.route, StepRequest{.config = config,
                                              .dtype = o.dtype,
                                              .page_tokens = o.page,
-                                             .max_tokens = *std::ranges::max_element(o.seq),
+                                             .max_tokens = longest,
                                              .cuda = cuda,
-                                             .sm = cuda && !gpus.empty() ? gpus.front().sm : 0,
+                                             .sm = sm,
                                              .kernels = kernels_built()});
 }
 
@@ -43,12 +55,17 @@ std::vector<Row> rows_at(const NeedleOptions& o, const NsaConfig& config, std::i
     for (const std::int64_t depth : o.depth)
         rows.push_back(row_at(config, seq, depth));
     for (std::int64_t trial = 0; trial < o.trials; ++trial) {
-        Haystack haystack{{.config = config, .seq = seq, .page_tokens = o.page, .dtype = o.dtype},
+        Haystack haystack{{.config = config,
+                           .seq = seq,
+                           .page_tokens = o.page,
+                           .dtype = o.dtype,
+                           .mode = o.mode,
+                           .route = route},
                           o.strength,
                           o.seed + trial,
                           device};
         for (Row& row : rows)
-            row.trials.push_back(haystack.find(row.position, route));
+            row.trials.push_back(haystack.find(row.position));
     }
     return rows;
 }
@@ -63,10 +80,14 @@ void add_flags(tools::FlagTable& table, NeedleOptions& o) {
                  "needles for each length and depth, each with the next seed")
         .positive("--strength", o.strength, "score of the needle before the softmax")
         .positive("--tolerance", o.tolerance, "largest relative error of an output that counts as retrieved")
-        .choice<std::optional<Route>>(
-            "--route", o.route,
-            {{"auto", std::nullopt}, {"reference", Route::kReference}, {"cuda", Route::kCuda}},
-            "of the decode step; auto: cuda where it is supported");
+        .choice("--mode", o.mode, {{"decode", Mode::kDecode}, {"prefill", Mode::kPrefill}},
+                "one step of the last token, or the whole sequence, of which the last query is judged")
+        .choice<std::optional<Route>>("--route", o.route,
+                                      {{"auto", std::nullopt},
+                                       {"reference", Route::kReference},
+                                       {"sdpa", Route::kSdpa},
+                                       {"cuda", Route::kCuda}},
+                                      "of the step, or of the prefill's selected branch; sdpa: prefill only");
     tools::add_head_flags(table, o);
     tools::add_block_flags(table, o);
     table.integer("--page", o.page, 1, kMany, "tokens of a cache page, a multiple of --l-sel");
@@ -85,8 +106,10 @@ tools::Outcome run(const NeedleOptions& o, tools::Output& output) {
         return tools::Skipped{"route " + std::string{name(*o.route)} + " is unavailable: " + route.reason};
     }
     tools::write_run_facts(output, device, o.dtype, o.seed);
-    for (const Branch branch : kBranches)
-        tools::write_route_facts(output, branch, route);
+    output.results.write(
+        tools::Fact{.name = "mode", .value = o.mode == Mode::kDecode ? "decode" : "prefill"});
+    // Of the three branches the gate passes this one alone.
+    tools::write_route_facts(output, Branch::kSelected, route);
     Report report{output, o.tolerance};
     for (const std::int64_t seq : o.seq) {
         for (const Row& row : rows_at(o, config, seq, route.taken, tools::torch_device(device)))

@@ -1,4 +1,4 @@
-// nsa-core needle: does a decode step find one planted token in a long context? docs/needle.md says how it is
+// nsa-core needle: does attention find one planted token in a long context? docs/needle.md says how it is
 // built and what passing means.
 #pragma once
 
@@ -15,7 +15,13 @@
 
 namespace nsa::core::needle {
 
+enum class Mode {
+    kDecode,  // one step of the last token over a paged cache: linear in the context
+    kPrefill  // the whole sequence, of which the last query is judged: quadratic
+};
+
 struct NeedleOptions {
+    Mode mode = Mode::kDecode;
     std::vector<std::int64_t> seq{4096};
     std::vector<std::int64_t> depth{0, 10, 25, 50, 75, 90, 100};  // percent of the context
     std::int64_t trials = 4;                                      // needles per length and depth

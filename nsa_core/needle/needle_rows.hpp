@@ -10,10 +10,10 @@
 
 namespace nsa::core::needle {
 
-/// What one decode step did with one planted token. Groups choose blocks, heads attend.
+/// What one query made of one planted token. Groups choose blocks, heads attend.
 struct Trial {
     std::vector<bool> hits;            // by group: its blocks hold the needle's
-    std::vector<bool> chance_hits;     // the same of the same step without the needle
+    std::vector<bool> chance_hits;     // the same of the same query without the needle
     std::vector<double> value_errors;  // by head: |output - needle's value| / |needle's value|
 };
 

@@ -113,7 +113,7 @@ const std::vector<Subcommand>& subcommands() {
          run_subcommand<bench::DecodeBenchOptions>},
         {"prefill-bench", "time of attention over whole sequences, forward and backward, whole and by branch",
          true, run_subcommand<bench::PrefillBenchOptions>},
-        {"needle", "does a decode step find one planted token in a long context?", false,
+        {"needle", "does attention find one planted token in a long context?", false,
          run_subcommand<needle::NeedleOptions>},
         {"train-smoke", "train a small byte-level language model: loss, gradient norm, tokens per second",
          true, run_subcommand<train::TrainSmokeOptions>},

@@ -54,7 +54,8 @@ std::string needle_table(const std::vector<const CaseFacts*>& cases) {
     }
     if (table.empty()) return {};
     return table.text() +
-           "Hit rate: groups that select the needle's block; by chance: of the same step without the needle. "
+           "Hit rate: groups that select the needle's block; by chance: of the same query without the "
+           "needle. "
            "Accuracy: heads whose output is the needle's value. Forced: the block is selected whatever the "
            "query "
            "asks.\n\n";

@@ -8,6 +8,8 @@ namespace nsa::language {
 namespace {
 
 constexpr std::array kParams{
+    ParamSchema{"mode", ParamType::kText, "decode", false, "decode|prefill",
+                "one step of the last token, or the whole sequence"},
     ParamSchema{"seq", ParamType::kIntList, "4096", false, "", "context lengths, the query's token included"},
     ParamSchema{"depth", ParamType::kIntList, "0,10,25,50,75,90,100", false, "",
                 "where the needle lies, in percent of the context"},
@@ -15,8 +17,8 @@ constexpr std::array kParams{
     ParamSchema{"strength", ParamType::kNumber, "64", false, "", "score of the needle before the softmax"},
     ParamSchema{"tolerance", ParamType::kNumber, "0.02", false, "",
                 "largest relative error of an output that counts as retrieved"},
-    ParamSchema{"route", ParamType::kText, "auto", false, "auto|reference|cuda",
-                "of the decode step; auto: cuda where it is supported"},
+    ParamSchema{"route", ParamType::kText, "auto", false, "auto|reference|sdpa|cuda",
+                "of the step, or of the prefill's selected branch; sdpa: prefill only"},
     ParamSchema{"heads", ParamType::kInt, "8", false, "", "query heads"},
     ParamSchema{"groups", ParamType::kInt, "2", false, "", "key/value heads; divides heads"},
     ParamSchema{"dk", ParamType::kInt, "32", false, "",
@@ -40,7 +42,7 @@ class Needle final : public StepKind {
   public:
     std::string_view name() const override { return "needle"; }
     std::string_view help() const override {
-        return "plants a token in a long context and asks a decode step for it";
+        return "plants a token in a long context and asks attention for it";
     }
     std::span<const ParamSchema> params() const override { return kParams; }
 
@@ -54,6 +56,11 @@ class Needle final : public StepKind {
         const auto trials = static_cast<int>(int_param(planned.params, "trials"));
         if (trials == 0)
             return fail(ErrorCode::kInvalidSpec, "param 'trials': expected at least 1, found '0'");
+        if (text_param(planned.params, "mode") == "decode" && text_param(planned.params, "route") == "sdpa") {
+            return fail(ErrorCode::kInvalidSpec,
+                        "param 'route': a decode step runs by reference, cuda or auto; sdpa goes with mode "
+                        "prefill");
+        }
         run_nsa_core("needle", kParams, planned);
         planned.route_asked = text_param(planned.params, "route");
         const int rows = list_size(planned.params, "seq") * list_size(planned.params, "depth");

@@ -150,6 +150,11 @@ TEST(NeedleTest, NoTrialsAndADepthBeyondTheContextAreRefused) {
     EXPECT_THAT(error_of("needle", {{"depth", numbers({50, 101})}}), HasSubstr("0 to 100, found '101'"));
 }
 
+TEST(NeedleTest, ADecodeStepHasNoRouteSdpa) {
+    EXPECT_THAT(error_of("needle", {{"route", text("sdpa")}}), HasSubstr("sdpa goes with mode prefill"));
+    EXPECT_EQ(planned("needle", {{"route", text("sdpa")}, {"mode", text("prefill")}}).route_asked, "sdpa");
+}
+
 TEST(NeedleTest, AMissedNeedleFailsAndNoNeedleIsAnError) {
     const PlannedCase one = planned("needle", {{"depth", numbers({50})}, {"trials", number(1)}});
     EXPECT_EQ(verdict_of(one, {}), Verdict::kError);

@@ -248,7 +248,8 @@ INSTANTIATE_TEST_SUITE_P(
               "f:6:20: param 'pass': expected one of all, forward, backward, step, found 'bakward'; expected "
               "step: forward and backward in one measurement; did you mean 'backward'?"},
         Fault{"of_needle", step("    kind: needle\n    params: {dept: 5}\n"),
-              "f:6:14: unknown key 'dept' in the params of kind needle; expected one of seq, depth, trials, "
+              "f:6:14: unknown key 'dept' in the params of kind needle; expected one of mode, seq, depth, "
+              "trials, "
               "strength, tolerance, route, heads, groups, dk, dv, l, d, l_sel, n, w, page, dtype, device, "
               "seed; did you mean 'depth'?"},
         Fault{

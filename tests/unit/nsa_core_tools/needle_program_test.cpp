@@ -72,6 +72,19 @@ TEST_F(Needle, IsLostWhenItsBlockIsNotChosen) {
     EXPECT_LE(ended.metric("accuracy", row("50")), ended.metric("hit_rate", row("50")));
 }
 
+TEST_F(Needle, IsFoundByTheLastQueryOfAPrefill) {
+    for (const char* route : {"sdpa", "reference"}) {
+        const Ended ended =
+            find({"--mode", "prefill", "--route", route, "--depth", "30,100", "--heads", "4"}, "1024");
+        ASSERT_EQ(ended.exit_code, 0) << ended.err;
+        EXPECT_EQ(ended.fact("route_taken", {{"branch", "selected"}}), route);
+        for (const char* depth : {"30", "100"}) {
+            EXPECT_EQ(ended.metric("hit_rate", row(depth, "1024")), 1);
+            EXPECT_EQ(ended.metric("accuracy", row(depth, "1024")), 1);
+        }
+    }
+}
+
 TEST_F(Needle, SurvivesHalfPrecision) {
     for (const char* dtype : {"fp16", "bf16"}) {
         const Ended ended = find({"--dtype", dtype, "--depth", "25"}, "1024");
@@ -88,9 +101,11 @@ TEST_F(Needle, WritesOneCsvRowForEachLengthAndDepth) {
 }
 
 TEST_F(Needle, RouteCudaIsSkippedWithTheReasonWhereItIsNot) {
-    const Ended ended = find({"--route", "cuda"});
-    EXPECT_EQ(ended.exit_code, 77);
-    EXPECT_THAT(ended.skip().value_or(""), HasSubstr("route cuda is unavailable: "));
+    for (const char* mode : {"decode", "prefill"}) {
+        const Ended ended = find({"--route", "cuda", "--mode", mode});
+        EXPECT_EQ(ended.exit_code, 77);
+        EXPECT_THAT(ended.skip().value_or(""), HasSubstr("route cuda is unavailable: "));
+    }
 }
 
 TEST_F(Needle, MistakesAreUsageErrors) {
