@@ -8,10 +8,11 @@
 namespace nsa::core::bench {
 namespace {
 
-constexpr double kSlowShare = 0.75;       // of the highest clock: such a sample is slow
-constexpr double kMostSlow = 0.05;        // of the samples
-constexpr double kFullSpeedShare = 0.97;  // of the highest clock, by the median
-constexpr double kWidestInterval = 0.10;  // of the median
+constexpr double kSlowShare = 0.75;           // of the highest clock: such a sample is slow
+constexpr double kMostSlow = 0.05;            // of the samples
+constexpr double kFullSpeedShare = 0.97;      // of the highest clock, by the median
+constexpr double kWidestInterval = 0.10;      // of the median
+constexpr std::ptrdiff_t kFewestSamples = 6;  // all of fewer hold the median with less than 95 %
 
 std::string percent_text(double share) {
     return std::to_string(std::lround(100 * share)) + " %";
@@ -67,6 +68,8 @@ std::vector<std::string> degraded_reasons(const RowConditions& c) {
         reasons.emplace_back("the driver slowed the chip down for heat");
     }
     if (auto slow = slow_median(c)) reasons.push_back(std::move(*slow));
+    if (std::ssize(c.samples_ms) < kFewestSamples)
+        reasons.push_back("fewer than " + std::to_string(kFewestSamples) + " samples have no 95 % interval");
     const tools::MedianInterval interval = tools::median_interval({c.samples_ms.begin(), c.samples_ms.end()});
     const double width = (interval.high - interval.low) / interval.median;
     if (width > kWidestInterval)

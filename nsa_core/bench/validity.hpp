@@ -34,9 +34,9 @@ struct RowValidity {
 
 /// INVALID: a sample that is not a positive number; hardware slowdown, heat or power brake in any sample;
 /// more than 5 % of the samples below 75 % of the highest clock. DEGRADED: heat that the driver acts on; a
-/// median clock below 97 % of the highest; clocks not known; a 95 % interval of the median wider than 10 % of
-/// it. A chip at its power cap lowers its clocks by design, so there clocks do not count; the cap is in the
-/// samples.
+/// median clock below 97 % of the highest; clocks not known; fewer than 6 samples; a 95 % interval of the
+/// median wider than 10 % of it. A chip at its power cap lowers its clocks by design, so there clocks do not
+/// count; the cap is in the samples.
 [[nodiscard]] RowValidity judge_row(const RowConditions& conditions);
 
 }  // namespace nsa::core::bench

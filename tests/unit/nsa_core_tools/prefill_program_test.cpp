@@ -102,7 +102,12 @@ TEST_F(PrefillBench, TheModuleHasAProjectionToo) {
     EXPECT_EQ(ended.fact("scope"), "module");
 }
 
-// With the compressed block as long as the selection block, neighbours that ask alike choose alike.
+// 32 tokens have 4 blocks and every token chooses all it sees, so 8 neighbours name each block 8 times.
+TEST_F(PrefillBench, CountsTheBlocksThatNeighboursShare) {
+    const Ended ended = bench({"--pass", "forward", "--peers", "off"}, "32");
+    EXPECT_EQ(ended.metric("unique_blocks_8", row("32", "forward")), 0.125);
+}
+
 TEST_F(PrefillBench, CorrelatedQueriesShareMoreBlocks) {
     const Flags one_pass{"--pass", "forward", "--peers", "off"};
     Flags alike = one_pass;

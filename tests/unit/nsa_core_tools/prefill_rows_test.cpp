@@ -22,15 +22,21 @@ using ::testing::StartsWith;
 
 constexpr Ceilings kCeilings{.bytes_per_s = 1e12, .flops_per_s = 1e14};
 constexpr unsigned kTopClock = 1980;
+const std::vector<double> kCalm(6, 1.0);  // milliseconds
 constexpr std::uint64_t kPowerCapBit = 0x4;
 constexpr std::uint64_t kHardwareSlowdownBit = 0x8;
 constexpr std::uint64_t kSoftwareHeatBit = 0x20;
 
 PrefillTimes times() {
     PrefillTimes t{.shape = {.seq = 256}};
-    t.series = {{"ms_total", {10, 10.1, 9.9, 10}},    {"ms_compress", {1, 1, 1, 1}}, {"ms_cmp", {2, 2, 2, 2}},
-                {"ms_select", {1, 1, 1, 1}},          {"ms_sel", {3, 3.1, 2.9, 3}},  {"ms_win", {2, 2, 2, 2}},
-                {"ms_combine", {1, 1.05, 0.95, 1.1}}, {"ms_sdpa", {20, 20, 20, 20}}};
+    t.series = {{"ms_total", {10, 10.1, 9.9, 10, 10, 10}},
+                {"ms_compress", {1, 1, 1, 1, 1, 1}},
+                {"ms_cmp", {2, 2, 2, 2, 2, 2}},
+                {"ms_select", {1, 1, 1, 1, 1, 1}},
+                {"ms_sel", {3, 3.1, 2.9, 3, 3, 3}},
+                {"ms_win", {2, 2, 2, 2, 2, 2}},
+                {"ms_combine", {1, 1.05, 0.95, 1.1, 1, 1}},
+                {"ms_sdpa", {20, 20, 20, 20, 20, 20}}};
     t.unique_blocks = {{8, 0.5}};
     t.peak_memory_bytes = 1e6;
     return t;
@@ -76,7 +82,7 @@ tools::GpuState at_clock(unsigned mhz, std::uint64_t reasons = 0) {
     return {.sm_clock_mhz = mhz, .throttle_reasons = reasons};
 }
 
-RowValidity judged(const std::vector<tools::GpuState>& states, const std::vector<double>& ms = {1, 1, 1, 1}) {
+RowValidity judged(const std::vector<tools::GpuState>& states, const std::vector<double>& ms = kCalm) {
     return judge_row({.gpu = true, .max_sm_clock_mhz = kTopClock, .states = states, .samples_ms = ms});
 }
 
@@ -106,15 +112,20 @@ TEST(RowValidity, HeatAndAClockBelowTheHighestDegradeIt) {
 }
 
 TEST(RowValidity, WithoutClocksARowOfAGpuIsDegradedAndOneOfACpuIsNot) {
-    const std::vector<double> ms{1, 1, 1, 1};
+    const std::vector<double> ms = kCalm;
     const RowValidity gpu = judge_row({.gpu = true, .why_no_monitor = "no NVML", .samples_ms = ms});
     EXPECT_EQ(gpu.validity, Validity::kDegraded);
     EXPECT_THAT(gpu.reasons, ElementsAre("clocks are not known: no NVML"));
     EXPECT_EQ(judge_row({.samples_ms = ms}).validity, Validity::kValid);
 }
 
+TEST(RowValidity, FewerSamplesThanAnIntervalTakesDegradeIt) {
+    EXPECT_EQ(judged({5, at_clock(1980)}, {1, 1, 1, 1, 1}).validity, Validity::kDegraded);
+    EXPECT_EQ(judged({6, at_clock(1980)}).validity, Validity::kValid);
+}
+
 TEST(RowValidity, SamplesThatScatterDegradeItAndNonsenseOrNothingIsInvalid) {
-    EXPECT_EQ(judged({4, at_clock(1980)}, {1, 1.5, 1, 2}).validity, Validity::kDegraded);
+    EXPECT_EQ(judged({4, at_clock(1980)}, {1, 1.5, 1, 2, 1, 2}).validity, Validity::kDegraded);
     EXPECT_EQ(judged({4, at_clock(1980)}, {1, std::numeric_limits<double>::quiet_NaN()}).validity,
               Validity::kInvalid);
     EXPECT_EQ(judged({4, at_clock(1980)}, {1, -1}).validity, Validity::kInvalid);
