@@ -170,7 +170,7 @@ void run_length(const Bench& bench, const Subject& subject, tools::Output& outpu
                                        .labels = {{"S", std::to_string(subject.shape.seq)}}});
     for (auto& [pass, times] : rows)
         sample_ours(o, bench.timer, subject.whole, parts, bench.monitor, times);
-    const std::vector<Piece> peers = o.peers ? subject.peers() : std::vector<Piece>{};
+    const std::vector<Piece> peers = o.peers && subject.peers ? subject.peers() : std::vector<Piece>{};
     for (auto& [pass, times] : rows) {
         sample_peers(o, bench.timer, peers, times);
         report.add(times, summarise(times, bench.ceilings));
@@ -237,7 +237,7 @@ void add_flags(tools::FlagTable& table, PrefillBenchOptions& o) {
                 "correlated: q_t = 0.95 q_(t-1) + noise, so that neighbours select alike")
         .choice("--cache", o.cache_policy, {{"warm", CachePolicy::kWarm}, {"cold", CachePolicy::kCold}},
                 "is the last cache left as the sample before has left it, or filled with other data")
-        .choice("--peers", o.peers, {{"on", true}, {"off", false}}, "full attention beside ours")
+        .choice("--peers", o.peers, {{"on", true}, {"off", false}}, "attention: full attention beside ours")
         .integer("--bandwidth", o.bandwidth_gb_s, 0, kMany, "GB/s that the floor assumes; 0: measured")
         .integer("--tflops", o.tensor_tflop_s, 0, kMany, "TFLOP/s that the floor assumes; 0: measured");
 }

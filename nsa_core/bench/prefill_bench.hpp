@@ -44,7 +44,7 @@ struct PrefillBenchOptions {
     std::int64_t seed = 0;
     Queries queries = Queries::kIndependent;
     CachePolicy cache_policy = CachePolicy::kWarm;
-    bool peers = true;                // full attention beside ours
+    bool peers = true;                // of attention: full attention beside ours
     std::int64_t bandwidth_gb_s = 0;  // of the device's memory; 0: measured first
     std::int64_t tensor_tflop_s = 0;  // of its products in the dtype; 0: measured first
 };

@@ -101,7 +101,7 @@ Subject module_subject(const PrefillBenchOptions& o, const NSAAttention& module,
                               .forward = [&module, x] { return std::vector{module.prefill(x).out}; },
                               .leaves = leaves},
                     .parts = [=, &module] { return module_pieces(module, x, routes); },
-                    .peers = [=] { return full_attention_pieces(made(), c.scale()); },
+                    .peers = {},
                     .unique_blocks = shared_blocks(selected_blocks(made(), c)),
                     .shape = shape_of(o, c, seq, options)};
     subject.shape.input_weights = weight_count(module, false);

@@ -18,7 +18,7 @@ struct Subject {
 
     Piece whole;
     Make parts;
-    Make peers;
+    Make peers;  // empty for the layer: its projections would be held against attention alone
     std::map<int, double> unique_blocks;  // by tokens that share (prefill_rows.hpp)
     PrefillShape shape;
 };

@@ -90,22 +90,33 @@ void find_full_attention(const CaseFacts& one, const Series& total, std::vector<
     }
 }
 
-// Rows that must not be read like the others, told once for each reason.
-void find_validity(const CaseFacts& one, std::vector<Finding>& findings) {
-    std::map<std::string, std::string> rows;  // by what is said of them
-    for (const language::Fact& fact : one.facts) {
-        if (fact.name != "validity" || fact.value == "VALID") continue;
-        std::string reason;
-        for (const language::Fact& other : one.facts) {
-            if (other.name == "validity_reason" && other.labels == fact.labels) reason = other.value;
-        }
-        std::string& at = rows[fact.value + ": " + reason];
-        at += (at.empty() ? "" : "; ") + language::format_labels(fact.labels);
+std::string reason_beside(const CaseFacts& one, const language::Fact& validity) {
+    for (const language::Fact& other : one.facts) {
+        if (other.name == "validity_reason" && other.labels == validity.labels) return other.value;
     }
-    for (const auto& [said, at] : rows) {
+    return {};
+}
+
+// Rows that must not be read like the others: how many, and why the first of them.
+void find_validity(const CaseFacts& one, std::vector<Finding>& findings) {
+    constexpr std::size_t kMostNamed = 3;
+    std::size_t rows = 0;
+    std::map<std::string, std::vector<const language::Fact*>> doubtful;  // by verdict
+    for (const language::Fact& fact : one.facts) {
+        if (fact.name != "validity") continue;
+        ++rows;
+        if (fact.value != "VALID") doubtful[fact.value].push_back(&fact);
+    }
+    for (const auto& [verdict, facts] : doubtful) {
+        std::string named;
+        for (std::size_t i = 0; i < facts.size() && i < kMostNamed; ++i)
+            named += (named.empty() ? "" : "; ") + language::format_labels(facts[i]->labels) + ": " +
+                     reason_beside(one, *facts[i]);
         findings.push_back({"prefill_validity",
                             Certainty::kObserved,
-                            name_of(one) + ": rows " + at + " are " + said + ".",
+                            name_of(one) + ": " + std::to_string(facts.size()) + " of " +
+                                plural(rows, "row") + (facts.size() == 1 ? " is " : " are ") + verdict +
+                                " (" + named + (facts.size() > kMostNamed ? "; ..." : "") + ").",
                             {{one.planned.key, "sm_clock, throttle_reasons, ms_total"}}});
     }
 }

@@ -36,7 +36,7 @@ constexpr std::array kParams{
     ParamSchema{"queries", ParamType::kText, "independent", false, "independent|correlated",
                 "correlated: neighbours ask, and select, alike"},
     ParamSchema{"cache", ParamType::kText, "warm", false, "warm|cold", "state of the last cache"},
-    ParamSchema{"peers", ParamType::kText, "on", false, "on|off", "full attention beside ours"},
+    ParamSchema{"peers", ParamType::kText, "on", false, "on|off", "attention: full attention beside ours"},
     ParamSchema{"bandwidth", ParamType::kInt, "0", false, "", "GB/s that the floor assumes; 0: measured"},
     ParamSchema{"tflops", ParamType::kInt, "0", false, "", "TFLOP/s that the floor assumes; 0: measured"},
 };
