@@ -7,6 +7,7 @@
 
 #include "nsa_core/bench/prefill_rows.hpp"
 #include "nsa_core/device.hpp"
+#include "nsa_core/errors.hpp"
 #include "nsa_core/geometry.hpp"
 
 namespace nsa::core::bench {
@@ -60,6 +61,9 @@ std::optional<std::string> unavailable(const PrefillBenchOptions& o, const NsaCo
                                        const RoutePolicy& policy) {
     if (!o.route) return std::nullopt;
     const bool fa2 = *o.route == Route::kFa2Dense || *o.route == Route::kFa2Varlen;
+    for (const Branch branch : {Branch::kCompressed, Branch::kSliding}) {
+        if (const auto fault = contradiction(policy, branch, *o.route)) throw InputError(*fault);
+    }
     for (const std::int64_t seq : o.seq) {
         const RoutesTaken routes = choose_prefill_routes(o, c, seq, device, policy);
         for (const RouteChoice* choice : {&routes.cmp, &routes.win, &routes.sel}) {

@@ -28,7 +28,8 @@ struct Subject {
                                                 const RoutePolicy& policy);
 
 /// Why the route that was asked for does not run; nothing: it does, at every length. FlashAttention-2 has no
-/// selected branch, so that one alone may differ.
+/// selected branch, so that one alone may differ. Throws InputError when an environment flag contradicts the
+/// route.
 [[nodiscard]] std::optional<std::string> unavailable(const PrefillBenchOptions& options,
                                                      const NsaConfig& config, at::Device device,
                                                      const RoutePolicy& policy);

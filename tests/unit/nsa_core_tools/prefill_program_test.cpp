@@ -113,8 +113,8 @@ TEST_F(PrefillBench, CorrelatedQueriesShareMoreBlocks) {
     const Flags one_pass{"--pass", "forward", "--peers", "off"};
     Flags alike = one_pass;
     alike.insert(alike.end(), {"--queries", "correlated"});
-    const double independent = bench(one_pass, "1024").metric("unique_blocks_8", row("1024", "forward"));
-    const double correlated = bench(alike, "1024").metric("unique_blocks_8", row("1024", "forward"));
+    const double independent = bench(one_pass, "512").metric("unique_blocks_8", row("512", "forward"));
+    const double correlated = bench(alike, "512").metric("unique_blocks_8", row("512", "forward"));
     EXPECT_LT(correlated, 0.8 * independent);
     EXPECT_THAT(correlated, AllOf(Ge(0.125), Le(1)));
 }
@@ -159,6 +159,12 @@ TEST_F(PrefillBench, FlagsThatWouldChangeWhatIsTimedAreRefused) {
         EXPECT_EQ(ended.exit_code, 2);
         EXPECT_THAT(ended.err, HasSubstr(variable));
     }
+}
+
+TEST_F(PrefillBench, AFlagThatContradictsTheRouteIsRefused) {
+    const Ended ended = run({"prefill-bench", "--route", "fa2_dense"}, {{"NSA_USE_FA2_WIN", "0"}});
+    EXPECT_EQ(ended.exit_code, 2);
+    EXPECT_THAT(ended.err, HasSubstr("NSA_USE_FA2_WIN=0 forbids"));
 }
 
 }  // namespace
