@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <iostream>
+#include <sstream>
 
 #include "nsa_core/device.hpp"
+#include "nsa_core/errors.hpp"
 #include "nsa_core/geometry.hpp"
 #include "nsa_core/module.hpp"
+#include "nsa_core/parity/golden_tensors.hpp"
 #include "nsa_core/parity/metrics.hpp"
 #include "nsa_core/parity/trial.hpp"
 #include "nsa_core/reference.hpp"
@@ -93,19 +96,23 @@ ErrorMetrics identity_error(const TrialPlan& plan, const at::Tensor& x, std::int
     return compare(module.prefill(x).out, project_out(module, full));
 }
 
-TrialResult prefill_trial(const TrialPlan& plan, NSAAttention& module, const at::Tensor& x,
-                          const at::Tensor& truth, std::int64_t seed) {
+// The layer's output and what was measured on the way.
+struct Computed {
+    at::Tensor candidate;
+    std::vector<std::pair<std::string, double>> more;
+    std::vector<std::pair<Branch, RouteChoice>> routes;
+};
+
+Computed prefilled(const TrialPlan& plan, NSAAttention& module, const at::Tensor& x, std::int64_t seed) {
     const PrefillResult ours = module.prefill(x);
+    Computed computed{.candidate = ours.out, .more = {}, .routes = by_branch(ours.routes)};
+    if (plan.golden) return computed;  // the identity is a layer of its own, with weights of its own
     const ErrorMetrics identity = identity_error(plan, x, seed);
-    return {.error = compare(ours.out, truth),
-            .baseline_mae = 0,
-            .more = {{"identity_mae", identity.mae}, {"identity_max_abs", identity.max_abs}},
-            .routes = by_branch(ours.routes),
-            .audit = {}};
+    computed.more = {{"identity_mae", identity.mae}, {"identity_max_abs", identity.max_abs}};
+    return computed;
 }
 
-TrialResult decode_trial(const TrialPlan& plan, NSAAttention& module, const at::Tensor& x,
-                         const at::Tensor& truth) {
+Computed decoded(const TrialPlan& plan, NSAAttention& module, const at::Tensor& x) {
     constexpr std::int64_t kRoomAtFirst = 16;  // less than most sequences: the cache must grow on the way
     DecodeCache cache = module.make_cache(plan.options.batch, kRoomAtFirst);
     std::vector<at::Tensor> outputs;
@@ -122,14 +129,40 @@ TrialResult decode_trial(const TrialPlan& plan, NSAAttention& module, const at::
         return step.routes.cmp.taken != last.cmp.taken || step.routes.sel.taken != last.sel.taken ||
                step.routes.win.taken != last.win.taken;
     });
-    const at::Tensor decoded = at::stack(outputs, 1);
-    return {.error = compare(decoded, truth),
-            .baseline_mae = 0,
-            .more = {{"mae_vs_prefill", compare(decoded, in_fp64(module.prefill(x).out)).mae},
+    const at::Tensor candidate = at::stack(outputs, 1);
+    return {.candidate = candidate,
+            .more = {{"mae_vs_prefill", compare(candidate, in_fp64(module.prefill(x).out)).mae},
                      {"reads_mismatches", static_cast<double>(misread)},
                      {"steps_on_another_route", static_cast<double>(rerouted)}},
-            .routes = by_branch(last),
-            .audit = {}};
+            .routes = by_branch(last)};
+}
+
+// The weights of the golden file, no more and no fewer than the layer has.
+void take_weights(const TrialPlan& plan, const NSAAttention& module) {
+    std::size_t taken = 0;
+    for (const NamedTensor& parameter : module.parameters()) {
+        const at::Tensor given = golden_input(plan, "weight." + parameter.name);
+        if (given.sizes() != parameter.tensor.sizes()) {
+            std::ostringstream text;
+            text << plan.options.golden << ": tensor weight." << parameter.name << " is " << given.sizes()
+                 << "; this configuration wants " << parameter.tensor.sizes();
+            throw InputError{text.str()};
+        }
+        parameter.tensor.copy_(given);
+        ++taken;
+    }
+    const auto is_weight = [](const auto& named) { return named.first.starts_with("weight."); };
+    const auto& tensors = plan.golden->tensors;
+    if (static_cast<std::size_t>(std::count_if(tensors.begin(), tensors.end(), is_weight)) != taken) {
+        throw InputError{plan.options.golden + ": it has weights that a layer of this configuration has not"};
+    }
+}
+
+TrialTensors tensors_of(const NSAAttention& module, const at::Tensor& x) {
+    TrialTensors tensors{.inputs = {{"x", x}}, .truth = {}, .candidate = {}};
+    for (const NamedTensor& parameter : module.parameters())
+        tensors.inputs.emplace_back("weight." + parameter.name, parameter.tensor);
+    return tensors;
 }
 
 }  // namespace
@@ -138,22 +171,30 @@ TrialResult module_trial(const TrialPlan& plan, std::int64_t seed) {
     const c10::NoGradGuard no_grad;
     const ParityOptions& o = plan.options;
     at::Generator generator = seeded_generator(seed);
-    const at::Tensor x = random_normal({o.batch, o.seq, plan.config.dim}, generator, options_of(plan));
+    const at::Tensor x = plan.golden
+                             ? golden_input(plan, "x")
+                             : random_normal({o.batch, o.seq, plan.config.dim}, generator, options_of(plan));
     NSAAttention module{plan.config, options_of(plan), static_cast<std::uint64_t>(seed), plan.policy};
-    const at::Tensor truth = oracle_output(plan, module, x);
+    if (plan.golden) take_weights(plan, module);
+    TrialTensors tensors = tensors_of(module, x);
+    const at::Tensor oracle = oracle_output(plan, module, x);
 
     // The plain implementation of the layer: every branch spelled out with explicit masks.
     module.ask_route(Route::kReference);
-    const double baseline_mae = compare(module.prefill(x).out, truth).mae;
+    const at::Tensor plain = module.prefill(x).out;
 
     SdpaAudit audit{std::cerr};
     ask_routes(module, o);
     if (plan.policy.sdpa_audit) module.set_audit(&audit);
-    TrialResult result = o.subject == Subject::kModule ? prefill_trial(plan, module, x, truth, seed)
-                                                       : decode_trial(plan, module, x, truth);
-    result.baseline_mae = baseline_mae;
-    result.audit = {audit.calls(), audit.misaligned_calls(), audit.nan_rows()};
-    return result;
+    Computed by = o.subject == Subject::kModule ? prefilled(plan, module, x, seed) : decoded(plan, module, x);
+    tensors.truth = truth_of(plan, oracle, by.more);
+    tensors.candidate = by.candidate;
+    dump(plan, tensors, seed);
+    return {.error = compare(by.candidate, tensors.truth),
+            .baseline_mae = compare(plain, tensors.truth).mae,
+            .more = std::move(by.more),
+            .routes = std::move(by.routes),
+            .audit = {audit.calls(), audit.misaligned_calls(), audit.nan_rows()}};
 }
 
 }  // namespace nsa::core::parity

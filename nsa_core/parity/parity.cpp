@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <iostream>
+#include <memory>
 #include <variant>
 
+#include "nsa_core/parity/golden_plan.hpp"
 #include "nsa_core/parity/plan.hpp"
 #include "nsa_core/parity/trial.hpp"
 #include "nsa_core/routes/cuda_decode.hpp"
@@ -56,7 +58,11 @@ void write_summary_facts(tools::Output& output, const TrialPlan& plan,
     };
     for (const auto& [branch, choice] : trials.front().routes)
         tools::write_route_facts(output, branch, choice);
-    fact("oracle", "fp64");
+    fact("oracle", plan.golden ? "golden" : "fp64");
+    if (plan.golden) {
+        fact("golden_file", plan.options.golden);
+        fact("golden_producer", plan.golden->producer);
+    }
     fact("worst_index", joined(worst->error.worst_index));
     fact("worst_seed", std::to_string(plan.options.seed + (worst - trials.begin())));
     if (!plan.policy.sdpa_audit) return;
@@ -139,16 +145,27 @@ void add_flags(tools::FlagTable& table, ParityOptions& o) {
                  {"tiny", StepData::kTiny},
                  {"huge", StepData::kHuge},
                  {"equal_keys", StepData::kEqualKeys}},
-                "decode_step: what the tensors hold");
+                "decode_step: what the tensors hold")
+        .text(
+            "--golden", o.golden, "FILE",
+            "take inputs and expected outputs from this .safetensors or .pt file instead of seed and oracle")
+        .text("--dump", o.dump, "FILE",
+              "write inputs, expected and candidate's outputs into this .safetensors or .pt file")
+        .note_given(o.given);
 }
 
-tools::Outcome run(const ParityOptions& options, tools::Output& output) {
+tools::Outcome run(const ParityOptions& asked, tools::Output& output) {
     const RoutePolicy policy = RoutePolicy::from_env();
+    check_files(asked, policy);
+    const GoldenPointer golden =
+        asked.golden.empty() ? nullptr
+                             : std::make_shared<const golden::Golden>(golden::read_golden(asked.golden));
+    const ParityOptions options = golden ? options_of(asked, *golden) : asked;
     check_request(options, policy);
     const auto chosen = tools::choose_device(options.device);
     if (const auto* skipped = std::get_if<Skipped>(&chosen)) return *skipped;
     const DeviceFacts device = device_facts(options, std::get<DeviceKind>(chosen));
-    const TrialPlan plan = plan_trials(options, policy, device);
+    const TrialPlan plan = plan_trials(options, policy, device, golden);
     if (const auto reason = skip_reason(plan, device)) return Skipped{*reason};
 
     tools::write_run_facts(output, plan.device, options.dtype, options.seed);

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "nsa_core/routes.hpp"
@@ -56,6 +58,11 @@ struct ParityOptions {
     std::vector<std::int64_t> positions;
     std::int64_t page = 64;  // tokens of a cache page
     StepData data = StepData::kNormal;
+    // Golden files (docs/golden.md). With `golden` inputs and expected outputs come from that file, not from
+    // a seed and the oracle; into `dump` go those of the one trial and what the candidate made of them.
+    std::string golden;
+    std::string dump;
+    std::set<std::string> given;  // flags that were given
 };
 
 void add_flags(tools::FlagTable& table, ParityOptions& options);

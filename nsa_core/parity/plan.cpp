@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "nsa_core/errors.hpp"
 #include "nsa_core/geometry.hpp"
@@ -118,12 +119,14 @@ void check_request(const ParityOptions& options, const RoutePolicy& policy) {
     }
 }
 
-TrialPlan plan_trials(const ParityOptions& options, const RoutePolicy& policy, const DeviceFacts& device) {
+TrialPlan plan_trials(const ParityOptions& options, const RoutePolicy& policy, const DeviceFacts& device,
+                      GoldenPointer golden) {
     TrialPlan plan{.options = options,
-                   .config = tools::config_of(options, options.heads * options.dk),
+                   .config = golden ? golden->config : tools::config_of(options, options.heads * options.dk),
                    .policy = policy,
                    .device = device.kind,
-                   .routes = {}};
+                   .routes = {},
+                   .golden = std::move(golden)};
     if (options.subject == Subject::kDecodeStep) {
         plan.options.positions = positions_of(options, plan.config);
         const RouteChoice choice = choose_route(options.route, step_request(options, plan.config, device));

@@ -2,12 +2,14 @@
 // device.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "nsa_core/config.hpp"
+#include "nsa_core/golden/schema.hpp"
 #include "nsa_core/parity/parity.hpp"
 #include "nsa_core/routes.hpp"
 #include "nsa_core/tools/environment.hpp"
@@ -22,6 +24,8 @@ struct DeviceFacts {
     bool kernels = false;     // the program holds the kernels of route cuda
 };
 
+using GoldenPointer = std::shared_ptr<const golden::Golden>;
+
 // What all trials of one run share.
 struct TrialPlan {
     ParityOptions options;
@@ -29,6 +33,7 @@ struct TrialPlan {
     RoutePolicy policy;
     tools::DeviceKind device = tools::DeviceKind::kCpu;
     std::vector<std::pair<Branch, RouteChoice>> routes;  // one for each branch under test
+    GoldenPointer golden = nullptr;                      // inputs and truth, where they come from a file
 };
 
 // What a subject asks of one of its branches: the route of the run, but nothing (auto) of the selected branch
@@ -39,8 +44,9 @@ struct TrialPlan {
 // or contradicts an environment flag.
 void check_request(const ParityOptions& options, const RoutePolicy& policy);
 
+// With a golden file `options` are those that it makes (golden_plan.hpp).
 [[nodiscard]] TrialPlan plan_trials(const ParityOptions& options, const RoutePolicy& policy,
-                                    const DeviceFacts& device);
+                                    const DeviceFacts& device, GoldenPointer golden = nullptr);
 
 // Positions at which something changes, up to `longest`, which is one of them, and an idle slot: the first
 // tokens, the first compressed token, edges of selection blocks, of the window and of n whole blocks.

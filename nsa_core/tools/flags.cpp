@@ -146,6 +146,11 @@ FlagTable& FlagTable::text(std::string name, std::string& target, std::string pl
                 .assign = std::move(assign)});
 }
 
+FlagTable& FlagTable::note_given(std::set<std::string>& target) {
+    given_ = &target;
+    return *this;
+}
+
 FlagTable& FlagTable::add_choice(std::string name, std::vector<std::string> names, std::string default_name,
                                  std::function<void(std::size_t)> assign_index, std::string help) {
     std::string takes = joined(names, "|");
@@ -192,6 +197,7 @@ std::optional<std::string> FlagTable::parse(std::span<const std::string> args) {
         const Flag* flag = find(name);
         if (!flag) return unknown(name);
         if (!given.insert(name).second) return flag->name + " is given twice";
+        if (given_) given_->insert(flag->name);
 
         std::string_view value;
         if (equals != std::string_view::npos) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,6 +31,10 @@ class FlagTable {
     template <typename Value>
     FlagTable& choice(std::string name, Value& target,
                       const std::vector<std::pair<std::string, Value>>& choices, std::string help);
+
+    // `target` will hold the names of the flags that were given: where a default and the same value said
+    // aloud are not the same.
+    FlagTable& note_given(std::set<std::string>& target);
 
     // Assigns every flag of `args` ("--flag value" or "--flag=value"). The error says which flag, what it was
     // given and what would be right; nothing else must be read from the targets after an error.
@@ -56,6 +61,7 @@ class FlagTable {
     [[nodiscard]] std::string unknown(std::string_view name) const;
 
     std::vector<Flag> flags_;
+    std::set<std::string>* given_ = nullptr;  // not owned
 };
 
 // The candidate nearest to `word` by edit distance, when it is near enough to be a slip of the hand.

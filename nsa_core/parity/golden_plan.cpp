@@ -1,0 +1,81 @@
+#include "nsa_core/parity/golden_plan.hpp"
+
+#include <array>
+
+#include "nsa_core/errors.hpp"
+
+namespace nsa::core::parity {
+namespace {
+
+// What a golden file says itself.
+constexpr std::array kFlagsOfTheFile{"--batch", "--seq",  "--heads",     "--groups", "--dk",
+                                     "--dv",    "--l",    "--d",         "--l-sel",  "--n",
+                                     "--w",     "--seed", "--positions", "--page",   "--data"};
+
+golden::Scope scope_of(Subject subject) {
+    const bool layer = subject == Subject::kModule || subject == Subject::kDecode;
+    return layer ? golden::Scope::kLayer : golden::Scope::kAttention;
+}
+
+}  // namespace
+
+std::string output_name(Subject subject) {
+    switch (subject) {
+        case Subject::kSliding:
+            return "sliding";
+        case Subject::kCompressed:
+            return "compressed";
+        case Subject::kSelected:
+            return "selected";
+        case Subject::kModule:
+        case Subject::kDecode:
+        case Subject::kDecodeStep:
+            break;
+    }
+    return "out";
+}
+
+void check_files(const ParityOptions& options, const RoutePolicy& policy) {
+    if (options.golden.empty() && options.dump.empty()) return;
+    const std::string flag = options.golden.empty() ? "--dump" : "--golden";
+    if (options.subject == Subject::kDecodeStep) {
+        throw InputError{flag +
+                         ": a decode step's paged cache has no golden file; --branch sliding, compressed, "
+                         "selected, module or decode have"};
+    }
+    if (options.trials != 1) throw InputError{flag + ": a golden file is one trial; leave --trials out"};
+    if (policy.force_branch) {
+        throw InputError{flag +
+                         ": a golden file's layer has its own gates; NSA_FORCE_BRANCH must not be set"};
+    }
+    if (options.golden.empty()) return;
+    for (const char* name : kFlagsOfTheFile) {
+        if (options.given.contains(name)) {
+            throw InputError{std::string{name} +
+                             " and --golden: the file says it itself; leave the flag out"};
+        }
+    }
+}
+
+ParityOptions options_of(ParityOptions o, const golden::Golden& golden) {
+    const std::string output = output_name(o.subject);
+    if (scope_of(o.subject) != golden.scope || !golden.holds(output)) {
+        throw InputError{o.golden + ": it has no tensor " + output + ", the output that --branch asks for"};
+    }
+    if (!o.given.contains("--dtype")) o.dtype = golden.dtype;
+    const NsaConfig& c = golden.config;
+    o.batch = golden.batch;
+    o.seq = golden.seq;
+    o.heads = c.heads;
+    o.groups = c.groups;
+    o.dk = c.dk;
+    o.dv = c.dv;
+    o.l = c.l;
+    o.d = c.d;
+    o.l_sel = c.l_sel;
+    o.n = c.n;
+    o.w = c.w;
+    return o;
+}
+
+}  // namespace nsa::core::parity

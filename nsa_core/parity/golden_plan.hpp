@@ -1,0 +1,20 @@
+// What a golden file and --dump make of the options of a parity run. Pure.
+#pragma once
+
+#include "nsa_core/golden/schema.hpp"
+#include "nsa_core/parity/parity.hpp"
+#include "nsa_core/routes.hpp"
+
+namespace nsa::core::parity {
+
+// The tensor of a golden file that holds the subject's output: "sliding", ..., "out".
+[[nodiscard]] std::string output_name(Subject subject);
+
+// Throws InputError when --golden or --dump do not go with the other flags, before any file is opened.
+void check_files(const ParityOptions& options, const RoutePolicy& policy);
+
+// The options with shape, configuration and, unless --dtype was given, dtype of the file. Throws InputError
+// when the file has not what the subject needs.
+[[nodiscard]] ParityOptions options_of(ParityOptions asked, const golden::Golden& golden);
+
+}  // namespace nsa::core::parity

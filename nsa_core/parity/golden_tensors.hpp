@@ -1,0 +1,41 @@
+// Tensors of golden files, and the file of a trial.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "nsa_core/golden/tensor_file.hpp"
+#include "nsa_core/parity/trial.hpp"
+
+namespace nsa::core::parity {
+
+[[nodiscard]] at::Tensor tensor_of(const golden::StoredTensor& stored);      // a copy on the CPU
+[[nodiscard]] golden::StoredTensor stored_tensor(const at::Tensor& tensor);  // of the six types a file knows
+
+// An input of the plan's golden file, in the dtype and on the device of the run. Throws InputError when the
+// dtype would round it: the expected outputs are not those of rounded inputs.
+[[nodiscard]] at::Tensor golden_input(const TrialPlan& plan, const std::string& name);
+
+// The tensor of the plan's golden file on the CPU, undefined when it has none of that name.
+[[nodiscard]] at::Tensor golden_tensor(const TrialPlan& plan, const std::string& name);
+
+// What the candidate is held against: the output of the golden file, else the oracle's. A file's output is
+// itself compared with the oracle, into `more`: when both disagree with the candidate, this says who is
+// alone.
+[[nodiscard]] at::Tensor truth_of(const TrialPlan& plan, const at::Tensor& oracle,
+                                  std::vector<std::pair<std::string, double>>& more);
+
+// What one trial worked on and what came out.
+struct TrialTensors {
+    std::vector<std::pair<std::string, at::Tensor>> inputs;
+    at::Tensor truth;  // of the file, else the oracle's
+    at::Tensor candidate;
+};
+
+// Writes them to --dump, if it was given. Throws InputError when the file cannot be written.
+void dump(const TrialPlan& plan, const TrialTensors& tensors, std::int64_t seed);
+
+}  // namespace nsa::core::parity
