@@ -163,7 +163,8 @@ Bytes zip_bytes(const std::vector<std::pair<std::string, ByteView>>& members) {
         put(directory, kCentralMagic, 4);
         put(directory, 20, 2);
         put_facts(directory, name, bytes, crc);
-        put(directory, 0, 2 + 2 + 2 + 4);  // no comment, first disk, no attributes
+        put(directory, 0, 2 + 2 + 2);  // no comment, first disk, no attributes inside
+        put(directory, 0, 4);          // nor outside
         put(directory, out.size(), 4);
         put(directory, name);
 

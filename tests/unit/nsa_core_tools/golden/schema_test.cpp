@@ -1,0 +1,221 @@
+// What a golden file must say and hold, and what it makes of a parity run's options.
+#include <gmock/gmock.h>
+
+#include <cstring>
+#include <functional>
+
+#include "files.hpp"
+#include "nsa_core/errors.hpp"
+#include "nsa_core/golden/schema.hpp"
+#include "nsa_core/parity/golden_plan.hpp"
+
+namespace nsa::core::golden {
+namespace {
+
+using parity::ParityOptions;
+using parity::Subject;
+using ::testing::HasSubstr;
+
+std::string fault_of(const std::function<void()>& work) {
+    try {
+        work();
+        return "good";
+    } catch (const InputError& error) {
+        return error.what();
+    }
+}
+
+std::string fault_with(const std::function<void(TensorFile&)>& change, TensorFile file = attention_file()) {
+    change(file);
+    return fault_of([&] { (void)golden_of(std::move(file)); });
+}
+
+TensorFile layer_file() {
+    TensorFile file;
+    file.metadata = {{"schema", "nsa-golden-1"},
+                     {"scope", "layer"},
+                     {"l", "4"},
+                     {"d", "2"},
+                     {"l_sel", "4"},
+                     {"n", "3"},
+                     {"w", "4"},
+                     {"heads", "2"},
+                     {"groups", "1"},
+                     {"dk", "4"},
+                     {"dv", "2"},
+                     {"rope", "true"},
+                     {"gate", "softmax"}};
+    file.tensors = {{"x", tensor(Element::kF32, {1, 3, 8})},
+                    {"out", tensor(Element::kF32, {1, 3, 8})},
+                    {"weight.wq", tensor(Element::kF32, {8, 8})}};
+    return file;
+}
+
+TEST(GoldenSchema, ShapesAndTypesComeFromTheTensors) {
+    const Golden golden = golden_of(attention_file());
+    EXPECT_EQ(golden.scope, Scope::kAttention);
+    EXPECT_EQ(golden.batch, 1);
+    EXPECT_EQ(golden.seq, 3);
+    EXPECT_EQ(golden.dtype, DType::kFp32);
+    EXPECT_EQ(golden.config.heads, 2);
+    EXPECT_EQ(golden.config.groups, 1);
+    EXPECT_EQ(golden.config.dk, 4);
+    EXPECT_EQ(golden.config.dv, 2);
+    EXPECT_EQ(golden.config.l_sel, 4);
+    const Golden layer = golden_of(layer_file());
+    EXPECT_EQ(layer.config.dim, 8);
+    EXPECT_TRUE(layer.config.rope);
+    EXPECT_EQ(layer.config.gate, GateKind::kSoftmax);
+}
+
+TEST(GoldenSchema, MetadataGoesRoundTrip) {
+    for (const Golden& golden : {golden_of(attention_file()), golden_of(layer_file())}) {
+        TensorFile file{.metadata = metadata_of(golden.config, golden.scope, "test"),
+                        .tensors = golden.tensors};
+        const Golden again = golden_of(std::move(file));
+        EXPECT_EQ(again.config, golden.config);
+        EXPECT_EQ(again.producer, "test");
+    }
+}
+
+TEST(GoldenSchema, MetadataIsStrict) {
+    EXPECT_EQ(fault_with([](auto& f) { f.metadata["format"] = "pt"; }), "good");
+    EXPECT_THAT(fault_with([](auto& f) { f.metadata.erase("schema"); }), HasSubstr("there is none"));
+    EXPECT_THAT(fault_with([](auto& f) { f.metadata["schema"] = "nsa-golden-2"; }),
+                HasSubstr("nsa-golden-1"));
+    EXPECT_THAT(fault_with([](auto& f) { f.metadata["scope"] = "all"; }), HasSubstr("attention, layer"));
+    EXPECT_THAT(fault_with([](auto& f) { f.metadata.erase("w"); }), HasSubstr("metadata w is missing"));
+    EXPECT_THAT(fault_with([](auto& f) { f.metadata["w"] = "-4"; }), HasSubstr("\"-4\""));
+    EXPECT_THAT(fault_with([](auto& f) { f.metadata["w"] = "4.0"; }), HasSubstr("whole number"));
+    EXPECT_THAT(fault_with([](auto& f) { f.metadata["w"] = "99999999999999999999"; }),
+                HasSubstr("whole number"));
+    EXPECT_THAT(fault_with([](auto& f) { f.metadata["prodcuer"] = "x"; }),
+                HasSubstr("did you mean producer?"));
+    EXPECT_THAT(fault_with([](auto& f) { f.metadata["rope"] = "true"; }), HasSubstr("not of the schema"));
+    EXPECT_THAT(fault_with([](auto& f) { f.metadata["d"] = "3"; }), HasSubstr("d"));
+    EXPECT_THAT(fault_with([](auto& f) { f.metadata["l_sel"] = "0"; }), HasSubstr("l_sel is 0"));
+    EXPECT_THAT(fault_with([](auto& f) { f.metadata["rope_base"] = "nan"; }, layer_file()),
+                HasSubstr("above 1"));
+    EXPECT_THAT(fault_with([](auto& f) { f.metadata["gate"] = "relu"; }, layer_file()),
+                HasSubstr("sigmoid, softmax"));
+}
+
+TEST(GoldenSchema, TensorsAreStrict) {
+    EXPECT_THAT(fault_with([](auto& f) { f.tensors.erase("k"); }), HasSubstr("k [B,G,S,dk] is missing"));
+    EXPECT_THAT(fault_with([](auto& f) {
+                    f.tensors["q"] = tensor(Element::kF32, {2, 3, 4});
+                }),
+                HasSubstr("q is [2,3,4]; it must be [B,H,S,dk]"));
+    EXPECT_THAT(fault_with([](auto& f) {
+                    f.tensors["q"] = tensor(Element::kF32, {1, 2, 0, 4});
+                }),
+                HasSubstr("it must be [B,H,S,dk]"));
+    EXPECT_THAT(fault_with([](auto& f) {
+                    f.tensors["k"] = tensor(Element::kF32, {1, 1, 4, 4});
+                }),
+                HasSubstr("k is [1,1,4,4]"));
+    EXPECT_THAT(fault_with([](auto& f) {
+                    f.tensors["k"] = tensor(Element::kF16, {1, 1, 3, 4});
+                }),
+                HasSubstr("not of the type of the other inputs"));
+    EXPECT_THAT(fault_with([](auto& f) {
+                    f.tensors["q"] = tensor(Element::kI32, {1, 2, 3, 4});
+                }),
+                HasSubstr("holds integers"));
+    EXPECT_THAT(fault_with([](auto& f) {
+                    f.tensors["sliding"] = tensor(Element::kF64, {1, 2, 3, 4});
+                }),
+                HasSubstr("must be [1,2,3,2]"));
+    EXPECT_THAT(fault_with([](auto& f) {
+                    f.tensors["out"] = tensor(Element::kF64, {1, 2, 3, 2});
+                }),
+                HasSubstr("out is not of the schema of scope attention"));
+    EXPECT_THAT(fault_with([](auto& f) {
+                    f.tensors["candidate.q"] = tensor(Element::kF64, {1, 2, 3, 2});
+                }),
+                HasSubstr("candidate.q is not of the schema"));
+    EXPECT_THAT(fault_with([](auto& f) {
+                    f.tensors["q"] = tensor(Element::kF32, {1, 3, 3, 4});
+                }),
+                HasSubstr("must be"));
+}
+
+TEST(GoldenSchema, OnlyACandidateMayHoldWhatIsNotANumber) {
+    EXPECT_EQ(fault_with([](auto& f) {
+                  f.tensors["candidate.sliding"] = tensor(Element::kF64, {1, 2, 3, 2}, 0xFF);
+              }),
+              "good");
+    for (const Element element : {Element::kF64, Element::kF32, Element::kF16, Element::kBf16}) {
+        EXPECT_THAT(fault_with([&](auto& f) {
+                        f.tensors["sliding"] = tensor(element, {1, 2, 3, 2}, 0xFF);
+                    }),
+                    HasSubstr("sliding holds a NaN or an infinity, at element 0"))
+            << name(element);
+    }
+}
+
+void set_block(TensorFile& file, std::int64_t value) {
+    std::memcpy(file.tensors["blocks"].bytes.data() + 8, &value, sizeof value);
+}
+
+TEST(GoldenSchema, BlocksMustBeAscendingAndNoneAfterTheQuery) {
+    for (const std::int64_t block : {INT64_C(-1), INT64_C(1), INT64_MAX, INT64_MIN})
+        EXPECT_THAT(fault_with([&](auto& f) { set_block(f, block); }), HasSubstr("row 1 (query 1)")) << block;
+    EXPECT_THAT(fault_with([](auto& f) {
+                    f.tensors["blocks"] = tensor(Element::kI64, {1, 1, 3, 2});
+                }),
+                HasSubstr("must be [1,1,3,1]"));
+    EXPECT_THAT(fault_with([](auto& f) {
+                    f.tensors["blocks"] = tensor(Element::kF32, {1, 1, 3, 1});
+                }),
+                HasSubstr("I64 or I32"));
+}
+
+ParityOptions asking(Subject subject) {
+    ParityOptions options;
+    options.subject = subject;
+    options.golden = "file.pt";
+    return options;
+}
+
+TEST(GoldenPlan, TheFileDecidesShapeConfigurationAndType) {
+    const Golden golden = golden_of(attention_file());
+    const ParityOptions options = options_of(asking(Subject::kSliding), golden);
+    EXPECT_EQ(options.seq, 3);
+    EXPECT_EQ(options.heads, 2);
+    EXPECT_EQ(options.w, 4);
+    EXPECT_EQ(options.dtype, DType::kFp32);
+    ParityOptions wide = asking(Subject::kSliding);
+    wide.dtype = DType::kFp64;
+    wide.given = {"--dtype"};
+    EXPECT_EQ(options_of(wide, golden).dtype, DType::kFp64);
+}
+
+TEST(GoldenPlan, WhatDoesNotGoWithAFileIsRefused) {
+    const auto refused = [](const std::function<void(ParityOptions&)>& change,
+                            const RoutePolicy& policy = {}) {
+        ParityOptions options = asking(Subject::kSliding);
+        change(options);
+        return fault_of([&] { check_files(options, policy); });
+    };
+    EXPECT_EQ(refused([](auto&) {}), "good");
+    EXPECT_THAT(refused([](auto& o) { o.given = {"--heads"}; }), HasSubstr("--heads and --golden"));
+    EXPECT_THAT(refused([](auto& o) { o.trials = 2; }), HasSubstr("leave --trials out"));
+    EXPECT_THAT(refused([](auto& o) { o.subject = Subject::kDecodeStep; }), HasSubstr("paged cache"));
+    EXPECT_THAT(refused([](auto& o) { o.golden = "", o.dump = "x.pt", o.trials = 2; }), HasSubstr("--dump"));
+    EXPECT_EQ(refused([](auto& o) { o.golden = "", o.dump = "x.pt", o.given = {"--heads"}; }), "good");
+    RoutePolicy forced;
+    forced.force_branch = Branch::kSliding;
+    EXPECT_THAT(refused([](auto&) {}, forced), HasSubstr("NSA_FORCE_BRANCH"));
+
+    TensorFile file = attention_file();
+    file.tensors.erase("selected");
+    const Golden golden = golden_of(std::move(file));
+    EXPECT_THAT(fault_of([&] { (void)options_of(asking(Subject::kSelected), golden); }),
+                HasSubstr("no tensor selected"));
+    EXPECT_THAT(fault_of([&] { (void)options_of(asking(Subject::kModule), golden); }),
+                HasSubstr("no tensor out"));
+}
+
+}  // namespace
+}  // namespace nsa::core::golden

@@ -1,0 +1,120 @@
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "program.hpp"
+
+namespace nsa::core {
+namespace {
+
+using ::testing::HasSubstr;
+
+using Golden = Program;
+
+const std::string kFiles = NSA_GOLDEN_FILES;
+
+// Outputs that an implementation of another origin computed in fp64: golden/make.py.
+TEST_F(Golden, EveryBranchAndTheOracleAgreeWithFilesThatPythonMade) {
+    for (const char* branch : {"sliding", "compressed", "selected"}) {
+        const Ended pt = run({"parity", "--branch", branch, "--golden", kFiles + "/attention.pt"});
+        ASSERT_EQ(pt.exit_code, 0) << pt.err;
+        EXPECT_LT(pt.metric("mae"), 1e-6) << branch;
+        EXPECT_LT(pt.metric("golden_vs_oracle_max_abs"), 1e-14) << branch;
+        EXPECT_EQ(pt.fact("oracle"), "golden");
+        EXPECT_EQ(pt.fact("golden_producer"), "make.py");
+        const Ended half = run({"parity", "--branch", branch, "--golden", kFiles + "/attention.safetensors"});
+        ASSERT_EQ(half.exit_code, 0) << half.err;
+        EXPECT_EQ(half.fact("dtype"), "bf16");
+        EXPECT_LT(half.metric("mae"), 2 * half.metric("baseline_mae"));
+        EXPECT_LT(half.metric("golden_vs_oracle_max_abs"), 1e-14) << branch;
+    }
+}
+
+TEST_F(Golden, WhatIsDumpedIsJudgedAlikeWhenItComesBack) {
+    // Each file costs two starts of the program, so branches and formats share them.
+    const std::vector<std::pair<std::string, std::string>> cases{
+        {"selected", "pt"}, {"module", "pt"}, {"decode", "safetensors"}};
+    for (const auto& [branch, format] : cases) {
+        const std::string file = (folder_ / (branch + "." + format)).string();
+        const Ended first =
+            run({"parity", "--branch", branch,    "--seq", "40",  "--dk", "8",   "--dv", "6",      "--l", "8",
+                 "--d",    "4",        "--l-sel", "8",     "--n", "4",    "--w", "9",    "--dump", file});
+        ASSERT_EQ(first.exit_code, 0) << first.err;
+        const Ended again = run({"parity", "--branch", branch, "--golden", file});
+        ASSERT_EQ(again.exit_code, 0) << again.err;
+        EXPECT_EQ(again.metric("mae"), first.metric("mae")) << file;
+        EXPECT_EQ(again.metric("baseline_mae"), first.metric("baseline_mae")) << file;
+        EXPECT_EQ(again.metric("golden_vs_oracle_mae"), 0) << file;
+    }
+}
+
+TEST_F(Golden, AnOutputThatIsWrongIsFarFromRouteAndOracleAlike) {
+    std::string bytes;
+    {
+        std::ifstream file{kFiles + "/attention.safetensors", std::ios::binary};
+        bytes.assign(std::istreambuf_iterator<char>{file}, {});
+    }
+    const std::string broken = (folder_ / "broken.safetensors").string();
+    // Compressed and sliding outputs change their names: lengths of names and header stay.
+    const auto swap = [&](const std::string& name, const std::string& by) {
+        const std::size_t at = bytes.find("\"" + name + "\"");
+        ASSERT_NE(at, std::string::npos);
+        bytes.replace(at, name.size() + 2, "\"" + by + "\"" + std::string(name.size() - by.size(), ' '));
+    };
+    swap("sliding", "holding");
+    swap("compressed", "sliding");
+    std::ofstream{broken, std::ios::binary} << bytes;
+    const Ended unknown = run({"parity", "--branch", "sliding", "--golden", broken});
+    EXPECT_EQ(unknown.exit_code, 2);
+    EXPECT_THAT(unknown.err, HasSubstr("holding is not of the schema"));
+    const std::size_t at = bytes.find("\"holding\"");
+    bytes.replace(at, 9,
+                  "\""
+                  "candidate.sliding"
+                  "\"");
+    bytes[0] =
+        static_cast<char>(static_cast<unsigned char>(bytes[0]) + 10);  // the header is ten bytes longer
+    std::ofstream{broken, std::ios::binary} << bytes;
+    const Ended wrong = run({"parity", "--branch", "sliding", "--golden", broken});
+    ASSERT_EQ(wrong.exit_code, 0) << wrong.err;
+    EXPECT_GT(wrong.metric("mae"), 0.1);
+    EXPECT_NEAR(wrong.metric("golden_vs_oracle_mae"), wrong.metric("mae"), 0.01);
+}
+
+TEST_F(Golden, MistakesExitWith2AndSayWhatWouldBeRight) {
+    const std::string pt = kFiles + "/attention.pt";
+    std::ofstream{folder_ / "bad.pt"} << "no zip at all, but long enough to be one";
+    const std::vector<std::pair<std::vector<std::string>, std::string>> mistakes{
+        {{"--golden", (folder_ / "bad.pt").string()}, "bad.pt: there is no end of a zip archive"},
+        {{"--golden", pt, "--seq", "64"}, "--seq and --golden"},
+        {{"--golden", pt, "--dtype", "fp16"}, "would round tensor q"},
+        {{"--dump", "/no/such/folder/x.pt"}, "/no/such/folder/x.pt"},
+        {{"--dump", (folder_ / "x.npz").string()}, ".safetensors or .pt"},
+    };
+    for (const auto& [args, said] : mistakes) {
+        std::vector<std::string> all{"parity"};
+        all.insert(all.end(), args.begin(), args.end());
+        const Ended ended = run(all);
+        EXPECT_EQ(ended.exit_code, 2) << said << ended.err;
+        EXPECT_THAT(ended.err, HasSubstr(said));
+    }
+}
+
+// A route must not be judged over a golden file whose weights are not the layer's.
+TEST_F(Golden, WeightsMustBeThoseOfTheLayer) {
+    const std::string file = (folder_ / "layer.safetensors").string();
+    ASSERT_EQ(run({"parity", "--branch", "module", "--seq", "8", "--dk", "4", "--dv", "4", "--dump", file})
+                  .exit_code,
+              0);
+    std::string bytes = text_of("layer.safetensors");
+    const std::size_t at = bytes.find("weight.wq");
+    ASSERT_NE(at, std::string::npos);
+    bytes.replace(at, 9, "weight.xx");
+    std::ofstream{file, std::ios::binary} << bytes;
+    const Ended ended = run({"parity", "--branch", "module", "--golden", file});
+    EXPECT_EQ(ended.exit_code, 2);
+    EXPECT_THAT(ended.err, HasSubstr("it has no tensor weight.wq"));
+}
+
+}  // namespace
+}  // namespace nsa::core
