@@ -56,6 +56,12 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     return row.back();
 }
 
+// The names, and the one that was probably meant.
+std::string wanted(std::span<const std::string> names, std::string_view given) {
+    const auto near = nearest(given, names);
+    return joined(names, ", ") + (near ? " (did you mean " + *near + "?)" : "");
+}
+
 }  // namespace
 
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string> candidates) {
@@ -157,10 +163,7 @@ FlagTable& FlagTable::add_choice(std::string name, std::vector<std::string> name
     auto assign = [names = std::move(names), assign_index = std::move(assign_index)](
                       std::string_view text) -> std::optional<std::string> {
         const auto found = std::find(names.begin(), names.end(), text);
-        if (found == names.end()) {
-            const auto near = nearest(text, names);
-            return "one of " + joined(names, ", ") + (near ? " (did you mean " + *near + "?)" : "");
-        }
+        if (found == names.end()) return "one of " + wanted(names, text);
         assign_index(static_cast<std::size_t>(found - names.begin()));
         return std::nullopt;
     };
@@ -168,6 +171,32 @@ FlagTable& FlagTable::add_choice(std::string name, std::vector<std::string> name
                 .takes = std::move(takes),
                 .help = std::move(help),
                 .default_text = std::move(default_name),
+                .assign = std::move(assign)});
+}
+
+FlagTable& FlagTable::add_choices(std::string name, std::vector<std::string> names, std::string default_text,
+                                  std::function<void(const std::vector<std::size_t>&)> assign_indices,
+                                  std::string help) {
+    std::string takes = joined(names, ",");
+    auto assign = [names = std::move(names), assign_indices = std::move(assign_indices)](
+                      std::string_view text) -> std::optional<std::string> {
+        std::vector<std::size_t> indices;
+        while (true) {
+            const std::size_t comma = text.find(',');
+            const std::string_view word = text.substr(0, comma);
+            const auto found = std::find(names.begin(), names.end(), word);
+            if (found == names.end()) return "one or more, separated by commas, of " + wanted(names, word);
+            indices.push_back(static_cast<std::size_t>(found - names.begin()));
+            if (comma == std::string_view::npos) break;
+            text.remove_prefix(comma + 1);
+        }
+        assign_indices(indices);
+        return std::nullopt;
+    };
+    return add({.name = std::move(name),
+                .takes = std::move(takes),
+                .help = std::move(help),
+                .default_text = std::move(default_text),
                 .assign = std::move(assign)});
 }
 

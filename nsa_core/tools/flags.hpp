@@ -32,6 +32,11 @@ class FlagTable {
     FlagTable& choice(std::string name, Value& target,
                       const std::vector<std::pair<std::string, Value>>& choices, std::string help);
 
+    // One or more of the choices, separated by commas.
+    template <typename Value>
+    FlagTable& choices(std::string name, std::vector<Value>& target,
+                       const std::vector<std::pair<std::string, Value>>& choices, std::string help);
+
     // `target` will hold the names of the flags that were given: where a default and the same value said
     // aloud are not the same.
     FlagTable& note_given(std::set<std::string>& target);
@@ -57,6 +62,9 @@ class FlagTable {
     FlagTable& add(Flag flag);
     FlagTable& add_choice(std::string name, std::vector<std::string> names, std::string default_name,
                           std::function<void(std::size_t)> assign_index, std::string help);
+    FlagTable& add_choices(std::string name, std::vector<std::string> names, std::string default_text,
+                           std::function<void(const std::vector<std::size_t>&)> assign_indices,
+                           std::string help);
     [[nodiscard]] const Flag* find(std::string_view name) const;
     [[nodiscard]] std::string unknown(std::string_view name) const;
 
@@ -82,6 +90,28 @@ FlagTable& FlagTable::choice(std::string name, Value& target,
     auto assign = [&target, values = std::move(values)](std::size_t index) { target = values[index]; };
     return add_choice(std::move(name), std::move(names), std::move(default_name), std::move(assign),
                       std::move(help));
+}
+
+template <typename Value>
+FlagTable& FlagTable::choices(std::string name, std::vector<Value>& target,
+                              const std::vector<std::pair<std::string, Value>>& choices, std::string help) {
+    std::vector<std::string> names;
+    std::vector<Value> values;
+    std::string default_text;
+    for (const auto& [text, value] : choices) {
+        names.push_back(text);
+        values.push_back(value);
+        for (const Value& given : target) {
+            if (given == value) default_text += (default_text.empty() ? "" : ",") + text;
+        }
+    }
+    auto assign = [&target, values = std::move(values)](const std::vector<std::size_t>& indices) {
+        target.clear();
+        for (const std::size_t index : indices)
+            target.push_back(values[index]);
+    };
+    return add_choices(std::move(name), std::move(names), std::move(default_text), std::move(assign),
+                       std::move(help));
 }
 
 }  // namespace nsa::core::tools

@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "nsa_core/bench/decode_bench.hpp"
+#include "nsa_core/bench/memory_scaling.hpp"
 #include "nsa_core/bench/prefill_bench.hpp"
 #include "nsa_core/errors.hpp"
+#include "nsa_core/gates/gate_health.hpp"
 #include "nsa_core/needle/needle.hpp"
 #include "nsa_core/parity/parity.hpp"
 #include "nsa_core/tools/flags.hpp"
@@ -117,6 +119,10 @@ const std::vector<Subcommand>& subcommands() {
          run_subcommand<needle::NeedleOptions>},
         {"train-smoke", "train a small byte-level language model: loss, gradient norm, tokens per second",
          true, run_subcommand<train::TrainSmokeOptions>},
+        {"gate-health", "how the gates of a model stand on data: means, entropy, saturation, collapse", true,
+         run_subcommand<gates::GateHealthOptions>},
+        {"memory-scaling", "most memory of prefill, decode and training over lengths, and how it grows", true,
+         run_subcommand<bench::MemoryScalingOptions>},
         {"probe", "what this host offers, as JSON", false, run_subcommand<tools::ProbeOptions>},
     };
     return table;
@@ -125,10 +131,10 @@ const std::vector<Subcommand>& subcommands() {
 std::string overview() {
     std::string text = "usage: nsa-core SUBCOMMAND [--flag VALUE]...\n\n";
     for (const Subcommand& subcommand : subcommands()) {
-        text += "  " + subcommand.name + std::string(14 - subcommand.name.size(), ' ') + subcommand.summary +
+        text += "  " + subcommand.name + std::string(16 - subcommand.name.size(), ' ') + subcommand.summary +
                 "\n";
     }
-    text += "  version       versions of this program, of Torch and of CUDA\n\n";
+    text += "  version         versions of this program, of Torch and of CUDA\n\n";
     return text + "nsa-core SUBCOMMAND --help lists the flags. " + kExitCodes;
 }
 

@@ -1,25 +1,23 @@
 #include "nsa_core/train/train_smoke.hpp"
 
-#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <iostream>
 #include <optional>
 #include <variant>
 
-#include "nsa_core/config.hpp"
 #include "nsa_core/errors.hpp"
-#include "nsa_core/tools/csv.hpp"
-#include "nsa_core/train/byte_data.hpp"
+#include "nsa_core/tools/route_check.hpp"
+#include "nsa_core/train/sampling.hpp"
+#include "nsa_core/train/step_log.hpp"
 #include "nsa_core/train/trainer.hpp"
 
 namespace nsa::core::train {
 namespace {
 
+using tools::DeviceKind;
 using tools::Fact;
 using tools::Metric;
-
-constexpr std::size_t kSyntheticBytes = std::size_t{1} << 20;
 
 NsaConfig config_of(const TrainSmokeOptions& o) {
     NsaConfig config;  // block sizes and window are the paper's
@@ -28,23 +26,10 @@ NsaConfig config_of(const TrainSmokeOptions& o) {
     config.groups = o.groups;
     config.dk = o.dk;
     config.dv = o.dv;
+    config.gate = o.gate;
     config.rope = true;  // the model has no other sense of position
     validate(config);
     return config;
-}
-
-// Windows are one byte longer than the sequence: the last byte is a target only.
-WindowSampler sampler_of(const TrainSmokeOptions& o) {
-    const auto window = static_cast<std::size_t>(o.seq) + 1;
-    const auto seed = static_cast<std::uint64_t>(o.seed);
-    if (o.data == "synthetic")
-        return {synthetic_bytes(std::max(kSyntheticBytes, window), seed), window, seed};
-    std::vector<std::uint8_t> bytes = file_bytes(o.data);
-    if (bytes.size() < window) {
-        throw InputError{"--data " + o.data + " has " + std::to_string(bytes.size()) + " bytes; --seq " +
-                         std::to_string(o.seq) + " needs a file of at least " + std::to_string(window)};
-    }
-    return {std::move(bytes), window, seed};
 }
 
 // What makes a step useless, in words.
@@ -57,34 +42,12 @@ std::optional<std::string> step_fault(const StepReport& report, std::int64_t ste
     return std::nullopt;
 }
 
-class StepLog {
-  public:
-    explicit StepLog(tools::Output& output)
-        : output_{output},
-          csv_{output.artifacts / "training.csv", {"step", "loss", "grad_norm", "tokens_per_s"}} {}
-
-    void write(std::int64_t step, const StepReport& report, double step_ms, double tokens) {
-        const double tokens_per_s = tokens / step_ms * 1e3;
-        metric("loss", report.loss, "nat", step);
-        metric("grad_norm", report.grad_norm, "1", step);
-        metric("tokens_per_s", tokens_per_s, "tok/s", step);
-        metric("step_ms", step_ms, "ms", step);
-        csv_.row({std::to_string(step), tools::csv_number(report.loss), tools::csv_number(report.grad_norm),
-                  tools::csv_number(tokens_per_s)});
-        std::cout << "step " << step << ": loss " << report.loss << ", gradient norm " << report.grad_norm
-                  << ", " << tokens_per_s << " tok/s"
-                  << (report.overflowed ? " (fp16 overflow: not applied, loss scale halved)" : "")
-                  << std::endl;
-    }
-
-  private:
-    void metric(const char* name, double value, const char* unit, std::int64_t step) {
-        output_.results.write(Metric{.name = name, .value = value, .unit = unit, .sample = step});
-    }
-
-    tools::Output& output_;
-    tools::CsvWriter csv_;
-};
+std::vector<std::vector<std::int64_t>> micro_batches(WindowSampler& sampler, const TrainSmokeOptions& o) {
+    std::vector<std::vector<std::int64_t>> batches;
+    for (std::int64_t i = 0; i < o.accumulate; ++i)
+        batches.push_back(sampler.draw(static_cast<std::size_t>(o.batch)));
+    return batches;
+}
 
 struct Progress {
     std::int64_t steps_done = 0;
@@ -92,19 +55,50 @@ struct Progress {
     std::optional<std::string> fault;
 };
 
-Progress train(Trainer& trainer, WindowSampler& sampler, const TrainSmokeOptions& o, tools::Output& output) {
+Progress train(Trainer& trainer, WindowSampler sampler, const TrainSmokeOptions& o, StepLog& log) {
     Progress progress;
-    StepLog log{output};
+    const auto tokens = static_cast<double>(o.batch * o.accumulate * o.seq);
     for (std::int64_t step = 0; step < o.steps && !progress.fault; ++step) {
         const auto start = std::chrono::steady_clock::now();
-        const StepReport report = trainer.step(sampler.draw(static_cast<std::size_t>(o.batch)));
+        const StepReport report = trainer.step(micro_batches(sampler, o));
         const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
-        log.write(step, report, elapsed.count(), static_cast<double>(o.batch * o.seq));
+        log.add({.loss = report.loss,
+                 .grad_norm = report.grad_norm,
+                 .step_ms = elapsed.count(),
+                 .tokens_per_s = tokens / elapsed.count() * 1e3,
+                 .overflowed = report.overflowed,
+                 .gates = trainer.gates()});
         progress.fault = step_fault(report, step);
         if (report.overflowed) ++progress.overflowed;
         if (!progress.fault) ++progress.steps_done;
     }
     return progress;
+}
+
+// The losses of the same training by --compare-route, and the routes that it took.
+struct Compared {
+    std::vector<double> losses;
+    std::vector<std::pair<Branch, RouteChoice>> routes;
+};
+
+Compared train_compared(const NsaConfig& config, TrainSmokeOptions o, const RoutePolicy& policy,
+                        DeviceKind device, WindowSampler sampler, std::size_t steps) {
+    o.route = o.compare_route;
+    Trainer trainer{config, o, policy, device};
+    Compared compared;
+    for (std::size_t step = 0; step < steps; ++step)
+        compared.losses.push_back(trainer.step(micro_batches(sampler, o)).loss);
+    compared.routes = trainer.routes();
+    return compared;
+}
+
+// A route against itself agrees, and proves nothing.
+bool same_routes(const std::vector<std::pair<Branch, RouteChoice>>& a,
+                 const std::vector<std::pair<Branch, RouteChoice>>& b) {
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        if (a[i].second.taken != b[i].second.taken) return false;
+    }
+    return true;
 }
 
 void write_summary(tools::Output& output, const TrainSmokeOptions& o, const RoutePolicy& policy,
@@ -123,10 +117,36 @@ void write_summary(tools::Output& output, const TrainSmokeOptions& o, const Rout
     if (policy.sdpa_audit) tools::write_audit_facts(output, trainer.audit());
 }
 
+// Why a route that was asked for by name would not run here.
+std::optional<std::string> skip_reason(const TrainSmokeOptions& o, const NsaConfig& config,
+                                       const RoutePolicy& policy, DeviceKind device) {
+    const auto gpus = tools::visible_gpus();
+    const bool cuda = device == DeviceKind::kCuda;
+    const tools::SequenceRequest request{.config = config,
+                                         .dtype = o.dtype,
+                                         .seq = o.seq,
+                                         .cuda = cuda,
+                                         .sm = cuda && !gpus.empty() ? gpus.front().sm : 0};
+    for (const std::optional<Route>& route : {o.route, o.compare_route}) {
+        if (!route) continue;
+        if (auto reason = tools::why_not(*route, request, policy)) return reason;
+    }
+    return std::nullopt;
+}
+
+void check_comparison(const TrainSmokeOptions& o) {
+    if (o.compare_route && o.compare_route == o.route) {
+        throw InputError{"--compare-route " + tools::name_of(o.compare_route) +
+                         " is --route itself: a comparison needs two routes"};
+    }
+}
+
 }  // namespace
 
 void add_flags(tools::FlagTable& table, TrainSmokeOptions& o) {
     constexpr std::int64_t kMany = 1 << 20;
+    auto compared = tools::sequence_routes();
+    compared.front().first = "none";  // in place of auto
     table.integer("--steps", o.steps, 1, INT64_C(1) << 40, "optimiser steps")
         .integer("--dim", o.dim, 1, 65536, "width of the residual stream")
         .integer("--heads", o.heads, 1, 1024, "query heads")
@@ -134,9 +154,16 @@ void add_flags(tools::FlagTable& table, TrainSmokeOptions& o) {
         .integer("--dk", o.dk, 2, 1024, "width of a query and of a key; even, for rotary positions")
         .integer("--dv", o.dv, 1, 1024, "width of a value")
         .integer("--seq", o.seq, 1, kMany, "bytes in a sequence")
-        .integer("--batch", o.batch, 1, kMany, "sequences in a step")
+        .integer("--batch", o.batch, 1, kMany, "sequences in a micro-batch")
+        .integer("--accumulate", o.accumulate, 1, kMany, "micro-batches in a step, gradients averaged")
         .integer("--layers", o.layers, 1, 1024, "layers of attention and MLP")
-        .positive("--lr", o.lr, "learning rate of AdamW");
+        .positive("--lr", o.lr, "learning rate of AdamW")
+        .choice("--gate", o.gate, {{"sigmoid", GateKind::kSigmoid}, {"softmax", GateKind::kSoftmax}},
+                "how the gates are made; softmax makes the three sum to 1")
+        .choice("--route", o.route, tools::sequence_routes(),
+                "implementation; auto: as the environment flags say")
+        .choice("--compare-route", o.compare_route, compared,
+                "train again by this route and report how far the losses lie apart");
     tools::add_dtype_flag(table, o.dtype);
     tools::add_device_flag(table, o.device);
     table.integer("--seed", o.seed, 0, INT64_C(1) << 53, "seed of weights and data")
@@ -146,17 +173,34 @@ void add_flags(tools::FlagTable& table, TrainSmokeOptions& o) {
 tools::Outcome run(const TrainSmokeOptions& options, tools::Output& output) {
     const NsaConfig config = config_of(options);
     const RoutePolicy policy = RoutePolicy::from_env();
+    check_comparison(options);
     const auto device = tools::choose_device(options.device);
     if (const auto* skipped = std::get_if<tools::Skipped>(&device)) return *skipped;
-    const auto kind = std::get<tools::DeviceKind>(device);
+    const auto kind = std::get<DeviceKind>(device);
+    if (const auto reason = skip_reason(options, config, policy, kind)) return tools::Skipped{*reason};
+    const WindowSampler sampler = sampler_of(options.data, options.seq, options.seed);
 
     tools::write_run_facts(output, kind, options.dtype, options.seed);
-    WindowSampler sampler = sampler_of(options);
+    StepLog log{output};
     Trainer trainer{config, options, policy, kind};
-    const Progress progress = train(trainer, sampler, options, output);
+    const Progress progress = train(trainer, sampler, options, log);
     write_summary(output, options, policy, trainer, progress);
-    tools::write_peak_memory(output, kind);
+    tools::write_peak_memory(output, kind);  // before a second model would add to it
+    log.finish({{"data", options.data},
+                {"dtype", std::string{name(options.dtype)}},
+                {"route", tools::name_of(options.route)},
+                {"seed", std::to_string(options.seed)}});
     if (progress.fault) return tools::Failed{"training failed: " + *progress.fault};
+    if (!options.compare_route) return tools::Done{};
+
+    const Compared compared = train_compared(config, options, policy, kind, sampler, log.steps().size());
+    output.results.write(Fact{.name = "compare_route", .value = tools::name_of(options.compare_route)});
+    if (same_routes(trainer.routes(), compared.routes)) {
+        return tools::Failed{"--compare-route " + tools::name_of(options.compare_route) + ": --route " +
+                             tools::name_of(options.route) +
+                             " took the same routes, so nothing was compared"};
+    }
+    write_comparison(output, log.steps(), compared.losses);
     return tools::Done{};
 }
 

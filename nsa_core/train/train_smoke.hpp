@@ -1,9 +1,18 @@
-// nsa-core train-smoke: does a small byte-level language model on NSA attention train, and how fast?
+// nsa-core train-smoke: does a small byte-level language model on NSA attention train, how fast, and by a
+// route as by another?
+//
+// Determinism. Weights and windows depend on --seed alone. On the CPU a run repeats its losses bit for bit on
+// the same host, build and number of threads; another host may round otherwise. On CUDA nothing is promised:
+// backward passes of LibTorch add with atomics. One process, one device: a run over several would divide a
+// step's micro-batches, which the trainer already averages.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "nsa_core/config.hpp"
+#include "nsa_core/routes.hpp"
 #include "nsa_core/tools/environment.hpp"
 #include "nsa_core/tools/flags.hpp"
 #include "nsa_core/tools/outcome.hpp"
@@ -21,8 +30,13 @@ struct TrainSmokeOptions {
     std::int64_t dv = 16;
     std::int64_t seq = 128;
     std::int64_t batch = 8;
+    std::int64_t accumulate = 1;  // micro-batches of `batch` sequences in a step
     std::int64_t layers = 1;
     double lr = 1e-3;
+    GateKind gate = GateKind::kSigmoid;
+    std::optional<Route> route;  // nothing: auto
+    // Trains again by this route, same weights and data, and reports how far the losses lie apart.
+    std::optional<Route> compare_route;
     DType dtype = DType::kFp32;
     tools::DeviceFlag device = tools::DeviceFlag::kAuto;
     std::int64_t seed = 0;

@@ -1,6 +1,4 @@
-// A small byte-level language model on NSAAttention and its optimiser. The header is free of Torch.
-//
-//   x = embedding(bytes);  per layer  x += attention(norm(x));  x += mlp(norm(x));  logits = head(norm(x))
+// The byte-level language model (model.hpp) and its optimiser. The header is free of Torch.
 //
 // Numbers: weights and activations are of the dtype asked for; loss, gradient norm, AdamW's moments and, for
 // the half types, a master copy of every weight are fp32 (fp64 for fp64). So nothing is cast behind the back
@@ -14,6 +12,7 @@
 #include <vector>
 
 #include "nsa_core/config.hpp"
+#include "nsa_core/gates/statistics.hpp"
 #include "nsa_core/routes.hpp"
 #include "nsa_core/tools/environment.hpp"
 #include "nsa_core/train/train_smoke.hpp"
@@ -35,11 +34,14 @@ class Trainer {
     Trainer(Trainer&&) noexcept;
     Trainer& operator=(Trainer&&) noexcept;
 
-    // One optimiser step on batch x (seq + 1) token ids; the device is idle when it returns.
-    StepReport step(const std::vector<std::int64_t>& tokens);
+    // One optimiser step on micro-batches of batch x (seq + 1) token ids, whose gradients are averaged: loss
+    // and gradient are those of one batch of them all. The device is idle when it returns.
+    StepReport step(const std::vector<std::vector<std::int64_t>>& micro_batches);
 
     [[nodiscard]] std::int64_t parameter_count() const;
     [[nodiscard]] const std::vector<std::pair<Branch, RouteChoice>>& routes() const;  // of the last step
+    // Over all layers, of the last micro-batch.
+    [[nodiscard]] gates::Statistics gates() const;
     [[nodiscard]] tools::AuditCounts audit() const;
 
   private:

@@ -1,0 +1,105 @@
+#include "nsa_core/gates/gate_health.hpp"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <iostream>
+
+#include "nsa_core/device.hpp"
+#include "nsa_core/gates/statistics.hpp"
+#include "nsa_core/tools/csv.hpp"
+#include "nsa_core/tools/torch_device.hpp"
+#include "nsa_core/train/model.hpp"
+#include "nsa_core/train/sampling.hpp"
+
+namespace nsa::core::gates {
+namespace {
+
+NsaConfig config_of(const GateHealthOptions& o) {
+    NsaConfig config;  // block sizes and window are the paper's
+    config.dim = o.dim;
+    config.heads = o.heads;
+    config.groups = o.groups;
+    config.dk = o.dk;
+    config.dv = o.dv;
+    config.gate = o.gate;
+    config.rope = true;
+    validate(config);
+    return config;
+}
+
+at::Tensor next_batch(train::WindowSampler& sampler, const GateHealthOptions& o, at::Device device) {
+    const auto tokens = sampler.draw(static_cast<std::size_t>(o.batch));
+    return at::tensor(tokens, at::kLong).view({o.batch, o.seq + 1}).narrow(1, 0, o.seq).to(device);
+}
+
+void write_row(tools::CsvWriter& csv, std::int64_t sample, std::size_t layer, const Statistics& s) {
+    for (const Branch branch : kBranches) {
+        const auto index = static_cast<std::size_t>(branch);
+        csv.row({std::to_string(sample), std::to_string(layer), std::string{name(branch)},
+                 tools::csv_number(s.mean[index]), tools::csv_number(s.low[index]),
+                 tools::csv_number(s.high[index]), tools::csv_number(s.entropy),
+                 tools::csv_number(s.taken_all), s.collapsed() ? "1" : "0"});
+    }
+}
+
+void print(std::size_t layer, const Statistics& s) {
+    std::cout << "layer " << layer << ": gates " << s.mean[0] << "/" << s.mean[1] << "/" << s.mean[2]
+              << ", entropy " << s.entropy << ", taken by one branch " << s.taken_all
+              << (s.collapsed() ? ": collapsed" : "") << std::endl;
+}
+
+}  // namespace
+
+void add_flags(tools::FlagTable& table, GateHealthOptions& o) {
+    constexpr std::int64_t kMany = 1 << 20;
+    table.integer("--samples", o.samples, 1, kMany, "batches, one sample of every statistic each")
+        .integer("--dim", o.dim, 1, 65536, "width of the residual stream")
+        .integer("--heads", o.heads, 1, 1024, "query heads")
+        .integer("--groups", o.groups, 1, 1024, "key/value heads; divides --heads")
+        .integer("--dk", o.dk, 2, 1024, "width of a query and of a key; even, for rotary positions")
+        .integer("--dv", o.dv, 1, 1024, "width of a value")
+        .integer("--seq", o.seq, 1, kMany, "bytes in a sequence")
+        .integer("--batch", o.batch, 1, kMany, "sequences in a batch")
+        .integer("--layers", o.layers, 1, 1024, "layers of attention and MLP")
+        .choice("--gate", o.gate, {{"sigmoid", GateKind::kSigmoid}, {"softmax", GateKind::kSoftmax}},
+                "how the gates are made; softmax makes the three sum to 1");
+    tools::add_dtype_flag(table, o.dtype);
+    tools::add_device_flag(table, o.device);
+    table.integer("--seed", o.seed, 0, INT64_C(1) << 53, "seed of weights and data")
+        .text("--data", o.data, "synthetic|FILE", "a made-up language, or any file, read as bytes");
+}
+
+tools::Outcome run(const GateHealthOptions& o, tools::Output& output) {
+    const NsaConfig config = config_of(o);
+    const RoutePolicy policy = RoutePolicy::from_env();
+    const auto choice = tools::choose_device(o.device);
+    if (const auto* skipped = std::get_if<tools::Skipped>(&choice)) return *skipped;
+    const auto kind = std::get<tools::DeviceKind>(choice);
+    train::WindowSampler sampler = train::sampler_of(o.data, o.seq, o.seed);
+
+    const c10::NoGradGuard no_grad;
+    const auto options = at::TensorOptions{scalar_type(o.dtype)}.device(tools::torch_device(kind));
+    train::ByteModel model{
+        {.config = config, .layers = o.layers, .seed = o.seed, .route = std::nullopt}, policy, options};
+    tools::write_run_facts(output, kind, o.dtype, o.seed);
+    output.results.write(tools::Fact{.name = "data", .value = o.data});
+    tools::CsvWriter csv{
+        output.artifacts / "gates.csv",
+        {"sample", "layer", "branch", "mean", "low", "high", "entropy", "taken_all", "collapsed"}};
+    for (std::int64_t sample = 0; sample < o.samples; ++sample) {
+        (void)model.logits(next_batch(sampler, o, options.device()));
+        const std::vector<Statistics> layers = model.gates();
+        for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+            write(output, layers[layer], {{"layer", std::to_string(layer)}}, sample);
+            write_row(csv, sample, layer, layers[layer]);
+            if (sample + 1 == o.samples) print(layer, layers[layer]);
+        }
+    }
+    for (const auto& [branch, taken] : model.routes())
+        tools::write_route_facts(output, branch, taken);
+    tools::write_peak_memory(output, kind);
+    return tools::Done{};
+}
+
+}  // namespace nsa::core::gates
