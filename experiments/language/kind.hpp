@@ -11,14 +11,14 @@
 
 namespace nsa::language {
 
-enum class ParamType { kBool, kInt, kNumber, kText, kIntList };
+enum class ParamType { kBool, kInt, kNumber, kText, kIntList, kWordList };
 
 struct ParamSchema {
     std::string_view name;
     ParamType type;
     std::string_view fallback;  // as text; empty: none
     bool required = false;
-    std::string_view one_of;  // "a|b|c", empty: free
+    std::string_view one_of;  // "a|b|c", empty: free; of a kWordList: of each word
     std::string_view help;
 };
 

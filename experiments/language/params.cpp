@@ -80,15 +80,33 @@ ParamReading read_text(const ParamSchema& schema, const Scalar& given) {
     return {Scalar(text), {}, {}};
 }
 
-ParamReading read_int_list(const ParamValue& given) {
+// A list, or a text of its items separated by commas.
+std::vector<Scalar> items_of(const ParamValue& given) {
+    if (const auto* list = std::get_if<std::vector<Scalar>>(&given)) return *list;
     std::vector<Scalar> items;
-    if (const auto* list = std::get_if<std::vector<Scalar>>(&given)) {
-        items = *list;
-    } else {
-        const std::string text = to_string(given);  // split() only looks at it
-        for (std::string_view part : split(text, ','))
-            items.emplace_back(std::string(part));
+    const std::string text = to_string(given);  // split() only looks at it
+    for (std::string_view part : split(text, ','))
+        items.emplace_back(std::string(part));
+    return items;
+}
+
+ParamReading read_word_list(const ParamSchema& schema, const ParamValue& given) {
+    std::vector<Scalar> words;
+    for (const Scalar& item : items_of(given)) {
+        ParamReading word = read_text(schema, item);
+        if (!word.fault.empty()) return word;
+        Scalar read = std::get<Scalar>(word.value);
+        if (std::find(words.begin(), words.end(), read) != words.end()) {
+            return refused("every word once", given);
+        }
+        words.push_back(std::move(read));
     }
+    if (words.empty()) return refused("a list with a word in it", given);
+    return {words, {}, {}};
+}
+
+ParamReading read_int_list(const ParamValue& given) {
+    std::vector<Scalar> items = items_of(given);
     for (Scalar& item : items) {
         const std::optional<std::int64_t> number = whole_number(item);
         if (!number) return refused("a list of whole numbers, like [512, 1024]", given);
@@ -102,6 +120,7 @@ ParamReading read_int_list(const ParamValue& given) {
 
 ParamReading read_param(const ParamSchema& schema, const ParamValue& given) {
     if (schema.type == ParamType::kIntList) return read_int_list(given);
+    if (schema.type == ParamType::kWordList) return read_word_list(schema, given);
     const Scalar* scalar = std::get_if<Scalar>(&given);
     if (scalar == nullptr) return refused("one value, not a list", given);
     switch (schema.type) {
@@ -122,6 +141,7 @@ ParamReading read_param(const ParamSchema& schema, const ParamValue& given) {
         }
         case ParamType::kText:
         case ParamType::kIntList:
+        case ParamType::kWordList:
             break;
     }
     return read_text(schema, *scalar);

@@ -1,6 +1,6 @@
 // The part of Python's pickle, protocol 2, that torch.save writes for a dictionary of tensors, texts and
 // numbers. Nothing is called: the few names that such a pickle refers to become the values they stand for,
-// and every other name, opcode or value is refused (docs/adr/0005-golden-files-without-an-unpickler.md).
+// and every other name, opcode or value is refused (docs/adr/0006-golden-files-without-an-unpickler.md).
 #pragma once
 
 #include <map>

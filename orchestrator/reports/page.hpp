@@ -41,6 +41,8 @@ std::string decode_table(const std::vector<const CaseFacts*>& cases);
 std::string needle_table(const std::vector<const CaseFacts*>& cases);
 std::string prefill_table(const std::vector<const CaseFacts*>& cases);
 std::string training_table(const std::vector<const CaseFacts*>& cases);
+std::string gate_table(const std::vector<const CaseFacts*>& cases);
+std::string memory_table(const std::vector<const CaseFacts*>& cases);
 std::string measurement_table(const CaseFacts& one);
 std::string oracle_subsection(const Page& page, const OracleExamination& examined);
 

@@ -46,6 +46,8 @@ constexpr KindSection kKindSections[] = {
     {"parity", "", parity_table},
     {"decode_bench", "Decode Benchmark", decode_table},
     {"env_check", "Environment Check", nullptr},
+    {"gate_health", "Gate Health", gate_table},
+    {"memory_scaling", "Memory Scaling", memory_table},
     {"needle", "Needle in a Long Context", needle_table},
     {"prefill_bench", "Prefill Benchmark", prefill_table},
     {"train_smoke", "Training Smoke Test", training_table},

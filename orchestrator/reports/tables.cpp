@@ -107,7 +107,7 @@ std::string training_table(const std::vector<const CaseFacts*>& cases) {
                    number(loss->samples.back()), spread_cell(*one, "grad_norm"),
                    median_cell(*one, "steps_done") + " / " + median_cell(*one, "steps_asked")});
     }
-    return measured ? table.text() : std::string{};
+    return measured ? table.text() + gate_table(cases) : std::string{};
 }
 
 std::string measurement_table(const CaseFacts& one) {

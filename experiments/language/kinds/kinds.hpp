@@ -12,6 +12,8 @@ namespace nsa::language {
 const StepKind& command_kind();
 const StepKind& decode_bench_kind();
 const StepKind& env_check_kind();
+const StepKind& gate_health_kind();
+const StepKind& memory_scaling_kind();
 const StepKind& needle_kind();
 const StepKind& parity_kind();
 const StepKind& prefill_bench_kind();
@@ -23,6 +25,10 @@ void run_nsa_core(std::string_view subcommand, std::span<const ParamSchema> sche
 
 // Different values of a list param: each is a row, named twice or not.
 int list_size(const Params& params, const std::string& name);
+
+// Whether the author wrote a gate of the form `metric op value`: of a kind whose defaults prove nothing by
+// themselves.
+bool has_bound(const PlannedCase& planned);
 
 // Adds a check of the kind, unless the author wrote the same rule for the same metric: then theirs stands
 // alone.

@@ -34,7 +34,19 @@ constexpr std::array kParams{
     ParamSchema{"page", ParamType::kInt, "64", false, "", "decode_step: tokens of a cache page"},
     ParamSchema{"data", ParamType::kText, "normal", false, "normal|tiny|huge|equal_keys",
                 "decode_step: what the tensors hold"},
+    ParamSchema{"golden", ParamType::kText, "", false, "",
+                "file on the host that holds inputs and expected outputs, .safetensors or .pt"},
+    ParamSchema{"dump", ParamType::kText, "", false, "",
+                "file of the step's folder that takes inputs and outputs, .safetensors or .pt"},
 };
+
+// What a golden file says itself.
+constexpr std::array kFromTheFile{"dtype", "batch", "seq", "heads", "groups", "dk",   "dv",  "l",
+                                  "d",     "l_sel", "n",   "w",     "seed",   "page", "data"};
+
+bool ends_as_tensors(std::string_view name) {
+    return name.ends_with(".safetensors") || name.ends_with(".pt");
+}
 
 // What a decode step over a paged cache must never do, each counted by nsa-core.
 constexpr std::array kStepFaults{"selection_faults",  "reads_mismatches", "canary_hits",      "cache_faults",
@@ -48,16 +60,16 @@ class Parity final : public StepKind {
     std::string_view help() const override { return "compares an attention route with the fp64 oracle"; }
     std::span<const ParamSchema> params() const override { return kParams; }
 
-    Result<void> fill(const Step&, PlannedCase& planned) const override {
-        const bool has_bound =
-            std::any_of(planned.checks.begin(), planned.checks.end(), [](const Check& check) {
-                return check.level == Level::kGate && std::holds_alternative<ThresholdCheck>(check.rule);
-            });
-        if (!has_bound) {
+    Result<void> fill(const Step& step, PlannedCase& planned) const override {
+        if (!has_bound(planned)) {
             return fail(ErrorCode::kInvalidSpec,
                         "a parity step needs a gate that bounds its error, like checks: [mae <= 2e-4]");
         }
+        if (const std::string fault = file_fault(step, planned); !fault.empty())
+            return fail(ErrorCode::kInvalidSpec, fault);
+        if (planned.params.contains("golden")) leave_to_the_file(step, planned);
         run_nsa_core("parity", kParams, planned);
+        if (planned.params.contains("dump")) planned.artifacts.push_back(text_param(planned.params, "dump"));
         planned.route_asked = text_param(planned.params, "route");
         const auto trials = static_cast<int>(int_param(planned.params, "trials"));
         for (const char* metric : {"mae", "max_abs", "rel_l2"})
@@ -68,6 +80,37 @@ class Parity final : public StepKind {
     }
 
   private:
+    static std::string file_fault(const Step& step, const PlannedCase& planned) {
+        for (const char* name : {"golden", "dump"}) {
+            if (!planned.params.contains(name)) continue;
+            const std::string param = "param '" + std::string(name) + "': ";
+            const std::string& file = text_param(planned.params, name);
+            if (!ends_as_tensors(file))
+                return param + "expected a file that ends in .safetensors or .pt, found '" + file + "'";
+            if (text_param(planned.params, "branch") == "decode_step")
+                return param + "a decode step's paged cache has no golden file; the other branches have";
+            if (int_param(planned.params, "trials") != 1)
+                return param + "a golden file is one trial; leave 'trials' out";
+        }
+        if (planned.params.contains("dump") &&
+            text_param(planned.params, "dump").find('/') != std::string::npos)
+            return "param 'dump': expected a file name, for it lies in the step's folder; found '" +
+                   text_param(planned.params, "dump") + "'";
+        if (!planned.params.contains("golden")) return {};
+        for (const char* name : kFromTheFile) {
+            if (name != std::string_view("dtype") && step.params.contains(name))
+                return "param '" + std::string(name) + "': the golden file says it itself; leave it out";
+        }
+        return {};
+    }
+
+    // Defaults would contradict the file.
+    static void leave_to_the_file(const Step& step, PlannedCase& planned) {
+        for (const char* name : kFromTheFile) {
+            if (!step.params.contains(name)) planned.params.erase(name);
+        }
+    }
+
     static void expect_no_step_fault(PlannedCase& planned, int trials) {
         planned.expected.push_back({"bound_ratio", 1, trials});
         for (const char* fault : kStepFaults) {

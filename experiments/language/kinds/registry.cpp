@@ -12,6 +12,8 @@ std::span<const StepKind* const> step_kinds() {
         &command_kind(),
         &decode_bench_kind(),
         &env_check_kind(),
+        &gate_health_kind(),
+        &memory_scaling_kind(),
         &needle_kind(),
         &parity_kind(),
         &prefill_bench_kind(),

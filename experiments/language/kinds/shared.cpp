@@ -30,6 +30,12 @@ int list_size(const Params& params, const std::string& name) {
     return static_cast<int>(std::set<Scalar>(items.begin(), items.end()).size());
 }
 
+bool has_bound(const PlannedCase& planned) {
+    return std::any_of(planned.checks.begin(), planned.checks.end(), [](const Check& check) {
+        return check.level == Level::kGate && std::holds_alternative<ThresholdCheck>(check.rule);
+    });
+}
+
 namespace {
 
 // What two rules must share for the author's to replace the default. Finite checks are compared metric by

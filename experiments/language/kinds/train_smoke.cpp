@@ -15,7 +15,8 @@ constexpr std::array kParams{
     ParamSchema{"dk", ParamType::kInt, "16", false, "", "width of a query and of a key; even"},
     ParamSchema{"dv", ParamType::kInt, "16", false, "", "width of a value"},
     ParamSchema{"seq", ParamType::kInt, "128", false, "", "bytes in a sequence"},
-    ParamSchema{"batch", ParamType::kInt, "8", false, "", "sequences in a step"},
+    ParamSchema{"batch", ParamType::kInt, "8", false, "", "sequences in a micro-batch"},
+    ParamSchema{"accumulate", ParamType::kInt, "1", false, "", "micro-batches in a step, gradients averaged"},
     ParamSchema{"layers", ParamType::kInt, "1", false, "", "layers of attention and MLP"},
     ParamSchema{"lr", ParamType::kNumber, "0.001", false, "", "learning rate of AdamW"},
     ParamSchema{"dtype", ParamType::kText, "fp32", false, "fp64|fp32|fp16|bf16", "element type"},
@@ -24,7 +25,17 @@ constexpr std::array kParams{
     ParamSchema{"seed", ParamType::kInt, "0", false, "", "seed of weights and data"},
     ParamSchema{"data", ParamType::kText, "synthetic", false, "",
                 "synthetic, or a file that is read as bytes"},
+    ParamSchema{"gate", ParamType::kText, "sigmoid", false, "sigmoid|softmax", "how the gates are made"},
+    ParamSchema{"route", ParamType::kText, "auto", false, "auto|reference|sdpa|fa2_dense|fa2_varlen|cuda",
+                "implementation; auto: as the NSA_ flags say"},
+    ParamSchema{"compare_route", ParamType::kText, "none", false,
+                "none|reference|sdpa|fa2_dense|fa2_varlen|cuda",
+                "trains again by this route and compares the losses"},
+    ParamSchema{"band", ParamType::kNumber, "0.01", false, "",
+                "compare_route: how far the losses of a step may lie apart, as a part of the other route's"},
 };
+// All but the band, which is a check and no flag of nsa-core.
+constexpr std::span<const ParamSchema> kFlags{kParams.data(), kParams.size() - 1};
 
 class TrainSmoke final : public StepKind {
   public:
@@ -32,19 +43,41 @@ class TrainSmoke final : public StepKind {
     std::string_view help() const override { return "trains a small byte-level model for some steps"; }
     std::span<const ParamSchema> params() const override { return kParams; }
 
-    Result<void> fill(const Step&, PlannedCase& planned) const override {
-        run_nsa_core("train-smoke", kParams, planned);
+    Result<void> fill(const Step& step, PlannedCase& planned) const override {
+        const std::string route = text_param(planned.params, "route");
+        const std::string compared = text_param(planned.params, "compare_route");
+        if (compared == "none" && step.params.contains("band"))
+            return fail(ErrorCode::kInvalidSpec,
+                        "param 'band': it bounds a comparison; give 'compare_route' too");
+        if (compared == route)
+            return fail(ErrorCode::kInvalidSpec,
+                        "param 'compare_route': '" + compared + "' is the route itself; expected another");
+        run_nsa_core("train-smoke", kFlags, planned);
+        // FlashAttention-2 has no selected branch, so not every branch takes it; nsa-core skips where the
+        // others do not.
+        if (!route.starts_with("fa2")) planned.route_asked = route;
         const auto steps = static_cast<int>(int_param(planned.params, "steps"));
-        for (const char* metric : {"loss", "grad_norm", "tokens_per_s", "step_ms"}) {
+        for (const char* metric : {"loss", "grad_norm", "tokens_per_s", "step_ms", "gate_entropy"}) {
             planned.expected.push_back({metric, 1, steps});
         }
+        planned.expected.push_back({"gate_mean", 3, steps});
         planned.expected.push_back({"steps_done", 1, 1});
         planned.expected.push_back({"steps_asked", 1, 1});
         planned.quotas.push_back({"steps_done", "steps_asked"});
         add_default_check(planned, FiniteCheck{{"loss"}});
         // A gradient of exactly zero, or none, is no training, whatever the loss does.
         add_default_check(planned, ThresholdCheck{"grad_norm", Op::kGreater, 0, "", Aggregate::kMedian, 0});
+        add_default_check(planned, ThresholdCheck{"gate_collapsed", Op::kEqual, 0, "", Aggregate::kMax, 0},
+                          Level::kWarn);
+        if (compared != "none") expect_the_same_curve(planned, steps);
         return {};
+    }
+
+  private:
+    static void expect_the_same_curve(PlannedCase& planned, int steps) {
+        const double band = std::get<double>(std::get<Scalar>(planned.params.at("band")));
+        planned.expected.push_back({"loss_gap", 1, steps});
+        add_default_check(planned, ThresholdCheck{"loss_gap", Op::kLessEqual, band, "", Aggregate::kMax, 0});
     }
 };
 

@@ -45,6 +45,9 @@ json::object param_schema(const ParamSchema& param) {
             rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
         }
         value["enum"] = std::move(words);
+        if (param.type == ParamType::kWordList) {
+            value = {{"type", "array"}, {"items", json::object(value)}, {"uniqueItems", true}};
+        }
     } else if (param.type == ParamType::kIntList) {
         value = {{"type", "array"}, {"items", {{"type", "integer"}, {"minimum", 0}}}};
     } else if (param.type == ParamType::kBool) {

@@ -73,8 +73,8 @@ TEST(RegistryTest, KindsAreSortedFoundByNameAndDocumented) {
         for (const ParamSchema& param : kind->params())
             EXPECT_FALSE(param.help.empty()) << param.name;
     }
-    EXPECT_THAT(names, ElementsAre("command", "decode_bench", "env_check", "needle", "parity",
-                                   "prefill_bench", "train_smoke"));
+    EXPECT_THAT(names, ElementsAre("command", "decode_bench", "env_check", "gate_health", "memory_scaling",
+                                   "needle", "parity", "prefill_bench", "train_smoke"));
     EXPECT_EQ(find_step_kind("paritee"), nullptr);
 }
 
@@ -210,7 +210,7 @@ TEST(TrainSmokeTest, ExpectsEveryStepAndAFiniteLoss) {
     EXPECT_THAT(result.expected, IsSupersetOf({Expectation{"loss", 1, 7}, Expectation{"grad_norm", 1, 7},
                                                Expectation{"steps_done", 1, 1}}));
     EXPECT_THAT(result.quotas, ElementsAre(Quota{"steps_done", "steps_asked"}));
-    EXPECT_THAT(ids_of(result), ElementsAre("finite loss", "grad_norm > 0"));
+    EXPECT_THAT(ids_of(result), ElementsAre("finite loss", "grad_norm > 0", "max(gate_collapsed) == 0"));
 }
 
 std::vector<Record> training(int done, double loss, double gradient) {
@@ -220,6 +220,10 @@ std::vector<Record> training(int done, double loss, double gradient) {
         records.emplace_back(Measurement{"grad_norm", gradient, "1", {}, i});
         records.emplace_back(Measurement{"tokens_per_s", 100, "tok/s", {}, i});
         records.emplace_back(Measurement{"step_ms", 9, "ms", {}, i});
+        records.emplace_back(Measurement{"gate_entropy", 0.9, "1", {}, i});
+        records.emplace_back(Measurement{"gate_collapsed", 0, "1", {}, i});
+        for (const char* branch : {"compressed", "selected", "sliding"})
+            records.emplace_back(Measurement{"gate_mean", 0.5, "1", {{"branch", branch}}, i});
     }
     records.emplace_back(Measurement{"steps_done", static_cast<double>(done), "1", {}, 0});
     records.emplace_back(Measurement{"steps_asked", 10, "1", {}, 0});

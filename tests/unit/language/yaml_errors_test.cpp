@@ -178,10 +178,10 @@ INSTANTIATE_TEST_SUITE_P(
               "f:3:33: the step id 'a' is taken; expected each step with its own id"},
         Fault{"no_kind", head("steps: [{id: a}]"),
               "f:3:9: 'kind' is missing in step 'a'; expected one of command, decode_bench, env_check, "
-              "needle, parity, prefill_bench, train_smoke, or 'run'"},
+              "gate_health, memory_scaling, needle, parity, prefill_bench, train_smoke, or 'run'"},
         Fault{"unknown_kind", step("    kind: partiy\n"),
-              "f:5:11: 'kind' is 'partiy'; expected one of command, decode_bench, env_check, needle, "
-              "parity, prefill_bench, train_smoke; did you mean 'parity'?"},
+              "f:5:11: 'kind' is 'partiy'; expected one of command, decode_bench, env_check, gate_health, "
+              "memory_scaling, needle, parity, prefill_bench, train_smoke; did you mean 'parity'?"},
         Fault{"command_without_run", step("    kind: command\n"),
               "f:4:5: 'run' is missing in step 'a'; expected a list of program and arguments"},
         Fault{"run_as_text", step("    run: make test\n"),
@@ -252,6 +252,15 @@ INSTANTIATE_TEST_SUITE_P(
               "trials, "
               "strength, tolerance, route, heads, groups, dk, dv, l, d, l_sel, n, w, page, dtype, device, "
               "seed; did you mean 'depth'?"},
+        Fault{
+            "of_memory_scaling", step("    kind: memory_scaling\n    params: {passes: [prefill, decod]}\n"),
+            "f:6:22: param 'passes': expected one of prefill, decode, train, found 'decod'; expected what is "
+            "run at each length; did you mean 'decode'?"},
+        Fault{"a_word_twice", step("    kind: memory_scaling\n    params: {routes: 'sdpa,sdpa'}\n"),
+              "f:6:22: param 'routes': expected every word once, found 'sdpa,sdpa'; ..."},
+        Fault{"of_gate_health", step("    kind: gate_health\n    params: {layrs: 2}\n"),
+              "f:6:14: unknown key 'layrs' in the params of kind gate_health; expected one of samples, dim, "
+              "..."},
         Fault{
             "of_a_command", command("params: {a: 1}"),
             "f:6:14: unknown key 'a' in the params of kind command; expected no params: this kind has none"}),

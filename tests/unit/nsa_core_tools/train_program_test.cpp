@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <boost/json.hpp>
 #include <cmath>
 #include <fstream>
 
@@ -13,6 +14,7 @@ using ::testing::AllOf;
 using ::testing::Each;
 using ::testing::Gt;
 using ::testing::HasSubstr;
+using ::testing::Lt;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
@@ -43,8 +45,17 @@ TEST_F(TrainSmoke, WritesOneCsvRowForEachStep) {
     const Ended ended = run(small({"--steps", "3"}));
     ASSERT_EQ(ended.exit_code, 0) << ended.err;
     const std::string csv = text_of("training.csv");
-    EXPECT_THAT(csv, StartsWith("step,loss,grad_norm,tokens_per_s\n0,"));
+    EXPECT_THAT(csv,
+                StartsWith("step,loss,grad_norm,tokens_per_s,step_ms,gate_cmp,gate_sel,gate_win,gate_entropy,"
+                           "gate_taken_all,gate_collapsed\n0,"));
     EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 4);
+    EXPECT_THAT(ended.samples("gate_entropy"), AllOf(SizeIs(3), Each(Gt(0.5))));
+    EXPECT_THAT(ended.samples("gate_collapsed"), AllOf(SizeIs(3), Each(0)));
+    EXPECT_THAT(ended.samples("gate_mean", {{"branch", "sliding"}}), AllOf(SizeIs(3), Each(Gt(0.2))));
+    const boost::json::value curves = boost::json::parse(text_of("training.json"));
+    EXPECT_EQ(curves.at("loss").as_array().size(), 3u);
+    EXPECT_EQ(curves.at("loss").as_array()[2].to_number<double>(), ended.samples("loss")[2]);
+    EXPECT_EQ(curves.at("data").as_string(), "synthetic");
 }
 
 TEST_F(TrainSmoke, ASeedRepeatsExactly) {
@@ -61,6 +72,43 @@ TEST_F(TrainSmoke, HalfTypesTrainLikeFp32) {
         ASSERT_EQ(ended.exit_code, 0) << ended.err;
         EXPECT_NEAR(ended.samples("loss").back(), fp32, 0.05) << dtype;
     }
+}
+
+TEST_F(TrainSmoke, AccumulatedMicroBatchesAreOneLargeBatch) {
+    const Ended whole = run(small({"--steps", "3", "--dtype", "fp64"}));
+    std::vector<std::string> halved = small({"--steps", "3", "--dtype", "fp64", "--accumulate", "2"});
+    *(std::find(halved.begin(), halved.end(), "--batch") + 1) = "2";
+    const Ended parts = run(halved);
+    ASSERT_EQ(parts.exit_code, 0) << parts.err;
+    for (std::size_t step = 0; step < 3; ++step) {
+        EXPECT_NEAR(parts.samples("loss")[step], whole.samples("loss")[step], 1e-12);
+        EXPECT_NEAR(parts.samples("grad_norm")[step], whole.samples("grad_norm")[step], 1e-10);
+    }
+}
+
+TEST_F(TrainSmoke, TwoRoutesTrainAlikeAndOneIsNoComparison) {
+    const Ended ended = run(small({"--steps", "4", "--route", "sdpa", "--compare-route", "reference"}));
+    ASSERT_EQ(ended.exit_code, 0) << ended.err;
+    EXPECT_THAT(ended.samples("loss_gap"), AllOf(SizeIs(4), Each(Lt(1e-4))));
+    EXPECT_THAT(ended.samples("loss_compared"), SizeIs(4));
+    EXPECT_EQ(ended.fact("compare_route"), "reference");
+    EXPECT_EQ(ended.fact("route_taken", {{"branch", "sliding"}}), "sdpa");
+    EXPECT_THAT(text_of("compared.csv"), StartsWith("step,loss,loss_compared,loss_gap\n0,"));
+
+    const Ended same = run(small({"--steps", "1", "--compare-route", "sdpa"}));
+    EXPECT_EQ(same.exit_code, 1);
+    EXPECT_THAT(same.err, HasSubstr("took the same routes"));
+    EXPECT_THAT(same.samples("loss_gap"), SizeIs(0));
+    const Ended itself = run(small({"--route", "sdpa", "--compare-route", "sdpa"}));
+    EXPECT_EQ(itself.exit_code, 2);
+    EXPECT_THAT(itself.err, HasSubstr("needs two routes"));
+}
+
+TEST_F(TrainSmoke, ARouteThatWouldFallBackIsSkipped) {
+    const Ended ended = run(small({"--route", "fa2_dense"}));
+    EXPECT_EQ(ended.exit_code, 77);
+    EXPECT_THAT(ended.skip().value_or(""), HasSubstr("route fa2_dense"));
+    EXPECT_THAT(ended.samples("loss"), SizeIs(0));
 }
 
 TEST_F(TrainSmoke, AFileIsReadAsBytes) {
@@ -87,6 +135,10 @@ TEST_F(TrainSmoke, RefusesDataThatIsMissingOrTooShort) {
     const Ended shorter = run(small({"--data", (folder_ / "short.txt").string()}));
     EXPECT_EQ(shorter.exit_code, 2);
     EXPECT_THAT(shorter.err, AllOf(HasSubstr("3 bytes"), HasSubstr("at least 49")));
+    std::ofstream{folder_ / "empty.txt"};
+    const Ended empty = run(small({"--data", (folder_ / "empty.txt").string()}));
+    EXPECT_EQ(empty.exit_code, 2);
+    EXPECT_THAT(empty.err, HasSubstr("is empty"));
     const Ended folder = run(small({"--data", folder_.string()}));
     EXPECT_EQ(folder.exit_code, 2);
     EXPECT_THAT(folder.err, HasSubstr("Is a directory"));

@@ -1,0 +1,195 @@
+// The kinds that ask nsa-core about models: golden files of parity, routes compared by train_smoke,
+// gate_health, memory_scaling.
+#include <gmock/gmock.h>
+
+#include "language/judge.hpp"
+#include "language/kind.hpp"
+#include "language/plan.hpp"
+
+namespace nsa::language {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsSupersetOf;
+using testing::Not;
+
+Scalar text(const char* value) {
+    return std::string(value);
+}
+Scalar number(std::int64_t value) {
+    return value;
+}
+
+Check bound(const char* metric) {
+    return {"", ThresholdCheck{metric, Op::kLessEqual, 1.5, "", Aggregate::kMax, 0}, Level::kGate, "spec"};
+}
+
+Step of_kind(const char* kind, Params params = {}) {
+    Step step;
+    step.kind = kind;
+    step.params = std::move(params);
+    return step;
+}
+
+Result<Plan> plan_step(Step step) {
+    ExperimentSpec spec;
+    spec.name = "x";
+    step.id = "s";
+    spec.steps = {std::move(step)};
+    return make_plan(spec, "");
+}
+
+PlannedCase planned(Step step) {
+    Result<Plan> plan = plan_step(std::move(step));
+    EXPECT_TRUE(plan) << plan.error().describe();
+    return plan ? plan->cases[0] : PlannedCase{};
+}
+
+std::string error_of(Step step) {
+    const Result<Plan> plan = plan_step(std::move(step));
+    return plan ? "no error" : plan.error().describe();
+}
+
+std::vector<std::string> gates_of(const PlannedCase& planned_case) {
+    std::vector<std::string> ids;
+    for (const Check& check : planned_case.checks) {
+        if (check.level == Level::kGate) ids.push_back(check.id);
+    }
+    return ids;
+}
+
+CaseJudgement judged(const Step& step, std::vector<Record> records) {
+    CaseOutcome outcome;
+    outcome.end = ProcessEnd{EndKind::kExited, 0, 0, false, ""};
+    outcome.records = std::move(records);
+    return judge(planned(step), outcome, "2026-11-23");
+}
+
+Step golden(Params more = {}) {
+    Step step = of_kind("parity", {{"branch", text("sliding")}, {"golden", text("/data/x.safetensors")}});
+    step.params.insert(more.begin(), more.end());
+    step.checks = {bound("mae")};
+    return step;
+}
+
+TEST(GoldenParityTest, LeavesShapeAndTypeToTheFile) {
+    EXPECT_THAT(planned(golden()).argv,
+                ElementsAre("nsa-core", "parity", "--branch", "sliding", "--route", "auto", "--oracle",
+                            "fp64", "--device", "auto", "--trials", "1", "--golden", "/data/x.safetensors"));
+    EXPECT_THAT(planned(golden({{"dtype", text("fp64")}})).argv, Contains("--dtype"));
+}
+
+TEST(GoldenParityTest, WhatTheFileSaysCannotBeSaidAgain) {
+    EXPECT_THAT(error_of(golden({{"heads", number(4)}})),
+                HasSubstr("param 'heads': the golden file says it itself"));
+    EXPECT_THAT(error_of(golden({{"trials", number(2)}})), HasSubstr("one trial"));
+    Step step = golden();
+    step.params["branch"] = text("decode_step");
+    EXPECT_THAT(error_of(step), HasSubstr("paged cache"));
+    step = golden();
+    step.params["golden"] = text("x.npz");
+    EXPECT_THAT(error_of(step), HasSubstr("ends in .safetensors or .pt, found 'x.npz'"));
+}
+
+TEST(GoldenParityTest, ADumpIsAnArtifactOfTheStep) {
+    Step step = golden({{"dump", text("out.pt")}});
+    step.params.erase("golden");
+    EXPECT_THAT(planned(step).artifacts, Contains("out.pt"));
+    EXPECT_THAT(planned(step).argv, IsSupersetOf({"--dump", "out.pt", "--heads"}));
+    step.params["dump"] = text("../out.pt");
+    EXPECT_THAT(error_of(step), HasSubstr("lies in the step's folder"));
+}
+
+TEST(TrainSmokeRoutesTest, AComparedRouteIsJudgedByItsBand) {
+    const PlannedCase compared = planned(
+        of_kind("train_smoke",
+                {{"route", text("sdpa")}, {"compare_route", text("reference")}, {"steps", number(3)}}));
+    EXPECT_EQ(compared.route_asked, "sdpa");
+    EXPECT_THAT(compared.expected, Contains(Expectation{"loss_gap", 1, 3}));
+    EXPECT_THAT(gates_of(compared), Contains("max(loss_gap) <= 0.01"));
+    EXPECT_THAT(compared.argv, IsSupersetOf({"--compare-route", "reference"}));
+    EXPECT_THAT(compared.argv, Not(Contains("--band")));
+    EXPECT_THAT(gates_of(planned(of_kind("train_smoke"))), Not(Contains("max(loss_gap) <= 0.01")));
+    Step own = of_kind("train_smoke", {{"compare_route", text("reference")}, {"band", text("1e-6")}});
+    EXPECT_THAT(gates_of(planned(own)), Contains("max(loss_gap) <= 1e-06"));
+}
+
+TEST(TrainSmokeRoutesTest, NonsenseIsRefused) {
+    EXPECT_THAT(error_of(of_kind("train_smoke", {{"band", text("0.1")}})),
+                HasSubstr("give 'compare_route' too"));
+    EXPECT_THAT(error_of(of_kind("train_smoke", {{"route", text("sdpa")}, {"compare_route", text("sdpa")}})),
+                HasSubstr("is the route itself"));
+}
+
+std::vector<Record> gate_records(int samples, double collapsed) {
+    std::vector<Record> records;
+    for (int i = 0; i < samples; ++i) {
+        const Labels layer{{"layer", "0"}};
+        records.emplace_back(Measurement{"gate_entropy", 0.9, "1", layer, i});
+        records.emplace_back(Measurement{"gate_taken_all", 0.1, "1", layer, i});
+        records.emplace_back(Measurement{"gate_collapsed", collapsed, "1", layer, i});
+        for (const char* branch : {"compressed", "selected", "sliding"}) {
+            for (const char* metric : {"gate_mean", "gate_low", "gate_high"})
+                records.emplace_back(Measurement{metric, 0.3, "1", {{"layer", "0"}, {"branch", branch}}, i});
+        }
+    }
+    return records;
+}
+
+TEST(GateHealthTest, CollapsePassesNowhereAndNothingMeasuredNeither) {
+    const Step step = of_kind("gate_health", {{"layers", number(1)}, {"samples", number(2)}});
+    EXPECT_THAT(planned(step).expected,
+                IsSupersetOf({Expectation{"gate_mean", 3, 2}, Expectation{"gate_collapsed", 1, 2}}));
+    EXPECT_EQ(judged(step, gate_records(2, 0)).verdict, Verdict::kPass);
+    EXPECT_EQ(judged(step, gate_records(2, 1)).verdict, Verdict::kFail);
+    EXPECT_TRUE(judged(step, gate_records(1, 0)).short_of_asked);
+    EXPECT_EQ(judged(step, {}).verdict, Verdict::kError);
+    const Step two = of_kind("gate_health", {{"layers", number(2)}, {"samples", number(2)}});
+    EXPECT_EQ(judged(two, gate_records(2, 0)).verdict, Verdict::kError) << "a layer is missing";
+}
+
+Step scaling(Params params = {}) {
+    Step step = of_kind("memory_scaling", std::move(params));
+    step.checks = {bound("exponent")};
+    return step;
+}
+
+std::vector<Record> memory_records(double exponent) {
+    const Labels row{{"route", "auto"}, {"pass", "decode"}};
+    std::vector<Record> records{Measurement{"exponent", exponent, "1", row, 0},
+                                Measurement{"exponent_last", exponent, "1", row, 0}};
+    for (const char* seq : {"64", "128"}) {
+        Labels point = row;
+        point["S"] = seq;
+        records.emplace_back(Measurement{"peak_bytes", 1000, "B", point, 0});
+        records.emplace_back(Measurement{"bytes_per_token", 10, "B/tok", point, 0});
+    }
+    return records;
+}
+
+TEST(MemoryScalingTest, ExpectsEveryPointAndCurve) {
+    const PlannedCase result = planned(scaling(
+        {{"seq", text("64,128,128")}, {"routes", std::vector<Scalar>{text("sdpa"), text("reference")}}}));
+    EXPECT_THAT(result.expected,
+                IsSupersetOf({Expectation{"peak_bytes", 12, 1}, Expectation{"exponent", 6, 1}}));
+    EXPECT_THAT(result.argv, IsSupersetOf({"sdpa,reference", "prefill,decode,train", "64,128,128"}));
+    EXPECT_THAT(gates_of(result), IsSupersetOf({"finite exponent", "max(exponent) <= 1.5"}));
+}
+
+TEST(MemoryScalingTest, IsJudgedByTheBoundThatTheAuthorGave) {
+    const Step step = scaling({{"seq", text("64,128")}, {"passes", text("decode")}});
+    EXPECT_EQ(judged(step, memory_records(1.0)).verdict, Verdict::kPass);
+    EXPECT_EQ(judged(step, memory_records(1.9)).verdict, Verdict::kFail);
+    EXPECT_EQ(judged(step, {}).verdict, Verdict::kError);
+    EXPECT_THAT(error_of(of_kind("memory_scaling")), HasSubstr("needs a gate that bounds its memory"));
+    EXPECT_THAT(error_of(scaling({{"seq", text("64,64")}})), HasSubstr("two different lengths"));
+    EXPECT_THAT(error_of(scaling({{"seq", text("0,64")}})), HasSubstr("above 0"));
+    EXPECT_THAT(error_of(scaling({{"passes", text("prefil")}})), HasSubstr("did you mean 'prefill'?"));
+    EXPECT_THAT(error_of(scaling({{"routes", std::vector<Scalar>{}}})),
+                HasSubstr("a list with a word in it"));
+}
+
+}  // namespace
+}  // namespace nsa::language
