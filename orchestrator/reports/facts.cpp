@@ -56,6 +56,10 @@ std::string name_of(const CaseFacts& facts) {
     return planned.title + " (" + planned.key.value + ")";
 }
 
+bool by_golden_file(const CaseFacts& facts) {
+    return facts.planned.kind == "parity" && !param_of(facts, "golden").empty();
+}
+
 bool ran_on_gpu(const CaseFacts& facts) {
     return fact_of(facts, "device").starts_with("cuda");
 }

@@ -62,6 +62,9 @@ std::string param_of(const CaseFacts& facts, std::string_view name);
 // What people call the case: its key, after its title when it has one.
 std::string name_of(const CaseFacts& facts);
 
+// A parity case whose truth is a golden file's, not the oracle's.
+bool by_golden_file(const CaseFacts& facts);
+
 // Whether the case measured on a CUDA device.
 bool ran_on_gpu(const CaseFacts& facts);
 

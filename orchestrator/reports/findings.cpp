@@ -26,6 +26,7 @@ Analysis analyse(const RunFacts& facts) {
     find_in_prefill(facts, analysis.findings);
     find_in_needles(facts, analysis.findings);
     find_in_training(facts, analysis.findings);
+    find_in_health(facts, analysis.findings);
     analysis.production = choose_production(facts);
     analysis.recommendations = recommend(facts, analysis);
     return analysis;

@@ -35,7 +35,8 @@ bool is_parity_of(const CaseFacts& facts, const std::string& branch) {
 
 void compare_routes(const RunFacts& facts, OracleExamination& examined) {
     for (const CaseFacts& other : facts.cases) {
-        if (!is_parity_of(other, examined.branch) || is_published_oracle(other)) continue;
+        if (!is_parity_of(other, examined.branch) || is_published_oracle(other) || by_golden_file(other))
+            continue;
         if (!median_of(other, "mae")) {
             examined.unmeasured.push_back(&other);
             continue;

@@ -11,7 +11,8 @@ void find_in_decode(const RunFacts& facts, std::vector<Finding>& findings);
 void find_in_needles(const RunFacts& facts, std::vector<Finding>& findings);
 void find_in_prefill(const RunFacts& facts, std::vector<Finding>& findings);
 void find_in_training(const RunFacts& facts, std::vector<Finding>& findings);
-void find_in_run(const RunFacts& facts, std::vector<Finding>& findings);  // gates, skips, crashes, noise
+void find_in_health(const RunFacts& facts, std::vector<Finding>& findings);  // gates, memory, golden files
+void find_in_run(const RunFacts& facts, std::vector<Finding>& findings);     // gates, skips, crashes, noise
 
 std::vector<Recommendation> recommend(const RunFacts& facts, const Analysis& analysis);
 

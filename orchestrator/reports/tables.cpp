@@ -48,6 +48,20 @@ void add_decode_rows(const CaseFacts& one, bool name_cases, Table& table) {
 
 }  // namespace
 
+namespace {
+
+std::string golden_note(const std::vector<const CaseFacts*>& cases) {
+    std::string names;
+    for (const CaseFacts* one : cases) {
+        if (by_golden_file(*one))
+            names += (names.empty() ? "" : ", ") + name_of(*one) + " (" + param_of(*one, "golden") + ")";
+    }
+    return names.empty() ? std::string{}
+                         : "Distances to the outputs of a golden file: " + escape(names) + ".\n\n";
+}
+
+}  // namespace
+
 std::string parity_table(const std::vector<const CaseFacts*>& cases) {
     Table table({{"Case"},
                  {"Verdict"},
@@ -69,7 +83,8 @@ std::string parity_table(const std::vector<const CaseFacts*>& cases) {
     return table.text() +
            "MAE, Max and Relative L2 are distances to the fp64 oracle; Plain MAE is that of a plain "
            "implementation "
-           "in the same type. Medians over trials, range in brackets.\n\n";
+           "in the same type. Medians over trials, range in brackets.\n\n" +
+           golden_note(cases);
 }
 
 std::string decode_table(const std::vector<const CaseFacts*>& cases) {

@@ -90,7 +90,7 @@ std::string gate_table(const std::vector<const CaseFacts*>& cases) {
 
 std::string memory_table(const std::vector<const CaseFacts*>& cases) {
     Table points(
-        {{"Case"}, {"Pass"}, {"Route"}, {"S", true}, {"Peak bytes", true}, {"Bytes per token", true}});
+        {{"Case"}, {"Pass"}, {"Route"}, {"S", true}, {"Peak", true}, {"Bytes per token", true}});
     Table growth({{"Case"}, {"Pass"}, {"Route"}, {"Exponent", true}, {"Exponent of the two longest", true}});
     for (const CaseFacts* one : cases) {
         for (const Series& series : one->series) {
@@ -99,7 +99,7 @@ std::string memory_table(const std::vector<const CaseFacts*>& cases) {
                                          label_cell(series.labels, "route")};
             if (series.metric == "peak_bytes") {
                 row.push_back(label_cell(series.labels, "S"));
-                row.push_back(number(median_of(series)));
+                row.push_back(bytes(static_cast<std::uint64_t>(std::max(median_of(series), 0.0))));
                 row.push_back(cell(*one, "bytes_per_token", series.labels));
                 points.add(std::move(row));
             } else if (series.metric == "exponent") {

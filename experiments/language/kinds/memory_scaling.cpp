@@ -1,5 +1,5 @@
+#include <algorithm>
 #include <array>
-#include <set>
 
 #include "language/kinds/kinds.hpp"
 #include "language/params.hpp"
@@ -49,21 +49,17 @@ class MemoryScaling final : public StepKind {
                 ErrorCode::kInvalidSpec,
                 "a memory_scaling step needs a gate that bounds its memory, like checks: [exponent <= 1.1]");
         }
-        const auto& list = std::get<std::vector<Scalar>>(planned.params.at("seq"));
-        std::set<std::int64_t> lengths;
-        for (const Scalar& length : list)
-            lengths.insert(std::get<std::int64_t>(length));
-        if (lengths.size() < 2 || *lengths.begin() == 0) {
+        const auto& lengths = std::get<std::vector<Scalar>>(planned.params.at("seq"));
+        const bool has_zero =
+            std::find(lengths.begin(), lengths.end(), Scalar(std::int64_t{0})) != lengths.end();
+        if (has_zero || list_size(planned.params, "seq") < 2) {
             return fail(ErrorCode::kInvalidSpec,
                         "param 'seq': expected at least two different lengths above 0, for "
                         "an exponent is fitted");
         }
         run_nsa_core("memory-scaling", kParams, planned);
-        const auto words = [&](const char* name) {
-            return std::get<std::vector<Scalar>>(planned.params.at(name)).size();
-        };
-        const auto curves = static_cast<int>(words("passes") * words("routes"));
-        const int points = curves * static_cast<int>(lengths.size());
+        const int curves = list_size(planned.params, "passes") * list_size(planned.params, "routes");
+        const int points = curves * list_size(planned.params, "seq");
         planned.expected.push_back({"peak_bytes", points, 1});
         planned.expected.push_back({"bytes_per_token", points, 1});
         planned.expected.push_back({"exponent", curves, 1});
