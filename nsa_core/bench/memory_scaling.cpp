@@ -31,13 +31,13 @@ using tools::PeakMemory;
 
 constexpr std::int64_t kMany = 1 << 20;
 
-const char* name_of(Pass pass) {
+const char* name_of(MemoryPass pass) {
     switch (pass) {
-        case Pass::kPrefill:
+        case MemoryPass::kPrefill:
             return "prefill";
-        case Pass::kDecode:
+        case MemoryPass::kDecode:
             return "decode";
-        case Pass::kTrain:
+        case MemoryPass::kTrain:
             break;
     }
     return "train";
@@ -78,18 +78,18 @@ void forget_gradients(const NSAAttention& module) {
         parameter.tensor.mutable_grad().reset();
 }
 
-std::int64_t peak_of(const NSAAttention& module, Pass pass, std::int64_t batch, std::int64_t seq,
+std::int64_t peak_of(const NSAAttention& module, MemoryPass pass, std::int64_t batch, std::int64_t seq,
                      at::TensorOptions options, const PeakMemory& memory) {
     const std::int64_t ground = memory.held();
     memory.restart();
     switch (pass) {
-        case Pass::kPrefill:
+        case MemoryPass::kPrefill:
             prefill(module, batch, seq, options);
             break;
-        case Pass::kDecode:
+        case MemoryPass::kDecode:
             decode(module, batch, seq, options, memory);
             break;
-        case Pass::kTrain:
+        case MemoryPass::kTrain:
             train(module, batch, seq, options);
             break;
     }
@@ -164,7 +164,9 @@ void sort_unique(std::vector<Value>& values) {
 void add_flags(tools::FlagTable& table, MemoryScalingOptions& o) {
     table.integers("--seq", o.seq, 1, kMany, "lengths of the sequence, two or more")
         .choices("--passes", o.passes,
-                 {{"prefill", Pass::kPrefill}, {"decode", Pass::kDecode}, {"train", Pass::kTrain}},
+                 {{"prefill", MemoryPass::kPrefill},
+                  {"decode", MemoryPass::kDecode},
+                  {"train", MemoryPass::kTrain}},
                  "what is run: the layer over the sequence, one step after it, or forward and backward")
         .choices("--routes", o.routes, tools::sequence_routes(),
                  "implementations; auto: as the environment flags say")
@@ -198,7 +200,7 @@ tools::Outcome run(const MemoryScalingOptions& asked, tools::Output& output) {
     Report report{output};
     for (const std::optional<Route>& route : o.routes) {
         module.ask_route(route);
-        for (const Pass pass : o.passes) {
+        for (const MemoryPass pass : o.passes) {
             const Labels row{{"route", tools::name_of(route)}, {"pass", name_of(pass)}};
             std::vector<MemoryPoint> points;
             for (const std::int64_t seq : o.seq) {

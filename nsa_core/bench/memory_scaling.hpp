@@ -15,7 +15,7 @@
 
 namespace nsa::core::bench {
 
-enum class Pass {
+enum class MemoryPass {
     kPrefill,  // the layer over the whole sequence, without gradients
     kDecode,   // the step after S - 1 tokens, with its cache
     kTrain     // forward and backward
@@ -23,7 +23,7 @@ enum class Pass {
 
 struct MemoryScalingOptions {
     std::vector<std::int64_t> seq{256, 512, 1024};
-    std::vector<Pass> passes{Pass::kPrefill, Pass::kDecode, Pass::kTrain};
+    std::vector<MemoryPass> passes{MemoryPass::kPrefill, MemoryPass::kDecode, MemoryPass::kTrain};
     std::vector<std::optional<Route>> routes{std::nullopt};  // nothing: auto
     std::int64_t dim = 256;
     std::int64_t heads = 8;

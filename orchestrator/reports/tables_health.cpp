@@ -89,8 +89,7 @@ std::string gate_table(const std::vector<const CaseFacts*>& cases) {
 }
 
 std::string memory_table(const std::vector<const CaseFacts*>& cases) {
-    Table points(
-        {{"Case"}, {"Pass"}, {"Route"}, {"S", true}, {"Peak", true}, {"Bytes per token", true}});
+    Table points({{"Case"}, {"Pass"}, {"Route"}, {"S", true}, {"Peak", true}, {"Bytes per token", true}});
     Table growth({{"Case"}, {"Pass"}, {"Route"}, {"Exponent", true}, {"Exponent of the two longest", true}});
     for (const CaseFacts* one : cases) {
         for (const Series& series : one->series) {
