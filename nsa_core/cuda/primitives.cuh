@@ -117,6 +117,11 @@ __device__ __forceinline__ void copy_async_or_zeros(std::uint32_t to, const void
                  "r"(bytes), "l"(policy)
                  : "memory");
 }
+// The same for rows that neighbours read again: no hint.
+__device__ __forceinline__ void copy_async_or_zeros(std::uint32_t to, const void* from, bool copy) {
+    const int bytes = copy ? 16 : 0;
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
+}
 __device__ __forceinline__ void commit_copies() {
     asm volatile("cp.async.commit_group;" ::: "memory");
 }

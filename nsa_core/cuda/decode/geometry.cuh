@@ -2,7 +2,7 @@
 // in 32 bits and without the host's configuration.
 #pragma once
 
-#include "nsa_core/cuda/decode/divisor.hpp"
+#include "nsa_core/cuda/divisor.hpp"
 #include "nsa_core/cuda/decode/plan.hpp"
 
 namespace nsa::core::cuda {

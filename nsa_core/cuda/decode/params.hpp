@@ -5,9 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace nsa::core::cuda {
+#include "nsa_core/cuda/half_type.hpp"
 
-enum class HalfType : std::uint8_t { kBf16, kFp16 };
+namespace nsa::core::cuda {
 
 /// Shapes and options, the same for every sequence of the batch. Names follow config.hpp.
 struct DecodeShape {

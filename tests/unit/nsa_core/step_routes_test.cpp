@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "nsa_core/cuda/decode/divisor.hpp"
+#include "nsa_core/cuda/divisor.hpp"
 #include "nsa_core/cuda/decode/plan.hpp"
 #include "nsa_core/routes.hpp"
 

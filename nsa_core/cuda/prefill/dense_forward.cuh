@@ -1,0 +1,174 @@
+// Forward of a dense branch. A thread block owns a tile of query rows of one group and walks the keys that
+// any of its tokens sees, 64 at a time. Keys and values have one buffer each: values arrive while scores are
+// made, the next keys while values are summed.
+#pragma once
+
+#include "nsa_core/cuda/prefill/interval.hpp"
+#include "nsa_core/cuda/prefill/softmax.cuh"
+#include "nsa_core/cuda/prefill/tile.cuh"
+#include "nsa_core/cuda/prefill/work.cuh"
+
+namespace nsa::core::cuda {
+
+inline constexpr int kDenseWarps = 4;
+inline constexpr int kDenseThreads = kDenseWarps * kWarpSize;
+inline constexpr int kRowBlocks = 2;  // 16-row blocks of a warp: a block of keys then feeds two products each
+inline constexpr int kWarpRows = 16 * kRowBlocks;
+inline constexpr int kTileRows = kWarpRows * kDenseWarps;
+inline constexpr int kTileKeys = 64;
+
+template <int kDk, int kDv>
+struct alignas(128) DenseForwardShared {
+    char q[TileLayout<kDk>::bytes(kTileRows)];  // at the end, staging of the outputs
+    char k[TileLayout<kDk>::bytes(kTileKeys)];
+    char v[TileLayout<kDv>::bytes(kTileKeys)];
+};
+
+/// Hides keys outside their row's interval. Key of c[m][n][i]: `first_key` + 8 n + 2 (lane % 4) + i % 2.
+template <int kM, int kN, class IntervalOf>
+__device__ __forceinline__ void hide_keys(float (&s)[kM][kN][4], int first_key, IntervalOf interval_of_row) {
+    const int lane = lane_index();
+#pragma unroll
+    for (int m = 0; m < kM; ++m)
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            const Interval seen = interval_of_row(16 * m + 8 * half + lane / 4);
+#pragma unroll
+            for (int n = 0; n < kN; ++n)
+#pragma unroll
+                for (int i = 0; i < 2; ++i) {
+                    const int key = first_key + 8 * n + lane % 4 * 2 + i;
+                    if (key < seen.first || key >= seen.last) s[m][n][2 * half + i] = -INFINITY;
+                }
+        }
+}
+
+// The tokens of a query tile and the keys that they see.
+struct QueryTile {
+    int group;
+    int first_token;
+    int last_token;   // of the tile and in the sequence
+    Interval keys;    // that any token sees
+    Interval common;  // that all tokens see
+
+    [[nodiscard]] __device__ bool whole(int first_key, int count) const {
+        return first_key >= common.first && first_key + count <= common.last;
+    }
+};
+
+// Block x is a tile and a group; the tiles with most keys first, all groups of one beside each other.
+__device__ __forceinline__ QueryTile query_tile(int groups, int tile_tokens, int tokens,
+                                                const KeyInterval& interval) {
+    const int tile = static_cast<int>((gridDim.x - 1 - blockIdx.x) / static_cast<unsigned>(groups));
+    const int group = static_cast<int>((gridDim.x - 1 - blockIdx.x) % static_cast<unsigned>(groups));
+    const int first = tile * tile_tokens;
+    const int last = min(first + tile_tokens, tokens) - 1;
+    if (first > last) return {group, first, last, {}, {}};
+    const Interval oldest = interval.of(first);
+    const Interval latest = interval.of(last);
+    return {group, first, last, {oldest.first, latest.last}, {latest.first, oldest.last}};
+}
+
+// Outputs and normalisers of a warp's rows, from unnormalised sums. A row without keys: 0 and -inf.
+template <class T, int kTiles>
+__device__ __forceinline__ void write_results(const DenseForward& p, const Sequence& tokens,
+                                              const QueryTile& tile, const GroupHeads& heads, int warp_row,
+                                              const RowStates<kRowBlocks>& rows,
+                                              const float (&out)[kRowBlocks][kTiles][4], char* staging) {
+    const int lane = lane_index();
+    const int head = tile.group << heads.log2;
+    float inverse[kRowBlocks][2];
+#pragma unroll
+    for (int m = 0; m < kRowBlocks; ++m)
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            const float sum = quad_sum(rows.sum[m][half]);
+            inverse[m][half] = sum > 0.0F ? 1.0F / sum : 0.0F;
+            const int row = warp_row + 16 * m + 8 * half + lane / 4;
+            const int token = tile.first_token + heads.token(row);
+            if (lane % 4 != 0 || token > tile.last_token) continue;
+            p.lse[(tokens.first + token) * p.shape.heads + head + heads.head(row)] =
+                sum > 0.0F ? (rows.maximum[m][half] + log2f(sum)) / kLog2E : -INFINITY;
+        }
+    T* const base = first_row<T>(p.out, tokens, head, p.sequences.cu_tokens != nullptr);
+    store_rows<T>(out, inverse, staging, [&](int row) -> T* {
+        const int token = tile.first_token + heads.token(warp_row + row);
+        return token <= tile.last_token ? base + token * p.out.token + heads.head(warp_row + row) * p.out.head
+                                        : nullptr;
+    });
+}
+
+template <class T, int kDk, int kDv>
+__global__ void __launch_bounds__(kDenseThreads)
+    dense_forward_kernel(const __grid_constant__ DenseForward p, KeyInterval interval, GroupHeads heads) {
+    extern __shared__ __align__(128) char shared_bytes[];
+    auto& shared = *reinterpret_cast<DenseForwardShared<kDk, kDv>*>(shared_bytes);
+    const bool packed = p.sequences.cu_tokens != nullptr;
+    const Sequence tokens = tokens_of(p.sequences, static_cast<int>(blockIdx.y));
+    const Sequence keys = p.branch == DenseBranch::kWindow
+                              ? tokens
+                              : compressed_rows_of(p.sequences, static_cast<int>(blockIdx.y));
+    const QueryTile tile = query_tile(p.shape.groups, kTileRows >> heads.log2, tokens.length, interval);
+    if (tile.first_token > tile.last_token) return;
+
+    const int thread = static_cast<int>(threadIdx.x);
+    const int head = tile.group << heads.log2;
+    const T* const q = first_row<T>(p.q, tokens, head, packed);
+    const T* const k = first_row<T>(p.k, keys, tile.group, packed);
+    const T* const v = first_row<T>(p.v, keys, tile.group, packed);
+    const auto load_keys = [&](char* to, const T* from, std::int64_t stride, int first, auto width) {
+        copy_rows<T, kTileKeys, decltype(width)::value, kDenseThreads>(
+            shared_address(to), thread, [&](int row) -> const T* {
+                return first + row < tile.keys.last ? from + (first + row) * stride : nullptr;
+            });
+    };
+    constexpr std::integral_constant<int, kDk> kKeyWidth;
+    constexpr std::integral_constant<int, kDv> kValueWidth;
+
+    copy_rows<T, kTileRows, kDk, kDenseThreads>(shared_address(shared.q), thread, [&](int row) -> const T* {
+        const int token = tile.first_token + heads.token(row);
+        return token <= tile.last_token ? q + token * p.q.token + heads.head(row) * p.q.head : nullptr;
+    });
+    if (tile.keys.first < tile.keys.last) load_keys(shared.k, k, p.k.token, tile.keys.first, kKeyWidth);
+    commit_copies();
+
+    const int warp_row = warp_index() * kWarpRows;
+    const auto q_blocks = left_blocks<kDk>(shared_address(shared.q) + TileLayout<kDk>::bytes(warp_row));
+    const auto k_blocks = right_blocks<kDk>(shared_address(shared.k));
+    const auto v_blocks = left_blocks<kDv>(shared_address(shared.v));
+    const auto interval_of_row = [&](int row) {
+        return interval.of(tile.first_token + heads.token(warp_row + row));
+    };
+    const float log2_scale = p.scale * kLog2E;
+    float out[kRowBlocks][kDv / 8][4];
+    RowStates<kRowBlocks> rows;
+    clear(out);
+    rows.restart();
+#pragma unroll 1
+    for (int key = tile.keys.first; key < tile.keys.last; key += kTileKeys) {
+        wait_copies<0>();
+        __syncthreads();  // keys are here, and nobody reads the values before them any more
+        load_keys(shared.v, v, p.v.token, key, kValueWidth);
+        commit_copies();
+        float s[kRowBlocks][kTileKeys / 8][4];
+        clear(s);
+        multiply_rows<T>(s, q_blocks, k_blocks);
+        wait_copies<0>();
+        __syncthreads();  // values are here, and nobody reads these keys any more
+        if (key + kTileKeys < tile.keys.last) load_keys(shared.k, k, p.k.token, key + kTileKeys, kKeyWidth);
+        commit_copies();
+        if (!tile.whole(key, kTileKeys)) hide_keys(s, key, interval_of_row);
+        soften(s, rows, out, log2_scale);
+        std::uint32_t weights[kRowBlocks][kTileKeys / 16][4];
+        pack_left<T>(s, weights);
+        multiply_columns<T>(out, weights, v_blocks);
+    }
+    wait_copies<0>();
+    if (tile.keys.first >= tile.keys.last)
+        __syncthreads();  // the queries' copies end before their tile is reused
+
+    write_results<T>(p, tokens, tile, heads, warp_row, rows, out,
+                     shared.q + TileLayout<kDk>::bytes(warp_row));
+}
+
+}  // namespace nsa::core::cuda

@@ -1,0 +1,217 @@
+// Tiles of rows in shared memory, and the two matrix products that attention is made of.
+//
+// A tile holds rows of kWidth elements. The 16-byte pieces of a row are permuted by an XOR with the row's
+// number: 8 rows at one column, which is what ldmatrix reads at a time, then fall into 8 different groups of
+// banks, and no byte is spent on padding. Tiles begin at a multiple of 128 bytes.
+//
+// Products are cut into blocks of 16 rows x 16 columns. Accumulators are c[kM][kN][4]: kM blocks of 16 rows
+// of this warp, kN tiles of 8 columns, lane layout of `mma` (primitives.cuh).
+#pragma once
+
+#include <cstdint>
+
+#include "nsa_core/cuda/primitives.cuh"
+
+namespace nsa::core::cuda {
+
+template <int kWidth>
+struct TileLayout {
+    static_assert(kWidth % 32 == 0, "whole groups of 4 pieces");
+    static constexpr int kRowBytes = kWidth * 2;
+    static constexpr int kPieces = kWidth / 8;              // of 16 bytes, in a row
+    static constexpr int kSpan = kWidth % 64 == 0 ? 8 : 4;  // pieces that are permuted among themselves
+
+    __device__ static constexpr int swizzle(int row) { return kSpan == 8 ? row % 8 : row / 2 % 4; }
+    __device__ static constexpr int offset(int row, int piece) {
+        return row * kRowBytes + (piece ^ swizzle(row)) * 16;
+    }
+    __host__ __device__ static constexpr int bytes(int rows) { return rows * kRowBytes; }
+};
+
+/// Where a lane finds its row of each 16 x 16 block of a tile; `start` is the block at (0, 0).
+template <int kWidth>
+struct LaneBlocks {
+    using Layout = TileLayout<kWidth>;
+    std::uint32_t start;
+
+    // Blocks are even pieces, so that adding and XOR of the piece are the same.
+    [[nodiscard]] __device__ __forceinline__ std::uint32_t at(int row_block, int column_block) const {
+        const int piece = column_block * 2;
+        return (start ^ static_cast<std::uint32_t>(piece % Layout::kSpan * 16)) +
+               static_cast<std::uint32_t>(piece / Layout::kSpan * Layout::kSpan * 16 +
+                                          row_block * 16 * Layout::kRowBytes);
+    }
+    /// The same blocks of a tile `bytes` further on, a multiple of 128.
+    [[nodiscard]] __device__ __forceinline__ LaneBlocks after(int bytes) const {
+        return {start + static_cast<std::uint32_t>(bytes)};
+    }
+};
+
+/// Blocks as the left operand, rows by columns; and, loaded transposed, as the right operand of a product
+/// over the tile's rows.
+template <int kWidth>
+__device__ __forceinline__ LaneBlocks<kWidth> left_blocks(std::uint32_t tile) {
+    const int lane = lane_index();
+    return {tile + static_cast<std::uint32_t>(TileLayout<kWidth>::offset(lane % 16, lane / 16))};
+}
+/// Blocks as the right operand of a product over columns: row n of the tile is column n of the operand.
+template <int kWidth>
+__device__ __forceinline__ LaneBlocks<kWidth> right_blocks(std::uint32_t tile) {
+    const int lane = lane_index();
+    return {tile +
+            static_cast<std::uint32_t>(TileLayout<kWidth>::offset(lane / 16 * 8 + lane % 8, lane / 8 % 2))};
+}
+
+template <int kM, int kN>
+__device__ __forceinline__ void clear(float (&c)[kM][kN][4]) {
+#pragma unroll
+    for (auto& row : c)
+#pragma unroll
+        for (auto& tile : row)
+#pragma unroll
+            for (float& x : tile)
+                x = 0.0F;
+}
+
+/// c[16 kM x 8 kN] += left · rightᵀ, both rows of kWidth: scores Q Kᵀ and dO Vᵀ, or their transposes.
+template <class T, int kWidth, int kM, int kN>
+__device__ __forceinline__ void multiply_rows(float (&c)[kM][kN][4], const LaneBlocks<kWidth>& left,
+                                              const LaneBlocks<kWidth>& right) {
+    static_assert(kN % 2 == 0, "whole blocks");
+#pragma unroll
+    for (int step = 0; step < kWidth / 16; ++step) {
+        std::uint32_t a[kM][4];
+#pragma unroll
+        for (int m = 0; m < kM; ++m)
+            load_matrices(a[m], left.at(m, step));
+#pragma unroll
+        for (int n = 0; n < kN / 2; ++n) {
+            std::uint32_t b[4];
+            load_matrices(b, right.at(n, step));
+#pragma unroll
+            for (int m = 0; m < kM; ++m) {
+                mma<T>(c[m][2 * n], a[m], b[0], b[1]);
+                mma<T>(c[m][2 * n + 1], a[m], b[2], b[3]);
+            }
+        }
+    }
+}
+
+/// Left blocks of a tile in registers: all steps of multiply_rows, loaded once.
+template <int kWidth, int kM>
+struct HeldBlocks {
+    std::uint32_t a[kWidth / 16][kM][4];
+
+    __device__ __forceinline__ void load(const LaneBlocks<kWidth>& left) {
+#pragma unroll
+        for (int step = 0; step < kWidth / 16; ++step)
+#pragma unroll
+            for (int m = 0; m < kM; ++m)
+                load_matrices(a[step][m], left.at(m, step));
+    }
+};
+
+template <class T, int kWidth, int kM, int kN>
+__device__ __forceinline__ void multiply_rows(float (&c)[kM][kN][4], const HeldBlocks<kWidth, kM>& left,
+                                              const LaneBlocks<kWidth>& right) {
+#pragma unroll
+    for (int step = 0; step < kWidth / 16; ++step) {
+#pragma unroll
+        for (int n = 0; n < kN / 2; ++n) {
+            std::uint32_t b[4];
+            load_matrices(b, right.at(n, step));
+#pragma unroll
+            for (int m = 0; m < kM; ++m) {
+                mma<T>(c[m][2 * n], left.a[step][m], b[0], b[1]);
+                mma<T>(c[m][2 * n + 1], left.a[step][m], b[2], b[3]);
+            }
+        }
+    }
+}
+
+/// Accumulators rounded to T, as the left operand of the next product: its contraction runs over their
+/// columns. No lane gives anything to another.
+template <class T, int kM, int kN>
+__device__ __forceinline__ void pack_left(const float (&c)[kM][kN][4], std::uint32_t (&a)[kM][kN / 2][4]) {
+#pragma unroll
+    for (int m = 0; m < kM; ++m)
+#pragma unroll
+        for (int step = 0; step < kN / 2; ++step)
+#pragma unroll
+            for (int half = 0; half < 2; ++half) {
+                const float(&tile)[4] = c[m][2 * step + half];
+                a[m][step][2 * half] = Half<T>::pack(tile[0], tile[1]);
+                a[m][step][2 * half + 1] = Half<T>::pack(tile[2], tile[3]);
+            }
+}
+
+/// c[16 kM x kWidth] += left · right, over 16 kSteps rows of the tile right: P V, dS K, Pᵀ dO, dSᵀ Q.
+/// `right` are left_blocks() of its tile: they are loaded transposed.
+template <class T, int kWidth, int kM, int kSteps>
+__device__ __forceinline__ void multiply_columns(float (&c)[kM][kWidth / 8][4],
+                                                 const std::uint32_t (&left)[kM][kSteps][4],
+                                                 const LaneBlocks<kWidth>& right) {
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step) {
+#pragma unroll
+        for (int n = 0; n < kWidth / 16; ++n) {
+            std::uint32_t b[4];
+            load_matrices_transposed(b, right.at(step, n));
+#pragma unroll
+            for (int m = 0; m < kM; ++m) {
+                mma<T>(c[m][2 * n], left[m][step], b[0], b[1]);
+                mma<T>(c[m][2 * n + 1], left[m][step], b[2], b[3]);
+            }
+        }
+    }
+}
+
+/// Starts the copies of kRows rows into a tile, by kThreads threads of which this is number `thread`.
+/// row_of(r) is the row's first element, or null: zeros.
+template <class T, int kRows, int kWidth, int kThreads, class RowOf>
+__device__ __forceinline__ void copy_rows(std::uint32_t tile, int thread, RowOf row_of) {
+    using Layout = TileLayout<kWidth>;
+    constexpr int kCopies = kRows * Layout::kPieces;
+#pragma unroll
+    for (int i = 0; i < (kCopies + kThreads - 1) / kThreads; ++i) {
+        const int at = i * kThreads + thread;
+        if (kCopies % kThreads != 0 && at >= kCopies) break;
+        const int row = static_cast<int>(static_cast<unsigned>(at) / Layout::kPieces);
+        const int piece = static_cast<int>(static_cast<unsigned>(at) % Layout::kPieces);
+        const T* from = row_of(row);
+        copy_async_or_zeros(tile + static_cast<std::uint32_t>(Layout::offset(row, piece)),
+                            from == nullptr ? static_cast<const void*>(nullptr) : from + piece * 8,
+                            from != nullptr);
+    }
+}
+
+/// Writes the accumulators of a warp, times scale[m][half], to rows of memory by way of 16 kM rows of shared
+/// memory of its own. row_of(r) is the row's first element, or null: not written. The lanes meet inside.
+template <class T, int kM, int kTiles, class RowOf>
+__device__ __forceinline__ void store_rows(const float (&c)[kM][kTiles][4], const float (&scale)[kM][2],
+                                           char* staging, RowOf row_of) {
+    using Layout = TileLayout<kTiles * 8>;
+    const int lane = lane_index();
+    __syncwarp();  // the staging rows may still be read
+#pragma unroll
+    for (int m = 0; m < kM; ++m)
+#pragma unroll
+        for (int half = 0; half < 2; ++half)
+#pragma unroll
+            for (int n = 0; n < kTiles; ++n) {
+                const int at = Layout::offset(m * 16 + half * 8 + lane / 4, n) + lane % 4 * 4;
+                *reinterpret_cast<std::uint32_t*>(staging + at) =
+                    Half<T>::pack(c[m][n][2 * half] * scale[m][half], c[m][n][2 * half + 1] * scale[m][half]);
+            }
+    __syncwarp();
+    for (int at = lane; at < kM * 16 * Layout::kPieces; at += kWarpSize) {
+        const int row = static_cast<int>(static_cast<unsigned>(at) / Layout::kPieces);
+        const int piece = static_cast<int>(static_cast<unsigned>(at) % Layout::kPieces);
+        T* to = row_of(row);
+        if (to == nullptr) continue;
+        *reinterpret_cast<uint4*>(to + piece * 8) =
+            *reinterpret_cast<const uint4*>(staging + Layout::offset(row, piece));
+    }
+}
+
+}  // namespace nsa::core::cuda
