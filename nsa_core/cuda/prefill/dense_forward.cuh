@@ -3,15 +3,12 @@
 // made, the next keys while values are summed.
 #pragma once
 
-#include "nsa_core/cuda/prefill/interval.hpp"
+#include "nsa_core/cuda/prefill/query_tile.cuh"
 #include "nsa_core/cuda/prefill/softmax.cuh"
 #include "nsa_core/cuda/prefill/tile.cuh"
-#include "nsa_core/cuda/prefill/work.cuh"
 
 namespace nsa::core::cuda {
 
-inline constexpr int kDenseWarps = 4;
-inline constexpr int kDenseThreads = kDenseWarps * kWarpSize;
 inline constexpr int kRowBlocks = 2;  // 16-row blocks of a warp: a block of keys then feeds two products each
 inline constexpr int kWarpRows = 16 * kRowBlocks;
 inline constexpr int kTileRows = kWarpRows * kDenseWarps;
@@ -23,51 +20,6 @@ struct alignas(128) DenseForwardShared {
     char k[TileLayout<kDk>::bytes(kTileKeys)];
     char v[TileLayout<kDv>::bytes(kTileKeys)];
 };
-
-/// Hides keys outside their row's interval. Key of c[m][n][i]: `first_key` + 8 n + 2 (lane % 4) + i % 2.
-template <int kM, int kN, class IntervalOf>
-__device__ __forceinline__ void hide_keys(float (&s)[kM][kN][4], int first_key, IntervalOf interval_of_row) {
-    const int lane = lane_index();
-#pragma unroll
-    for (int m = 0; m < kM; ++m)
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-            const Interval seen = interval_of_row(16 * m + 8 * half + lane / 4);
-#pragma unroll
-            for (int n = 0; n < kN; ++n)
-#pragma unroll
-                for (int i = 0; i < 2; ++i) {
-                    const int key = first_key + 8 * n + lane % 4 * 2 + i;
-                    if (key < seen.first || key >= seen.last) s[m][n][2 * half + i] = -INFINITY;
-                }
-        }
-}
-
-// The tokens of a query tile and the keys that they see.
-struct QueryTile {
-    int group;
-    int first_token;
-    int last_token;   // of the tile and in the sequence
-    Interval keys;    // that any token sees
-    Interval common;  // that all tokens see
-
-    [[nodiscard]] __device__ bool whole(int first_key, int count) const {
-        return first_key >= common.first && first_key + count <= common.last;
-    }
-};
-
-// Block x is a tile and a group; the tiles with most keys first, all groups of one beside each other.
-__device__ __forceinline__ QueryTile query_tile(int groups, int tile_tokens, int tokens,
-                                                const KeyInterval& interval) {
-    const int tile = static_cast<int>((gridDim.x - 1 - blockIdx.x) / static_cast<unsigned>(groups));
-    const int group = static_cast<int>((gridDim.x - 1 - blockIdx.x) % static_cast<unsigned>(groups));
-    const int first = tile * tile_tokens;
-    const int last = min(first + tile_tokens, tokens) - 1;
-    if (first > last) return {group, first, last, {}, {}};
-    const Interval oldest = interval.of(first);
-    const Interval latest = interval.of(last);
-    return {group, first, last, {oldest.first, latest.last}, {latest.first, oldest.last}};
-}
 
 // Outputs and normalisers of a warp's rows, from unnormalised sums. A row without keys: 0 and -inf.
 template <class T, int kTiles>

@@ -104,10 +104,56 @@ struct DenseBackward {
     const void* gates = nullptr;  // this branch's gate of row 0, dtype of q, next row gate_stride on; or null
     int gate_stride = 3;
     Rows d_q;
-    Rows d_k;
-    Rows d_v;
-    float* partials = nullptr;  // as dense_workspace() says; holds nothing between launches
+    Rows d_k;  // null: the gradients of keys and values stay in `partials`, from its start on,
+    Rows d_v;  // as fp32 [key rows, G, dk + dv]
+    float* partials = nullptr;  // dense_partials() floats; else holds nothing between launches
     float scale = 0.0F;
+};
+
+/// Compressed row i of a group is the mean of its rows [i d, i d + l): keys and values.
+struct MeanPool {
+    PrefillShape shape;
+    Sequences sequences;
+    ConstRows k;  // tokens
+    ConstRows v;
+    Rows k_out;  // compressed rows
+    Rows v_out;
+};
+
+/// The gradient of the same: row t gathers 1/l of each compressed row that covers it; rows that none covers
+/// get 0.
+struct MeanPoolBackward {
+    PrefillShape shape;
+    Sequences sequences;
+    ConstRows d_k_out;  // compressed rows, dtype of the shape
+    ConstRows d_v_out;
+    const float* sums =
+        nullptr;  // in place of the two: fp32 [compressed rows, G, dk + dv], of a DenseBackward
+    Rows d_k;     // tokens
+    Rows d_v;
+};
+
+inline constexpr int kBranches = 3;  // in the order cmp, sel, win, as everywhere
+
+/// O = sum of gate_c O_c over the branches. Rows of dv, one per (token, head).
+struct Combine {
+    PrefillShape shape;
+    bool packed = false;  // one run of shape.tokens rows, without batch stride
+    ConstRows branch[kBranches];
+    const void* gates = nullptr;  // [tokens, H, 3], dtype of the shape
+    Rows out;
+};
+
+/// d_gate_c = <dO, O_c> and delta_c = gate_c <dO, O_c>, which is all that the branches' backwards need
+/// besides dO itself.
+struct CombineBackward {
+    PrefillShape shape;
+    bool packed = false;
+    ConstRows branch[kBranches];
+    const void* gates = nullptr;
+    ConstRows d_out;
+    void* d_gates = nullptr;       // [tokens, H, 3], dtype of the shape
+    float* delta[kBranches] = {};  // [tokens, H] each
 };
 
 }  // namespace nsa::core::cuda

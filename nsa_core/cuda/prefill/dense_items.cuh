@@ -1,0 +1,63 @@
+// The plan of dK and dV of a dense branch: a thread block takes a tile of keys and a share of the interval of
+// tokens that see it.
+#pragma once
+
+#include "nsa_core/cuda/prefill/dkdv.cuh"
+#include "nsa_core/cuda/prefill/interval.hpp"
+
+namespace nsa::core::cuda {
+
+/// One thread block's share of the work.
+struct DenseItem {
+    Sequence tokens;
+    Sequence keys;
+    int group;
+    int first_key;
+    int key_count;  // at most kDkdvKeys; 0: nothing to do
+    int first_token;
+    int count;  // of tokens; with none the gradients are zeros
+    KeyInterval interval;
+    PartialRows partial;
+
+    [[nodiscard]] __device__ __forceinline__ int token(int i) const { return first_token + i; }
+    [[nodiscard]] __device__ __forceinline__ Interval seen(int token) const { return interval.of(token); }
+};
+
+/// Grid: x = (tile, split, group), the group fastest, tiles with most tokens first; y = sequence. Split s of
+/// key row i (of all sequences) and group g is row (s * key_rows + i) * G + g of the partials.
+struct DenseItems {
+    struct Shared {};
+    KeyInterval interval;
+    int splits = 1;
+    bool to_partials = false;
+    std::int64_t key_rows = 0;  // of all sequences
+
+    [[nodiscard]] __device__ __forceinline__ DenseItem item(const DenseBackward& p, const GroupHeads& heads,
+                                                            Shared& /*shared*/) const {
+        const int sequence = static_cast<int>(blockIdx.y);
+        const int groups = p.shape.groups;
+        const int group = static_cast<int>(blockIdx.x) % groups;
+        const int split = static_cast<int>(blockIdx.x) / groups % splits;
+        const int first_key = static_cast<int>(blockIdx.x) / groups / splits * kDkdvKeys;
+        const Sequence tokens = tokens_of(p.sequences, sequence);
+        const Sequence keys =
+            p.branch == DenseBranch::kWindow ? tokens : compressed_rows_of(p.sequences, sequence);
+        const int key_count = min(kDkdvKeys, keys.length - first_key);
+        const Interval seeing = interval.tokens_seeing(first_key, first_key + key_count, tokens.length);
+        // Equal shares of whole steps.
+        const int step = kDkdvRows >> heads.log2;
+        const int all = max(seeing.last - seeing.first, 0);
+        const int share = ((all + splits - 1) / splits + step - 1) / step * step;
+        const int first = min(seeing.first + split * share, seeing.last);
+        PartialRows partial;
+        if (to_partials) {
+            const std::int64_t width = p.shape.dk + p.shape.dv;
+            partial = {p.partials + ((split * key_rows + keys.first + first_key) * groups + group) * width,
+                       groups * width};
+        }
+        return {tokens,   keys,   group, first_key, key_count, first, min(share, seeing.last - first),
+                interval, partial};
+    }
+};
+
+}  // namespace nsa::core::cuda

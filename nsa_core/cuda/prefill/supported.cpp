@@ -1,0 +1,45 @@
+// What the prefill kernels run. Apart from the launches, so that a build without nvcc can say it too.
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <utility>
+
+#include "nsa_core/cuda/prefill/plan.hpp"
+
+namespace nsa::core::cuda {
+namespace {
+
+constexpr std::array<std::pair<int, int>, 5> kWidths{{{32, 32}, {64, 64}, {96, 96}, {128, 128}, {192, 128}}};
+constexpr std::array kHeadsPerGroup{1, 2, 4, 8, 16};
+constexpr int kMaxBatch = 65535;  // thread blocks along y of a grid
+
+}  // namespace
+
+std::optional<std::string> prefill_unsupported(const PrefillShape& s) {
+    const std::string takes = "the prefill kernels take ";
+    if (std::find(kWidths.begin(), kWidths.end(), std::pair{s.dk, s.dv}) == kWidths.end()) {
+        return takes + "heads with dk = dv of 32, 64, 96 or 128, or dk = 192 with dv = 128, and these are " +
+               std::to_string(s.dk) + " and " + std::to_string(s.dv);
+    }
+    const int per_group = s.groups < 1 || s.heads % s.groups != 0 ? 0 : s.heads_per_group();
+    if (std::find(kHeadsPerGroup.begin(), kHeadsPerGroup.end(), per_group) == kHeadsPerGroup.end()) {
+        return takes + "1, 2, 4, 8 or 16 heads in a group, and H = " + std::to_string(s.heads) +
+               " with G = " + std::to_string(s.groups) + " is none of them";
+    }
+    if (s.batch < 1 || s.batch > kMaxBatch) {
+        return takes + "1 to " + std::to_string(kMaxBatch) + " sequences, and these are " +
+               std::to_string(s.batch);
+    }
+    if (s.l < 1 || s.d < 1 || s.w < 1) {
+        return takes + "l, d and w from 1 up, and these are " + std::to_string(s.l) + ", " +
+               std::to_string(s.d) + " and " + std::to_string(s.w);
+    }
+    // The finest grid has a thread for 8 columns of each row of a sequence.
+    if (std::int64_t{s.max_tokens} * s.groups > std::numeric_limits<int>::max()) {
+        return takes + "up to 2^31 - 1 rows of keys in a sequence, and S = " + std::to_string(s.max_tokens) +
+               " with G = " + std::to_string(s.groups) + " are more";
+    }
+    return std::nullopt;
+}
+
+}  // namespace nsa::core::cuda
