@@ -1,12 +1,12 @@
-// Thin names for the PTX that the kernels use, and the element types of tensor-core operands. sm_80 and
-// newer; what only sm_90 has (dependent launch, clusters) does nothing, or is a cluster of one, on older
-// chips.
+// What all kernels share beside the PTX: the element types of tensor-core operands, and a thread's place.
 #pragma once
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
 #include <cstdint>
+
+#include "nsa_core/cuda/ptx.cuh"
 
 namespace nsa::core::cuda {
 
@@ -16,7 +16,7 @@ inline constexpr float kLog2E = 1.44269504088896340736F;
 inline constexpr float kFloor = -1e30F;
 
 template <class T>
-struct Half;  // of an operand type: conversion, and the matrix instruction
+struct Half;  // of an operand type: conversions
 
 template <>
 struct Half<__nv_bfloat16> {
@@ -50,157 +50,6 @@ __device__ __forceinline__ int lane_index() {
 }
 __device__ __forceinline__ int warp_index() {
     return static_cast<int>(threadIdx.x / static_cast<unsigned>(kWarpSize));
-}
-
-// c[16 x 8] += a[16 x 16] b[16 x 8]. Lane i holds rows i/4 and i/4 + 8 of c, columns 2 (i%4) and the next:
-// c[0], c[1] of the first row, c[2], c[3] of the second.
-template <class T>
-__device__ __forceinline__ void mma(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
-                                    std::uint32_t b1);
-
-template <>
-__device__ __forceinline__ void mma<__nv_bfloat16>(float (&c)[4], const std::uint32_t (&a)[4],
-                                                   std::uint32_t b0, std::uint32_t b1) {
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
-        "{%0,%1,%2,%3};"
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
-template <>
-__device__ __forceinline__ void mma<__half>(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
-                                            std::uint32_t b1) {
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
-        "{%0,%1,%2,%3};"
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
-__device__ __forceinline__ std::uint32_t shared_address(const void* pointer) {
-    return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
-}
-
-// Four 8x8 matrices; lane i gives the address of row i%8 of matrix i/8.
-__device__ __forceinline__ void load_matrices(std::uint32_t (&r)[4], std::uint32_t address) {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"(address)
-                 : "memory");
-}
-
-__device__ __forceinline__ void load_matrices_transposed(std::uint32_t (&r)[4], std::uint32_t address) {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"(address)
-                 : "memory");
-}
-
-// For rows that are read once: they leave the L2 before what a step writes and reads again.
-__device__ __forceinline__ std::uint64_t read_once_policy() {
-    std::uint64_t policy;
-    asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
-    return policy;
-}
-// 16 bytes from global to shared memory, in the background.
-__device__ __forceinline__ void copy_async(std::uint32_t to, const void* from, std::uint64_t policy) {
-    asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(to), "l"(from),
-                 "l"(policy)
-                 : "memory");
-}
-// The same, or 16 zero bytes.
-__device__ __forceinline__ void copy_async_or_zeros(std::uint32_t to, const void* from, bool copy,
-                                                    std::uint64_t policy) {
-    const int bytes = copy ? 16 : 0;
-    asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2, %3;" ::"r"(to), "l"(from),
-                 "r"(bytes), "l"(policy)
-                 : "memory");
-}
-// The same for rows that neighbours read again: no hint.
-__device__ __forceinline__ void copy_async_or_zeros(std::uint32_t to, const void* from, bool copy) {
-    const int bytes = copy ? 16 : 0;
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
-}
-__device__ __forceinline__ void commit_copies() {
-    asm volatile("cp.async.commit_group;" ::: "memory");
-}
-// Waits until at most kPending of this thread's latest groups are still under way.
-template <int kPending>
-__device__ __forceinline__ void wait_copies() {
-    asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
-}
-
-__device__ __forceinline__ float exp2_fast(float x) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-}
-__device__ __forceinline__ float log2_fast(float x) {
-    float y;
-    asm("lg2.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-}
-
-// Dependent launch: the next kernel of the stream may start now; and, in that kernel, all writes of the one
-// before are visible from here on.
-__device__ __forceinline__ void allow_dependents() {
-#if __CUDA_ARCH__ >= 900
-    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
-#endif
-}
-__device__ __forceinline__ void wait_for_previous_kernel() {
-#if __CUDA_ARCH__ >= 900
-    asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-
-// The thread blocks of a cluster, which read and write one another's shared memory.
-__device__ __forceinline__ int cluster_size() {
-#if __CUDA_ARCH__ >= 900
-    std::uint32_t size;
-    asm("mov.u32 %0, %%cluster_nctaid.x;" : "=r"(size));
-    return static_cast<int>(size);
-#else
-    return 1;
-#endif
-}
-__device__ __forceinline__ int cluster_rank() {
-#if __CUDA_ARCH__ >= 900
-    std::uint32_t rank;
-    asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
-    return static_cast<int>(rank);
-#else
-    return 0;
-#endif
-}
-// A barrier of all threads of the cluster; shared memory written before is visible after it.
-__device__ __forceinline__ void cluster_sync() {
-#if __CUDA_ARCH__ >= 900
-    asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::
-                     : "memory");
-#else
-    __syncthreads();
-#endif
-}
-// The same barrier without a promise about memory, which costs as long as all writes take to land.
-__device__ __forceinline__ void cluster_sync_relaxed() {
-#if __CUDA_ARCH__ >= 900
-    asm volatile("barrier.cluster.arrive.relaxed.aligned;\nbarrier.cluster.wait.aligned;" ::: "memory");
-#else
-    __syncthreads();
-#endif
-}
-// The same variable in thread block `rank` of the cluster.
-template <class T>
-__device__ __forceinline__ T* cluster_map(T* pointer, int rank) {
-#if __CUDA_ARCH__ >= 900
-    T* mapped;
-    asm("mapa.u64 %0, %1, %2;" : "=l"(mapped) : "l"(pointer), "r"(rank));
-    return mapped;
-#else
-    return pointer;
-#endif
 }
 
 __device__ __forceinline__ float quad_max(float x) {

@@ -26,7 +26,8 @@ OWNERS = {
     "torch/": ["nsa_core", "tests/unit/nsa_core", "tests/gpu"],
     "ATen/": ["nsa_core", "tests/unit/nsa_core", "tests/gpu"],
     "c10/": ["nsa_core", "tests/unit/nsa_core", "tests/gpu"],
-    "cuda": ["nsa_core", "tests/unit/nsa_core", "tests/gpu"],
+    "cuda": ["nsa_core", "tests/unit/nsa_core", "tests/gpu", "tests/emulator"],
+    "boost/context": ["tests/emulator"],
 }
 # pattern -> why. Remote text and user text never meet a shell, a backtracking regex or a g++ 12 coroutine bug.
 BANNED = {

@@ -145,8 +145,7 @@ template <class T, int kDk, int kDv>
 __global__ void __launch_bounds__(kDecodeWarps* kWarpSize)
     compressed_kernel(const __grid_constant__ DecodeParams p,
                       const __grid_constant__ DecodeConstants constants) {
-    extern __shared__ __align__(16) char shared_bytes[];
-    auto& shared = *reinterpret_cast<CompressedShared<kDk, kDv>*>(shared_bytes);
+    auto& shared = *dynamic_shared<CompressedShared<kDk, kDv>>();
     allow_dependents();
     const DecodeShape& shape = p.shape;
     const int sequence = static_cast<int>(blockIdx.z);

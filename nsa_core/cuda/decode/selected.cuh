@@ -68,8 +68,7 @@ template <class T, int kDk, int kDv>
 __global__ void __launch_bounds__(kDecodeWarps* kWarpSize)
     selected_kernel(const __grid_constant__ DecodeParams p, const __grid_constant__ DecodeConstants constants,
                     SelectedParts parts) {
-    extern __shared__ __align__(16) char shared_bytes[];
-    auto& shared = *reinterpret_cast<SelectedShared<kDk, kDv>*>(shared_bytes);
+    auto& shared = *dynamic_shared<SelectedShared<kDk, kDv>>();
     const PairStep<T> step{p, constants, static_cast<int>(blockIdx.z), static_cast<int>(blockIdx.y),
                            p.position[blockIdx.z]};
     if (step.t < 0) return write_idle<T, kDv>(step);  // the whole cluster: it shares the sequence
@@ -104,7 +103,8 @@ __global__ void __launch_bounds__(kDecodeWarps* kWarpSize)
     cluster_sync();
     write_outputs(step, parts, gates, compressed.out, shared.after.selected, shared.window,
                   shared.after.weights);
-    cluster_sync_relaxed();  // nobody leaves while others read its shared memory
+    cluster_arrive_relaxed();  // nobody leaves while others read its shared memory
+    cluster_wait_relaxed();
 }
 
 }  // namespace nsa::core::cuda

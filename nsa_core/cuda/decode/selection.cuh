@@ -16,6 +16,7 @@ struct SelectionShared {
     alignas(16) RankKey candidates[kRankedKeys];  // of all thread blocks of the cluster, n slots each
     int blocks[kMaxSelected];                     // selected, ascending
     int rows[kMaxSelected];                       // of their first tokens in the pool
+    int pool;                                     // see keep_best_of_all
     float log2_sum[kTileHeads];  // of the compressed softmax, per head; +inf when there is no token
 };
 
@@ -153,9 +154,8 @@ __device__ __forceinline__ void rank_blocks(const DecodeShape& shape, const Sele
 
 /// The n best of keys[0, count), best first, and how many there are. Keys that do not beat the n-th of the
 /// first ones are dropped unranked; in what order the others join the pool does not matter, because no two
-/// are equal.
-__device__ __forceinline__ int keep_best_of_all(RankKey* keys, int count, int n) {
-    __shared__ int pool;  // keys that stand in front
+/// are equal. `pool`, in shared memory, counts the keys that stand in front.
+__device__ __forceinline__ int keep_best_of_all(RankKey* keys, int count, int n, int& pool) {
     const int thread = static_cast<int>(threadIdx.x);
     const int kept = keep_best(keys, min(count, kRankedKeys), n);
     if (count <= kRankedKeys) return kept;
@@ -190,7 +190,7 @@ __device__ __forceinline__ int select_blocks(const DecodeShape& shape, const Sel
     const int first = min(cluster_rank() * each, blocks);
     const int mine = min(each, blocks - first);
     rank_blocks(shape, in, shared.log2_sum, first, mine, keys);
-    const int kept = keep_best_of_all(keys, mine, shape.n);
+    const int kept = keep_best_of_all(keys, mine, shape.n, shared.pool);
 
     // Every thread block sends its n best to all, and all choose alike.
     const int thread = static_cast<int>(threadIdx.x);

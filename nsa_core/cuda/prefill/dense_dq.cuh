@@ -46,8 +46,7 @@ __global__ void __launch_bounds__(kDenseThreads)
     dense_dq_kernel(const __grid_constant__ DenseBackward p, KeyInterval interval, GroupHeads heads) {
     constexpr int kBlocks = kDqBlocks<kDk>;
     constexpr int kRows = kDqRows<kDk>;
-    extern __shared__ __align__(128) char shared_bytes[];
-    auto& shared = *reinterpret_cast<DqShared<kDk, kDv>*>(shared_bytes);
+    auto& shared = *dynamic_shared<DqShared<kDk, kDv>>();
     const bool packed = p.sequences.cu_tokens != nullptr;
     const int sequence = static_cast<int>(blockIdx.y);
     const Sequence tokens = tokens_of(p.sequences, sequence);

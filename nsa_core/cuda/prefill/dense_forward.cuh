@@ -53,8 +53,7 @@ __device__ __forceinline__ void write_results(const DenseForward& p, const Seque
 template <class T, int kDk, int kDv>
 __global__ void __launch_bounds__(kDenseThreads)
     dense_forward_kernel(const __grid_constant__ DenseForward p, KeyInterval interval, GroupHeads heads) {
-    extern __shared__ __align__(128) char shared_bytes[];
-    auto& shared = *reinterpret_cast<DenseForwardShared<kDk, kDv>*>(shared_bytes);
+    auto& shared = *dynamic_shared<DenseForwardShared<kDk, kDv>>();
     const bool packed = p.sequences.cu_tokens != nullptr;
     const Sequence tokens = tokens_of(p.sequences, static_cast<int>(blockIdx.y));
     const Sequence keys = p.branch == DenseBranch::kWindow

@@ -104,8 +104,7 @@ template <class T, int kDk, int kDv, class Plan>
 __global__ void __launch_bounds__(kDenseThreads)
     dkdv_kernel(const __grid_constant__ DenseBackward p, const __grid_constant__ Plan plan,
                 GroupHeads heads) {
-    extern __shared__ __align__(128) char shared_bytes[];
-    auto& shared = *reinterpret_cast<DkdvShared<kDk, kDv, typename Plan::Shared>*>(shared_bytes);
+    auto& shared = *dynamic_shared<DkdvShared<kDk, kDv, typename Plan::Shared>>();
     const auto item = plan.item(p, heads, shared.plan);
     if (item.key_count <= 0) return;  // the whole thread block
 

@@ -12,12 +12,12 @@ constexpr int kSm90 = 90;
 // Built for an older chip it has no body: cluster_runs() then says no.
 template <class Sizes>
 __global__ void __launch_bounds__(kStepThreads, 1) cluster_step(const __grid_constant__ Arguments arguments) {
-#if __CUDA_ARCH__ >= 900
-    extern __shared__ __align__(16) float shared[];
-    ClusterTeam team{shared + Sizes::layout(arguments).inbox, nullptr};
-    const Context<Sizes> me{arguments, shared, team.rank()};
-    run_step(me, team);
-#endif
+    if constexpr (kHasClusters) {
+        float* shared = dynamic_shared<float>();
+        ClusterTeam team{shared + Sizes::layout(arguments).inbox, nullptr};
+        const Context<Sizes> me{arguments, shared, team.rank()};
+        run_step(me, team);
+    }
 }
 
 using Kernel = void (*)(Arguments);

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "nsa_core/cuda/step/attend.cuh"
-#include "nsa_core/cuda/step/ptx.cuh"
 
 namespace nsa::core::cuda::step {
 
@@ -42,9 +41,9 @@ __device__ __forceinline__ void prefetch_weights(const Me& me) {
         const int row = 3 * (me.group * at.heads_per_group + head);
         float* to = me.floats(at.gate_weights) + job * 3 * hidden;
         for (int i = static_cast<int>(threadIdx.x); i < 3 * hidden; i += kStepThreads)
-            copy_word_async(to + i, me.p.weights.gate_w2 + row * hidden + i);
+            copy_word_async(shared_address(to + i), me.p.weights.gate_w2 + row * hidden + i);
         if (threadIdx.x < 3)
-            copy_word_async(me.floats(at.logits) + job * 4 + threadIdx.x,
+            copy_word_async(shared_address(me.floats(at.logits) + job * 4 + threadIdx.x),
                             me.p.weights.gate_b2 + row + threadIdx.x);
     }
     const int rows = s.dim / at.ranks;
@@ -52,7 +51,7 @@ __device__ __forceinline__ void prefetch_weights(const Me& me) {
     const float* from = me.p.weights.out + me.rank * rows * width;
     float* to = me.floats(at.out_weights);
     for (int i = static_cast<int>(threadIdx.x) * 4; i < rows * width; i += kStepThreads * 4)
-        copy_four_async(to + i, from + i);
+        copy_async(shared_address(to + i), from + i);
     commit_copies();
 }
 

@@ -9,7 +9,7 @@ namespace {
 
 template <class Sizes>
 __global__ void __launch_bounds__(kStepThreads, 1) grid_step(const __grid_constant__ Arguments arguments) {
-    extern __shared__ __align__(16) float shared[];
+    float* shared = dynamic_shared<float>();
     GridTeam team{nullptr, arguments.params.workspace};
     const Context<Sizes> me{arguments, shared, team.rank()};
     run_step(me, team);

@@ -22,52 +22,26 @@ class ClusterTeam {
 
     __device__ __forceinline__ int rank() const { return cluster_rank(); }
     __device__ __forceinline__ void begin() {
-#if __CUDA_ARCH__ >= 900
-        asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");  // nothing was written yet
-#endif
+        cluster_arrive_relaxed();  // nothing was written yet
     }
-    __device__ __forceinline__ void enter() {
-        wait();
-    }
-    __device__ __forceinline__ void arrive() {
-#if __CUDA_ARCH__ >= 900
-        asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
-#endif
-    }
-    __device__ __forceinline__ void wait() {
-#if __CUDA_ARCH__ >= 900
-        asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
-#endif
-    }
-    static __device__ __forceinline__ int copies(int count) {
-        return count;
-    }
+    __device__ __forceinline__ void enter() { wait(); }
+    __device__ __forceinline__ void arrive() { cluster_arrive(); }
+    __device__ __forceinline__ void wait() { cluster_wait(); }
+    static __device__ __forceinline__ int copies(int count) { return count; }
     __device__ __forceinline__ void push(int rank, int at, float x) {
-#if __CUDA_ARCH__ >= 900
-        asm volatile("st.shared::cluster.f32 [%0], %1;" ::"r"(address_in(rank, at)), "f"(x) : "memory");
-#endif
+        store_cluster(address_in(rank, at), x);
     }
     __device__ __forceinline__ void push(int rank, int at, float4 x) {
-#if __CUDA_ARCH__ >= 900
-        asm volatile("st.shared::cluster.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(address_in(rank, at)),
-                     "f"(x.x), "f"(x.y), "f"(x.z), "f"(x.w)
-                     : "memory");
-#endif
+        store_cluster(address_in(rank, at), x);
     }
-    __device__ __forceinline__ float load(int at) const {
-        return inbox_[at];
-    }
+    __device__ __forceinline__ float load(int at) const { return inbox_[at]; }
     __device__ __forceinline__ float4 load4(int at) const {
         return *reinterpret_cast<const float4*>(inbox_ + at);
     }
 
   private:
     __device__ __forceinline__ std::uint32_t address_in(int rank, int at) const {
-        std::uint32_t mapped = 0;
-#if __CUDA_ARCH__ >= 900
-        asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(mapped) : "r"(address_ + 4 * at), "r"(rank));
-#endif
-        return mapped;
+        return cluster_address(address_ + 4 * static_cast<std::uint32_t>(at), rank);
     }
 
     float* inbox_;
@@ -113,12 +87,6 @@ class GridTeam {
     }
 
   private:
-    static __device__ __forceinline__ unsigned load_acquire(const unsigned* pointer) {
-        unsigned value;
-        asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(pointer) : "memory");
-        return value;
-    }
-
     unsigned* arrivals_;
     float* inbox_;
     unsigned target_ = 0;
