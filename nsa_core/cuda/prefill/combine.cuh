@@ -58,6 +58,7 @@ __global__ void __launch_bounds__(kCombineThreads)
         const Piece d_out = load_piece(piece_of<const T>(p.d_out, at));
 #pragma unroll
         for (int c = 0; c < kBranches; ++c) {
+            if (p.branch[c].data == nullptr) continue;
             const Piece out = load_piece(piece_of<const T>(p.branch[c], at));
 #pragma unroll
             for (int i = 0; i < 8; ++i)
@@ -71,9 +72,12 @@ __global__ void __launch_bounds__(kCombineThreads)
     if (!at.exists || at.piece != 0) return;
 #pragma unroll
     for (int c = 0; c < kBranches; ++c) {
-        const std::int64_t gate = at.index * kBranches + c;
-        p.delta[c][at.index] = Half<T>::to_float(static_cast<const T*>(p.gates)[gate]) * x[c];
-        static_cast<T*>(p.d_gates)[gate] = Half<T>::from_float(x[c]);
+        if (p.branch[c].data == nullptr) continue;
+        const std::int64_t at_gate = at.index * kBranches + c;
+        const float gate =
+            p.gates == nullptr ? 1.0F : Half<T>::to_float(static_cast<const T*>(p.gates)[at_gate]);
+        p.delta[c][at.index] = gate * x[c];
+        if (p.d_gates != nullptr) static_cast<T*>(p.d_gates)[at_gate] = Half<T>::from_float(x[c]);
     }
 }
 

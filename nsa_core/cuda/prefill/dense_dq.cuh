@@ -128,11 +128,14 @@ __global__ void __launch_bounds__(kDenseThreads)
     for (int i = 0; i < 2 * kBlocks; ++i)
         scale[i / 2][i % 2] = p.scale;
     T* const rows = first_row<T>(p.d_q, tokens, head, packed);
-    store_rows<T>(dq, scale, shared.q + TileLayout<kDk>::bytes(warp_row), [&](int row) -> T* {
-        return token_of(row) <= tile.last_token
-                   ? rows + token_of(row) * p.d_q.token + heads.head(warp_row + row) * p.d_q.head
-                   : nullptr;
-    });
+    store_rows<T>(
+        dq, scale, shared.q + TileLayout<kDk>::bytes(warp_row),
+        [&](int row) -> T* {
+            return token_of(row) <= tile.last_token
+                       ? rows + token_of(row) * p.d_q.token + heads.head(warp_row + row) * p.d_q.head
+                       : nullptr;
+        },
+        p.add_to_d_q);
 }
 
 }  // namespace nsa::core::cuda

@@ -101,12 +101,13 @@ struct DenseBackward {
     ConstRows d_out;               // gradient of what the gates summed, not multiplied by a gate
     const float* lse = nullptr;    // [tokens, H], of the forward
     const float* delta = nullptr;  // [tokens, H]: g <dO, O>
-    const void* gates = nullptr;  // this branch's gate of row 0, dtype of q, next row gate_stride on; or null
+    const void* gates = nullptr;  // this branch's gate of row 0, dtype of q, the next gate_stride on; null: 1
     int gate_stride = 3;
     Rows d_q;
     Rows d_k;  // null: the gradients of keys and values stay in `partials`, from its start on,
     Rows d_v;  // as fp32 [key rows, G, dk + dv]
     float* partials = nullptr;  // dense_partials() floats; else holds nothing between launches
+    bool add_to_d_q = false;    // d_q += in place of =, so that branches add up in one tensor
     float scale = 0.0F;
 };
 
@@ -127,9 +128,8 @@ struct MeanPoolBackward {
     Sequences sequences;
     ConstRows d_k_out;  // compressed rows, dtype of the shape
     ConstRows d_v_out;
-    const float* sums =
-        nullptr;  // in place of the two: fp32 [compressed rows, G, dk + dv], of a DenseBackward
-    Rows d_k;     // tokens
+    const float* sums = nullptr;  // in place of both: fp32 [compressed rows, G, dk + dv] of a DenseBackward
+    Rows d_k;                     // tokens
     Rows d_v;
 };
 
@@ -145,14 +145,14 @@ struct Combine {
 };
 
 /// d_gate_c = <dO, O_c> and delta_c = gate_c <dO, O_c>, which is all that the branches' backwards need
-/// besides dO itself.
+/// besides dO itself. A branch without data is left out: nothing of it is read or written.
 struct CombineBackward {
     PrefillShape shape;
     bool packed = false;
     ConstRows branch[kBranches];
-    const void* gates = nullptr;
+    const void* gates = nullptr;  // null: 1
     ConstRows d_out;
-    void* d_gates = nullptr;       // [tokens, H, 3], dtype of the shape
+    void* d_gates = nullptr;       // [tokens, H, 3], dtype of the shape; null: not wanted
     float* delta[kBranches] = {};  // [tokens, H] each
 };
 

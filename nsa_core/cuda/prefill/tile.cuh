@@ -10,6 +10,7 @@
 
 #include <cstdint>
 
+#include "nsa_core/cuda/prefill/pieces.cuh"
 #include "nsa_core/cuda/primitives.cuh"
 
 namespace nsa::core::cuda {
@@ -186,10 +187,11 @@ __device__ __forceinline__ void copy_rows(std::uint32_t tile, int thread, RowOf 
 }
 
 /// Writes the accumulators of a warp, times scale[m][half], to rows of memory by way of 16 kM rows of shared
-/// memory of its own. row_of(r) is the row's first element, or null: not written. The lanes meet inside.
+/// memory of its own. row_of(r) is the row's first element, or null: not written. `add`: what is there is
+/// added, in fp32. The lanes meet inside.
 template <class T, int kM, int kTiles, class RowOf>
 __device__ __forceinline__ void store_rows(const float (&c)[kM][kTiles][4], const float (&scale)[kM][2],
-                                           char* staging, RowOf row_of) {
+                                           char* staging, RowOf row_of, bool add = false) {
     using Layout = TileLayout<kTiles * 8>;
     const int lane = lane_index();
     __syncwarp();  // the staging rows may still be read
@@ -207,10 +209,16 @@ __device__ __forceinline__ void store_rows(const float (&c)[kM][kTiles][4], cons
     for (int at = lane; at < kM * 16 * Layout::kPieces; at += kWarpSize) {
         const int row = static_cast<int>(static_cast<unsigned>(at) / Layout::kPieces);
         const int piece = static_cast<int>(static_cast<unsigned>(at) % Layout::kPieces);
-        T* to = row_of(row);
+        T* const to = row_of(row);
         if (to == nullptr) continue;
-        *reinterpret_cast<uint4*>(to + piece * 8) =
-            *reinterpret_cast<const uint4*>(staging + Layout::offset(row, piece));
+        const T* const staged = reinterpret_cast<const T*>(staging + Layout::offset(row, piece));
+        if (add) {
+            Piece sum = load_piece(static_cast<const T*>(to + piece * 8));
+            add_scaled(sum, 1.0F, load_piece(staged));
+            store_piece(to + piece * 8, sum);
+        } else {
+            *reinterpret_cast<uint4*>(to + piece * 8) = *reinterpret_cast<const uint4*>(staged);
+        }
     }
 }
 
