@@ -69,8 +69,9 @@ __global__ void __launch_bounds__(kDenseThreads)
     const T* const v = first_row<T>(p.v, keys, tile.group, packed);
     const auto load_stage = [&](int stage, int first) {
         const auto row_of = [&](const T* from, std::int64_t stride) {
+            const T* const first_row = from + first * stride;
             return [=, last = tile.keys.last](int row) -> const T* {
-                return first + row < last ? from + (first + row) * stride : nullptr;
+                return first + row < last ? first_row + row * stride : nullptr;
             };
         };
         copy_rows<T, kDqKeys, kDk, kDenseThreads>(shared_address(shared.stages[stage].k), thread,

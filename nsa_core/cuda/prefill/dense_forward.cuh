@@ -12,13 +12,15 @@ namespace nsa::core::cuda {
 inline constexpr int kRowBlocks = 2;  // 16-row blocks of a warp: a block of keys then feeds two products each
 inline constexpr int kWarpRows = 16 * kRowBlocks;
 inline constexpr int kTileRows = kWarpRows * kDenseWarps;
-inline constexpr int kTileKeys = 64;
+template <int kDk>
+inline constexpr int kTileKeys =
+    kDk > 128 ? 48 : 64;  // with dk = 192 the scores of 64 do not fit the registers
 
 template <int kDk, int kDv>
 struct alignas(128) DenseForwardShared {
     char q[TileLayout<kDk>::bytes(kTileRows)];  // at the end, staging of the outputs
-    char k[TileLayout<kDk>::bytes(kTileKeys)];
-    char v[TileLayout<kDv>::bytes(kTileKeys)];
+    char k[TileLayout<kDk>::bytes(kTileKeys<kDk>)];
+    char v[TileLayout<kDv>::bytes(kTileKeys<kDk>)];
 };
 
 // Outputs and normalisers of a warp's rows, from unnormalised sums. A row without keys: 0 and -inf.
@@ -53,6 +55,7 @@ __device__ __forceinline__ void write_results(const DenseForward& p, const Seque
 template <class T, int kDk, int kDv>
 __global__ void __launch_bounds__(kDenseThreads)
     dense_forward_kernel(const __grid_constant__ DenseForward p, KeyInterval interval, GroupHeads heads) {
+    constexpr int kKeys = kTileKeys<kDk>;
     auto& shared = *dynamic_shared<DenseForwardShared<kDk, kDv>>();
     const bool packed = p.sequences.cu_tokens != nullptr;
     const Sequence tokens = tokens_of(p.sequences, static_cast<int>(blockIdx.y));
@@ -68,9 +71,10 @@ __global__ void __launch_bounds__(kDenseThreads)
     const T* const k = first_row<T>(p.k, keys, tile.group, packed);
     const T* const v = first_row<T>(p.v, keys, tile.group, packed);
     const auto load_keys = [&](char* to, const T* from, std::int64_t stride, int first, auto width) {
-        copy_rows<T, kTileKeys, decltype(width)::value, kDenseThreads>(
+        const T* const first_row = from + first * stride;
+        copy_rows<T, kKeys, decltype(width)::value, kDenseThreads>(
             shared_address(to), thread, [&](int row) -> const T* {
-                return first + row < tile.keys.last ? from + (first + row) * stride : nullptr;
+                return first + row < tile.keys.last ? first_row + row * stride : nullptr;
             });
     };
     constexpr std::integral_constant<int, kDk> kKeyWidth;
@@ -96,21 +100,21 @@ __global__ void __launch_bounds__(kDenseThreads)
     clear(out);
     rows.restart();
 #pragma unroll 1
-    for (int key = tile.keys.first; key < tile.keys.last; key += kTileKeys) {
+    for (int key = tile.keys.first; key < tile.keys.last; key += kKeys) {
         wait_copies<0>();
         __syncthreads();  // keys are here, and nobody reads the values before them any more
         load_keys(shared.v, v, p.v.token, key, kValueWidth);
         commit_copies();
-        float s[kRowBlocks][kTileKeys / 8][4];
+        float s[kRowBlocks][kKeys / 8][4];
         clear(s);
         multiply_rows<T>(s, q_blocks, k_blocks);
         wait_copies<0>();
         __syncthreads();  // values are here, and nobody reads these keys any more
-        if (key + kTileKeys < tile.keys.last) load_keys(shared.k, k, p.k.token, key + kTileKeys, kKeyWidth);
+        if (key + kKeys < tile.keys.last) load_keys(shared.k, k, p.k.token, key + kKeys, kKeyWidth);
         commit_copies();
-        if (!tile.whole(key, kTileKeys)) hide_keys(s, key, interval_of_row);
+        if (!tile.whole(key, kKeys)) hide_keys(s, key, interval_of_row);
         soften(s, rows, out, log2_scale);
-        std::uint32_t weights[kRowBlocks][kTileKeys / 16][4];
+        std::uint32_t weights[kRowBlocks][kKeys / 16][4];
         pack_left<T>(s, weights);
         multiply_columns<T>(out, weights, v_blocks);
     }

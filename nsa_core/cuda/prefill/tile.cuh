@@ -168,21 +168,24 @@ __device__ __forceinline__ void multiply_columns(float (&c)[kM][kWidth / 8][4],
 }
 
 /// Starts the copies of kRows rows into a tile, by kThreads threads of which this is number `thread`.
-/// row_of(r) is the row's first element, or null: zeros.
+/// row_of(r) is the row's first element, or null: zeros. Neighbouring threads take neighbouring pieces, as
+/// many as are permuted among themselves: whole lines of memory, and no two in one bank.
 template <class T, int kRows, int kWidth, int kThreads, class RowOf>
 __device__ __forceinline__ void copy_rows(std::uint32_t tile, int thread, RowOf row_of) {
     using Layout = TileLayout<kWidth>;
-    constexpr int kCopies = kRows * Layout::kPieces;
+    constexpr int kRowsAtOnce = kThreads / Layout::kSpan;
+    const int piece = static_cast<int>(static_cast<unsigned>(thread) % Layout::kSpan);
+    const int first_row = static_cast<int>(static_cast<unsigned>(thread) / Layout::kSpan);
 #pragma unroll
-    for (int i = 0; i < (kCopies + kThreads - 1) / kThreads; ++i) {
-        const int at = i * kThreads + thread;
-        if (kCopies % kThreads != 0 && at >= kCopies) break;
-        const int row = static_cast<int>(static_cast<unsigned>(at) / Layout::kPieces);
-        const int piece = static_cast<int>(static_cast<unsigned>(at) % Layout::kPieces);
-        const T* from = row_of(row);
-        copy_async_or_zeros(tile + static_cast<std::uint32_t>(Layout::offset(row, piece)),
-                            from == nullptr ? static_cast<const void*>(nullptr) : from + piece * 8,
-                            from != nullptr);
+    for (int i = 0; i < (kRows + kRowsAtOnce - 1) / kRowsAtOnce; ++i) {
+        const int row = i * kRowsAtOnce + first_row;
+        if (kRows % kRowsAtOnce != 0 && row >= kRows) break;
+        const T* const from = row_of(row);
+        const std::uint32_t to = tile + static_cast<std::uint32_t>(Layout::offset(row, piece));
+#pragma unroll
+        for (int j = 0; j < Layout::kPieces; j += Layout::kSpan)
+            copy_async_or_zeros(to + static_cast<std::uint32_t>(j * 16),
+                                from == nullptr ? nullptr : from + (piece + j) * 8, from != nullptr);
     }
 }
 
