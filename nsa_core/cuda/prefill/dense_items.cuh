@@ -27,6 +27,7 @@ struct DenseItem {
 /// key row i (of all sequences) and group g is row (s * key_rows + i) * G + g of the partials.
 struct DenseItems {
     struct Shared {};
+    static constexpr int kShareRows = 64;  // a share is whole steps
     KeyInterval interval;
     int splits = 1;
     bool to_partials = false;
@@ -44,8 +45,7 @@ struct DenseItems {
             p.branch == DenseBranch::kWindow ? tokens : compressed_rows_of(p.sequences, sequence);
         const int key_count = min(kDkdvKeys, keys.length - first_key);
         const Interval seeing = interval.tokens_seeing(first_key, first_key + key_count, tokens.length);
-        // Equal shares of whole steps.
-        const int step = kDkdvRows >> heads.log2;
+        const int step = kShareRows >> heads.log2;
         const int all = max(seeing.last - seeing.first, 0);
         const int share = ((all + splits - 1) / splits + step - 1) / step * step;
         const int first = min(seeing.first + split * share, seeing.last);

@@ -6,10 +6,10 @@ namespace nsa::core::cuda {
 namespace {
 
 constexpr int kTileKeysOfItem = 64;
-constexpr int kStepRows = 32;
+constexpr int kStepRows = 64;
 constexpr int kBlocksPerSm = 2;           // thread blocks that fit: registers decide
 constexpr int kMostSplits = 32;           // each costs its partials twice: written, and read again
-constexpr std::int64_t kFewestSteps = 8;  // of a share: the tile's loads and stores cost about one
+constexpr std::int64_t kFewestSteps = 4;  // of a share: the tile's loads and stores cost about one
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) {
     return (a + b - 1) / b;

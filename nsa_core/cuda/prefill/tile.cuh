@@ -42,9 +42,9 @@ struct LaneBlocks {
                static_cast<std::uint32_t>(piece / Layout::kSpan * Layout::kSpan * 16 +
                                           row_block * 16 * Layout::kRowBytes);
     }
-    /// The same blocks of a tile `bytes` further on, a multiple of 128.
-    [[nodiscard]] __device__ __forceinline__ LaneBlocks after(int bytes) const {
-        return {start + static_cast<std::uint32_t>(bytes)};
+    /// Blocks that begin `side`, 0 or 1, columns of blocks further on: even ones of those are these.
+    [[nodiscard]] __device__ __forceinline__ LaneBlocks odd_or_even(int side) const {
+        return {start ^ static_cast<std::uint32_t>(side * 32)};
     }
 };
 
@@ -167,6 +167,32 @@ __device__ __forceinline__ void multiply_columns(float (&c)[kM][kWidth / 8][4],
     }
 }
 
+/// c += left · right over 16 kSteps columns of the left tile, which are rows of the right one, for every
+/// second block of columns of the latter: `right` begins with the block that is this warp's, see
+/// odd_or_even().
+template <class T, int kSteps, int kLeft, int kRight, int kM, int kTiles>
+__device__ __forceinline__ void multiply_tiles(float (&c)[kM][kTiles][4], const LaneBlocks<kLeft>& left,
+                                               const LaneBlocks<kRight>& right) {
+    static_assert(kTiles * 16 == kRight, "half of the columns");
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step) {
+        std::uint32_t a[kM][4];
+#pragma unroll
+        for (int m = 0; m < kM; ++m)
+            load_matrices(a[m], left.at(m, step));
+#pragma unroll
+        for (int n = 0; n < kTiles / 2; ++n) {
+            std::uint32_t b[4];
+            load_matrices_transposed(b, right.at(step, 2 * n));
+#pragma unroll
+            for (int m = 0; m < kM; ++m) {
+                mma<T>(c[m][2 * n], a[m], b[0], b[1]);
+                mma<T>(c[m][2 * n + 1], a[m], b[2], b[3]);
+            }
+        }
+    }
+}
+
 /// Starts the copies of kRows rows into a tile, by kThreads threads of which this is number `thread`.
 /// row_of(r) is the row's first element, or null: zeros. Neighbouring threads take neighbouring pieces, as
 /// many as are permuted among themselves: whole lines of memory, and no two in one bank.
@@ -189,32 +215,36 @@ __device__ __forceinline__ void copy_rows(std::uint32_t tile, int thread, RowOf 
     }
 }
 
-/// Writes the accumulators of a warp, times scale[m][half], to rows of memory by way of 16 kM rows of shared
-/// memory of its own. row_of(r) is the row's first element, or null: not written. `add`: what is there is
-/// added, in fp32. The lanes meet inside.
-template <class T, int kM, int kTiles, class RowOf>
-__device__ __forceinline__ void store_rows(const float (&c)[kM][kTiles][4], const float (&scale)[kM][2],
-                                           char* staging, RowOf row_of, bool add = false) {
-    using Layout = TileLayout<kTiles * 8>;
+/// Rounds accumulators, times scale[m][half], into rows first_row.. of a tile. piece_of(n): the piece that
+/// tile n of 8 columns is.
+template <class T, int kWidth, int kM, int kTiles, class PieceOf>
+__device__ __forceinline__ void stage_rows(const float (&c)[kM][kTiles][4], const float (&scale)[kM][2],
+                                           char* tile, int first_row, PieceOf piece_of) {
+    using Layout = TileLayout<kWidth>;
     const int lane = lane_index();
-    __syncwarp();  // the staging rows may still be read
 #pragma unroll
     for (int m = 0; m < kM; ++m)
 #pragma unroll
         for (int half = 0; half < 2; ++half)
 #pragma unroll
             for (int n = 0; n < kTiles; ++n) {
-                const int at = Layout::offset(m * 16 + half * 8 + lane / 4, n) + lane % 4 * 4;
-                *reinterpret_cast<std::uint32_t*>(staging + at) =
+                const int row = first_row + m * 16 + half * 8 + lane / 4;
+                *reinterpret_cast<std::uint32_t*>(tile + Layout::offset(row, piece_of(n)) + lane % 4 * 4) =
                     Half<T>::pack(c[m][n][2 * half] * scale[m][half], c[m][n][2 * half + 1] * scale[m][half]);
             }
-    __syncwarp();
-    for (int at = lane; at < kM * 16 * Layout::kPieces; at += kWarpSize) {
+}
+
+/// Writes kRows rows of a tile to memory, by kThreads threads. row_of(r) is the row's first element, or null:
+/// not written. `add`: what is there is added, in fp32.
+template <class T, int kRows, int kWidth, int kThreads, class RowOf>
+__device__ __forceinline__ void write_rows(const char* tile, int thread, RowOf row_of, bool add = false) {
+    using Layout = TileLayout<kWidth>;
+    for (int at = thread; at < kRows * Layout::kPieces; at += kThreads) {
         const int row = static_cast<int>(static_cast<unsigned>(at) / Layout::kPieces);
         const int piece = static_cast<int>(static_cast<unsigned>(at) % Layout::kPieces);
         T* const to = row_of(row);
         if (to == nullptr) continue;
-        const T* const staged = reinterpret_cast<const T*>(staging + Layout::offset(row, piece));
+        const T* const staged = reinterpret_cast<const T*>(tile + Layout::offset(row, piece));
         if (add) {
             Piece sum = load_piece(static_cast<const T*>(to + piece * 8));
             add_scaled(sum, 1.0F, load_piece(staged));
@@ -223,6 +253,17 @@ __device__ __forceinline__ void store_rows(const float (&c)[kM][kTiles][4], cons
             *reinterpret_cast<uint4*>(to + piece * 8) = *reinterpret_cast<const uint4*>(staged);
         }
     }
+}
+
+/// Accumulators of a warp to rows of memory, by way of 16 kM rows of a tile of its own. The lanes meet
+/// inside.
+template <class T, int kM, int kTiles, class RowOf>
+__device__ __forceinline__ void store_rows(const float (&c)[kM][kTiles][4], const float (&scale)[kM][2],
+                                           char* staging, RowOf row_of, bool add = false) {
+    __syncwarp();  // the staging rows may still be read
+    stage_rows<T, kTiles * 8>(c, scale, staging, 0, [](int n) { return n; });
+    __syncwarp();
+    write_rows<T, kM * 16, kTiles * 8, kWarpSize>(staging, lane_index(), row_of, add);
 }
 
 }  // namespace nsa::core::cuda
