@@ -20,8 +20,8 @@ struct Half;  // of an operand type: conversions
 
 template <>
 struct Half<__nv_bfloat16> {
-    static __device__ float to_float(__nv_bfloat16 x) { return __bfloat162float(x); }
-    static __device__ __nv_bfloat16 from_float(float x) { return __float2bfloat16_rn(x); }
+    static __host__ __device__ float to_float(__nv_bfloat16 x) { return __bfloat162float(x); }
+    static __host__ __device__ __nv_bfloat16 from_float(float x) { return __float2bfloat16_rn(x); }
     static __device__ std::uint32_t pack(float low, float high) {
         const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
         return *reinterpret_cast<const std::uint32_t*>(&pair);
@@ -33,8 +33,8 @@ struct Half<__nv_bfloat16> {
 
 template <>
 struct Half<__half> {
-    static __device__ float to_float(__half x) { return __half2float(x); }
-    static __device__ __half from_float(float x) { return __float2half_rn(x); }
+    static __host__ __device__ float to_float(__half x) { return __half2float(x); }
+    static __host__ __device__ __half from_float(float x) { return __float2half_rn(x); }
     static __device__ std::uint32_t pack(float low, float high) {
         const __half2 pair = __floats2half2_rn(low, high);
         return *reinterpret_cast<const std::uint32_t*>(&pair);

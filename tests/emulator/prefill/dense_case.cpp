@@ -94,8 +94,8 @@ void expect_close(const std::string& what, const Array& ours, const Array& truth
     std::size_t worst = 0;
     for (std::size_t i = 0; i < truth.values.size(); ++i) {
         const double e = std::abs(ours.values[i] - truth.values[i]);
-        if (!(e <= error)) worst = i;
-        error = e <= error ? error : e;  // NaN stays
+        if (e > error || std::isnan(e)) worst = i;
+        error = std::isnan(error) || e <= error ? error : e;
         plain_error = std::max(plain_error, std::abs(plain.values[i] - truth.values[i]));
         largest = std::max(largest, std::abs(truth.values[i]));
     }
