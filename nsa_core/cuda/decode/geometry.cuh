@@ -2,8 +2,8 @@
 // in 32 bits and without the host's configuration.
 #pragma once
 
-#include "nsa_core/cuda/divisor.hpp"
 #include "nsa_core/cuda/decode/plan.hpp"
+#include "nsa_core/cuda/divisor.hpp"
 
 namespace nsa::core::cuda {
 

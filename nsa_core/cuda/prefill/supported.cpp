@@ -34,10 +34,10 @@ std::optional<std::string> prefill_unsupported(const PrefillShape& s) {
         return takes + "l, d and w from 1 up, and these are " + std::to_string(s.l) + ", " +
                std::to_string(s.d) + " and " + std::to_string(s.w);
     }
-    // The finest grid has a thread for 8 columns of each row of a sequence.
-    if (std::int64_t{s.max_tokens} * s.groups > std::numeric_limits<int>::max()) {
-        return takes + "up to 2^31 - 1 rows of keys in a sequence, and S = " + std::to_string(s.max_tokens) +
-               " with G = " + std::to_string(s.groups) + " are more";
+    // Rows of a sequence are counted in 32 bits: of all groups' keys, and of one group's queries.
+    if (std::int64_t{s.max_tokens} * std::max(s.groups, per_group) > std::numeric_limits<int>::max()) {
+        return takes + "up to 2^31 - 1 rows in a sequence, and S = " + std::to_string(s.max_tokens) +
+               " with H = " + std::to_string(s.heads) + " and G = " + std::to_string(s.groups) + " are more";
     }
     return std::nullopt;
 }

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <limits>
 
-#include "nsa_core/cuda/divisor.hpp"
 #include "nsa_core/cuda/decode/plan.hpp"
+#include "nsa_core/cuda/divisor.hpp"
 #include "nsa_core/routes.hpp"
 
 namespace nsa::core {

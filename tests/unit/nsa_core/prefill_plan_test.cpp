@@ -1,0 +1,97 @@
+// What the prefill kernels take, which keys a query sees, and how the backward is cut.
+#include <gtest/gtest.h>
+
+#include "nsa_core/cuda/prefill/interval.hpp"
+#include "nsa_core/cuda/prefill/plan.hpp"
+
+namespace nsa::core::cuda {
+namespace {
+
+PrefillShape shape_of(int tokens) {
+    return {
+        .batch = 1, .heads = 64, .groups = 4, .dk = 128, .dv = 128, .max_tokens = tokens, .tokens = tokens};
+}
+
+// Key i of the window is token i; compressed row i covers [i d, i d + l).
+bool sees(const PrefillShape& s, DenseBranch branch, int t, int key) {
+    if (branch == DenseBranch::kWindow) return key <= t && t - key < s.w;
+    return key * s.d + s.l <= t + 1;
+}
+
+TEST(PrefillInterval, keys_of_a_token_and_tokens_of_a_key_agree_with_the_definition) {
+    for (const DenseBranch branch : {DenseBranch::kWindow, DenseBranch::kCompressed})
+        for (const auto& [l, d, w] : {std::tuple{1, 1, 1}, {4, 2, 7}, {5, 3, 64}, {3, 5, 1 << 30}}) {
+            SCOPED_TRACE("l " + std::to_string(l) + ", d " + std::to_string(d) + ", w " + std::to_string(w));
+            constexpr int kTokens = 90;
+            PrefillShape shape = shape_of(kTokens);
+            shape.l = l;
+            shape.d = d;
+            shape.w = w;
+            const KeyInterval interval = key_interval(shape, branch);
+            const int keys = branch == DenseBranch::kWindow ? kTokens : shape.compressed_of(kTokens);
+            for (int key = 0; key < keys; ++key) {
+                const Interval seeing = interval.tokens_seeing(key, std::min(key + 8, keys), kTokens);
+                for (int t = 0; t < kTokens; ++t) {
+                    const Interval seen = interval.of(t);
+                    EXPECT_EQ(key >= seen.first && key < seen.last, sees(shape, branch, t, key));
+                    bool any = false;
+                    for (int k = key; k < std::min(key + 8, keys); ++k)
+                        any = any || sees(shape, branch, t, k);
+                    EXPECT_EQ(t >= seeing.first && t < seeing.last, any) << "token " << t << ", key " << key;
+                }
+            }
+        }
+}
+
+TEST(PrefillPlan, shapes_that_the_kernels_do_not_take_are_refused_with_the_reason) {
+    EXPECT_EQ(prefill_unsupported(shape_of(4096)), std::nullopt);
+    const auto reason = [](auto change) {
+        PrefillShape shape = shape_of(4096);
+        change(shape);
+        return prefill_unsupported(shape).value_or("none");
+    };
+    EXPECT_EQ(reason([](PrefillShape& s) { s.dv = 64; }),
+              "the prefill kernels take heads with dk = dv of 32, 64, 96 or 128, or dk = 192 with dv = 128, "
+              "and these are "
+              "128 and 64");
+    EXPECT_EQ(
+        reason([](PrefillShape& s) { s.heads = 12; }),
+        "the prefill kernels take 1, 2, 4, 8 or 16 heads in a group, and H = 12 with G = 4 is none of them");
+    EXPECT_EQ(reason([](PrefillShape& s) { s.batch = 0; }),
+              "the prefill kernels take 1 to 65535 sequences, and these are 0");
+    EXPECT_EQ(reason([](PrefillShape& s) { s.d = 0; }),
+              "the prefill kernels take l, d and w from 1 up, and these are 32, 0 and 512");
+    EXPECT_EQ(
+        reason([](PrefillShape& s) { s.max_tokens = 1 << 27; }),
+        "the prefill kernels take up to 2^31 - 1 rows in a sequence, and S = 134217728 with H = 64 and G = 4 "
+        "are more");
+}
+
+TEST(PrefillPlan, tokens_are_shared_out_where_keys_alone_do_not_fill_the_device) {
+    const DeviceLimits h200{.sm = 90, .multiprocessors = 132};
+    const auto splits = [&](int tokens, DenseBranch branch) {
+        return plan_dense_backward(shape_of(tokens), branch, h200).splits;
+    };
+    EXPECT_EQ(splits(65536, DenseBranch::kWindow), 1);  // 4096 tiles of keys
+    EXPECT_GT(splits(1024, DenseBranch::kWindow), 1);   // 64
+    EXPECT_EQ(splits(65536, DenseBranch::kCompressed), 5);
+    EXPECT_EQ(splits(16, DenseBranch::kCompressed), 1);  // no compressed token at all
+    for (const int tokens : {1, 64, 512, 8192, 262144})
+        for (const DenseBranch branch : {DenseBranch::kWindow, DenseBranch::kCompressed}) {
+            EXPECT_GE(splits(tokens, branch), 1);
+            EXPECT_LE(splits(tokens, branch), 32);
+        }
+}
+
+TEST(PrefillPlan, only_shares_and_wanted_sums_need_room) {
+    PrefillShape shape = shape_of(1024);
+    shape.compressed = 63;
+    EXPECT_EQ(dense_partials(shape, DenseBranch::kWindow, {.splits = 1}, /*keep_sums=*/false), 0U);
+    EXPECT_EQ(dense_partials(shape, DenseBranch::kCompressed, {.splits = 1}, /*keep_sums=*/true),
+              63U * 4 * 256);
+    EXPECT_EQ(dense_partials(shape, DenseBranch::kWindow, {.splits = 3}, /*keep_sums=*/false),
+              3U * 1024 * 4 * 256);
+}
+
+}  // namespace
+}  // namespace nsa::core::cuda
