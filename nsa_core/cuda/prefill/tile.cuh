@@ -206,12 +206,13 @@ __device__ __forceinline__ void copy_rows(std::uint32_t tile, int thread, RowOf 
     for (int i = 0; i < (kRows + kRowsAtOnce - 1) / kRowsAtOnce; ++i) {
         const int row = i * kRowsAtOnce + first_row;
         if (kRows % kRowsAtOnce != 0 && row >= kRows) break;
-        const T* const from = row_of(row);
+        const T* const source = row_of(row);
+        const bool copy = source != nullptr;
+        const T* const from = copy ? source + piece * 8 : source;
         const std::uint32_t to = tile + static_cast<std::uint32_t>(Layout::offset(row, piece));
 #pragma unroll
         for (int j = 0; j < Layout::kPieces; j += Layout::kSpan)
-            copy_async_or_zeros(to + static_cast<std::uint32_t>(j * 16),
-                                from == nullptr ? nullptr : from + (piece + j) * 8, from != nullptr);
+            copy_async_or_zeros(to + static_cast<std::uint32_t>(j * 16), from + j * 8, copy);
     }
 }
 

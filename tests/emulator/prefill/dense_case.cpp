@@ -138,7 +138,7 @@ class DenseRun {
         preprocess();
         backward();
         judge();
-        Written written{out_.bits(), d_q_.bits(), d_k_.bits(), d_v_.bits(), lse_.values(), sums_};
+        Written written{out_.bits(), d_q_.bits(), d_k_.bits(), d_v_.bits(), lse_.values(), sums_, mma_};
         std::erase_if(written.lse, [](float x) { return std::isnan(x); });  // the gaps
         std::erase_if(written.sums, [](float x) { return std::isnan(x); });
         return written;
@@ -184,8 +184,10 @@ class DenseRun {
     }
 
     void finish() {
-        for (const emulator::Finished& f : emulator::finish(c_.seed))
+        for (const emulator::Finished& f : emulator::finish(c_.seed)) {
             EXPECT_EQ(f.counters.ldmatrix_conflicts, 0U) << f.kernel;
+            mma_ += f.counters.mma;
+        }
     }
     void forward() {
         ASSERT_EQ(launch_dense_forward({.shape = shape(),
@@ -289,6 +291,7 @@ class DenseRun {
     Buffer<T> gates_;
     Buffer<int> cu_tokens_, cu_keys_;
     std::vector<float> sums_;
+    std::uint64_t mma_ = 0;
 };
 
 }  // namespace

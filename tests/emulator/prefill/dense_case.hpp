@@ -41,6 +41,7 @@ struct DenseCase {
 struct Written {
     std::vector<std::uint16_t> out, d_q, d_k, d_v;
     std::vector<float> lse, sums;
+    std::uint64_t mma = 0;  // matrix instructions that it took; 0 on a GPU, which does not count
 
     bool operator==(const Written&) const = default;
 };

@@ -125,6 +125,22 @@ TEST(DenseBranches, gradients_of_queries_add_to_what_is_there) {
     expect_both({.lengths = {70}, .add_to_d_q = true});
 }
 
+TEST(DenseBranches, work_grows_with_the_window_and_half_the_square_of_compressed_rows) {
+    const auto work = [](DenseBranch branch, int length) {
+        return expect_dense({.groups = 1,
+                             .per_group = 16,
+                             .lengths = {length},
+                             .branch = branch,
+                             .l = 2,
+                             .d = 1,
+                             .w = 16})
+            .mma;
+    };
+    EXPECT_LE(work(DenseBranch::kWindow, 256) * 10, work(DenseBranch::kWindow, 128) * 22);
+    // Four times the pairs, less what tiles on the diagonal waste.
+    EXPECT_LE(work(DenseBranch::kCompressed, 256) * 10, work(DenseBranch::kCompressed, 128) * 40);
+}
+
 TEST(DenseBranches, no_order_of_threads_and_blocks_changes_a_bit) {
     DenseCase c{
         .dk = 64, .dv = 64, .per_group = 8, .lengths = {90, 41}, .packed = true, .gated = true, .splits = 3};
