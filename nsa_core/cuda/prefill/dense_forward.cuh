@@ -13,8 +13,7 @@ inline constexpr int kRowBlocks = 2;  // 16-row blocks of a warp: a block of key
 inline constexpr int kWarpRows = 16 * kRowBlocks;
 inline constexpr int kTileRows = kWarpRows * kDenseWarps;
 template <int kDk>
-inline constexpr int kTileKeys =
-    kDk > 128 ? 48 : 64;  // with dk = 192 the scores of 64 do not fit the registers
+inline constexpr int kTileKeys = kDk > 128 ? 48 : 64;  // of 64 the scores do not fit beside dk = 192
 
 template <int kDk, int kDv>
 struct alignas(128) DenseForwardShared {
@@ -23,7 +22,8 @@ struct alignas(128) DenseForwardShared {
     char v[TileLayout<kDv>::bytes(kTileKeys<kDk>)];
 };
 
-// Outputs and normalisers of a warp's rows, from unnormalised sums. A row without keys: 0 and -inf.
+// Outputs and normalisers of a warp's rows, from unnormalised sums. A row without keys: 0 and -inf; a NaN
+// stays one.
 template <class T, int kTiles>
 __device__ __forceinline__ void write_results(const DenseForward& p, const Sequence& tokens,
                                               const QueryTile& tile, const GroupHeads& heads, int warp_row,
@@ -37,12 +37,12 @@ __device__ __forceinline__ void write_results(const DenseForward& p, const Seque
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
             const float sum = quad_sum(rows.sum[m][half]);
-            inverse[m][half] = sum > 0.0F ? 1.0F / sum : 0.0F;
+            inverse[m][half] = sum == 0.0F ? 0.0F : 1.0F / sum;
             const int row = warp_row + 16 * m + 8 * half + lane / 4;
             const int token = tile.first_token + heads.token(row);
             if (lane % 4 != 0 || token > tile.last_token) continue;
             p.lse[(tokens.first + token) * p.shape.heads + head + heads.head(row)] =
-                sum > 0.0F ? (rows.maximum[m][half] + log2f(sum)) / kLog2E : -INFINITY;
+                sum == 0.0F ? -INFINITY : (rows.maximum[m][half] + log2f(sum)) / kLog2E;
         }
     T* const base = first_row<T>(p.out, tokens, head, p.sequences.cu_tokens != nullptr);
     store_rows<T>(out, inverse, staging, [&](int row) -> T* {

@@ -144,6 +144,18 @@ class DenseRun {
         return written;
     }
 
+    void run_with_nan(std::size_t token) {
+        for (std::size_t i = 0; i < inputs_.q.heads * inputs_.q.width; ++i)
+            *(static_cast<T*>(q_.rows().data) + token * inputs_.q.heads * inputs_.q.width + i) =
+                Half<T>::from_float(NAN);
+        forward();
+        const Array out = out_.values();
+        for (std::size_t i = 0; i < out.values.size(); ++i)
+            EXPECT_EQ(std::isnan(out.values[i]), i / (out.heads * out.width) == token) << "element " << i;
+        for (std::size_t i = 0; i < out.rows * out.heads; ++i)
+            EXPECT_EQ(std::isnan(lse_[i]), i / out.heads == token) << "normaliser " << i;
+    }
+
   private:
     [[nodiscard]] std::size_t gap() const { return c_.packed ? kGap : 0; }
     [[nodiscard]] std::size_t rows() const { return inputs_.q.rows + 2 * gap(); }
@@ -298,6 +310,10 @@ class DenseRun {
 
 Written expect_dense(const DenseCase& c) {
     return c.dtype == HalfType::kBf16 ? DenseRun<__nv_bfloat16>{c}.run() : DenseRun<__half>{c}.run();
+}
+
+void expect_nan_stays(const DenseCase& c, std::size_t token) {
+    DenseRun<__nv_bfloat16>{c}.run_with_nan(token);
 }
 
 }  // namespace nsa::prefill_test

@@ -50,4 +50,8 @@ struct Written {
 /// written and nothing else, normalisers of -inf and zeros where a query sees nothing, no bank conflicts.
 Written expect_dense(const DenseCase& c);
 
+/// Runs the forward with NaN in the queries of token row `token`, which sees keys, and expects NaN in its
+/// results and nowhere else.
+void expect_nan_stays(const DenseCase& c, std::size_t token);
+
 }  // namespace nsa::prefill_test

@@ -106,6 +106,11 @@ TEST(DenseBranches, unusual_values_equal_the_oracle) {
         }
 }
 
+TEST(DenseBranches, a_nan_stays_in_its_row_and_is_not_hidden) {
+    expect_nan_stays({.lengths = {50}}, 20);
+    expect_nan_stays({.lengths = {50}, .branch = DenseBranch::kCompressed, .l = 4, .d = 4}, 20);
+}
+
 TEST(DenseBranches, shares_of_the_tokens_add_up) {
     for (const int splits : {2, 3, 7})
         for (const bool keep_sums : {false, true}) {
