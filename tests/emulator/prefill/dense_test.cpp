@@ -111,6 +111,11 @@ TEST(DenseBranches, a_nan_stays_in_its_row_and_is_not_hidden) {
     expect_nan_stays({.lengths = {50}, .branch = DenseBranch::kCompressed, .l = 4, .d = 4}, 20);
 }
 
+TEST(DenseBranches, queries_that_see_nothing_give_zeros_in_any_order_of_threads) {
+    for (std::uint64_t seed = 0; seed < 12; ++seed)
+        expect_dense({.groups = 1, .lengths = {50}, .branch = DenseBranch::kCompressed, .seed = seed});
+}
+
 TEST(DenseBranches, shares_of_the_tokens_add_up) {
     for (const int splits : {2, 3, 7})
         for (const bool keep_sums : {false, true}) {
