@@ -110,6 +110,31 @@ __device__ __forceinline__ void wait_copies() {
     asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
 }
 
+// A barrier in shared memory that `count` arrivals complete, phase after phase. sm_80 has it.
+__device__ __forceinline__ void barrier_init(std::uint64_t* barrier, int count) {
+    asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(count) : "memory");
+}
+__device__ __forceinline__ void barrier_arrive(std::uint64_t* barrier) {
+    asm volatile("{\n.reg .b64 state;\nmbarrier.arrive.shared.b64 state, [%0];\n}" ::"r"(
+                     shared_address(barrier))
+                 : "memory");
+}
+// One arrival, once all copies that this thread has started are there.
+__device__ __forceinline__ void barrier_arrive_after_copies(std::uint64_t* barrier) {
+    asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" ::"r"(shared_address(barrier)) : "memory");
+}
+// Until the phase of this parity is over. A barrier begins in phase 0; the one before it counts as over.
+__device__ __forceinline__ void barrier_wait(std::uint64_t* barrier, unsigned parity) {
+    std::uint32_t over = 0;
+    while (over == 0) {
+        asm volatile(
+            "{\n.reg .pred p;\nmbarrier.test_wait.parity.shared.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}"
+            : "=r"(over)
+            : "r"(shared_address(barrier)), "r"(parity)
+            : "memory");
+    }
+}
+
 __device__ __forceinline__ float exp2_fast(float x) {
     float y;
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));

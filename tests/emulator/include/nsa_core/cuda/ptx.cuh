@@ -1,6 +1,7 @@
 // The functions of nsa_core/cuda/ptx.cuh in C++, for emulated kernels: this folder is searched first.
 #pragma once
 
+#include "emulator/barrier.hpp"
 #include "emulator/collectives.hpp"
 #include "emulator/matrix.hpp"
 
@@ -53,6 +54,21 @@ inline void commit_copies() {
 template <int kPending>
 void wait_copies() {
     emulator::current->copies.wait(kPending);
+}
+
+inline void barrier_init(std::uint64_t* barrier, int count) {
+    emulator::barrier_init(barrier, count);
+}
+inline void barrier_arrive(std::uint64_t* barrier) {
+    emulator::barrier_arrive(barrier);
+}
+inline void barrier_arrive_after_copies(std::uint64_t* barrier) {
+    emulator::current->copies.commit();
+    emulator::current->copies.wait(0);
+    emulator::barrier_arrive(barrier);
+}
+inline void barrier_wait(std::uint64_t* barrier, unsigned parity) {
+    emulator::barrier_wait(barrier, parity);
 }
 
 // ex2.approx.ftz gives 0 for results below the normal numbers.

@@ -1,0 +1,119 @@
+// Which blocks each token selects. The second half of compressed attention: with the log-sum-exp known,
+// probabilities are final when they are made; they become the importance of selection blocks in shared memory
+// and never leave the chip. A warp for each token; all warps share the tiles of compressed keys.
+#pragma once
+
+#include "nsa_core/cuda/prefill/importance_sums.cuh"
+#include "nsa_core/cuda/prefill/interval.hpp"
+#include "nsa_core/cuda/prefill/selected_tile.cuh"
+#include "nsa_core/cuda/prefill/top_n.cuh"
+
+namespace nsa::core::cuda {
+
+inline constexpr int kImportanceThreads = kTileTokens * kWarpSize;
+
+/// Dynamic shared memory: stages of keys, importance [8, pitch], scratch [8, 64].
+template <int kDk>
+struct ImportanceShared {
+    static constexpr int kStageBytes = TileLayout<kDk>::bytes(kCompressedTile);
+    static constexpr int kKeyBytes = kImportanceStages * kStageBytes;
+
+    __device__ ImportanceShared(char* bytes, int pitch)
+        : keys{shared_address(bytes)},
+          importance{reinterpret_cast<float*>(bytes + kKeyBytes) + warp_index() * pitch},
+          scratch{reinterpret_cast<float*>(bytes + kKeyBytes) + kTileTokens * pitch +
+                  warp_index() * kCompressedTile} {}
+
+    [[nodiscard]] __device__ std::uint32_t stage(int tile) const {
+        return keys + tile % kImportanceStages * kStageBytes;
+    }
+
+    std::uint32_t keys;
+    float* importance;  // of the warp's token
+    float* scratch;
+};
+
+/// Scores become exp2(score - log2 sum), and 0 from column `visible` on. A head that is not there has no
+/// share.
+__device__ __forceinline__ void make_probabilities(float (&s)[1][kCompressedTile / 8][4], float log2_scale,
+                                                   const float (&log2_sum)[2], int visible) {
+#pragma unroll
+    for (int tile = 0; tile < kCompressedTile / 8; ++tile) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            const int column = tile * 8 + lane_index() % 4 * 2 + i % 2;
+            const float p = exp2_fast(fmaf(s[0][tile][i], log2_scale, -log2_sum[i / 2]));
+            s[0][tile][i] = column < visible ? p : 0.0F;
+        }
+    }
+}
+
+/// Fills the importance of the warp's token. All warps of the thread block call it together.
+template <class T, int kDk, class Blocks>
+__device__ __forceinline__ void make_importance(const ImportanceTopN& p, const KeyInterval& interval,
+                                                const TokenTile& tile, int token,
+                                                const ImportanceShared<kDk>& shared) {
+    const int heads = p.shape.heads_per_group();
+    HeldBlocks<kDk, 1> q;
+    load_heads<kDk>(q, head_rows<T>(p.q, tile, token, heads));
+    const float* lse = p.lse + tile.row(token) * p.shape.heads + tile.group * heads;
+    float log2_sum[2];
+    for_heads(log2_sum, heads, INFINITY, [&](int head) { return lse[head] * kLog2E; });
+
+    const Sequence compressed = compressed_rows_of(p.sequences, static_cast<int>(blockIdx.y));
+    const T* const keys = first_row<T>(p.k, compressed, tile.group, tile.packed);
+    const int all = interval.of(tile.last()).last;
+    const int mine = interval.of(token).last;
+    const int tiles = (all + kCompressedTile - 1) / kCompressedTile;
+    const auto issue = [&](int i) {
+        const int first = i * kCompressedTile;
+        if (i < tiles) {
+            copy_rows<T, kCompressedTile, kDk, kImportanceThreads>(
+                shared.stage(i), static_cast<int>(threadIdx.x), [&](int row) -> const T* {
+                    return first + row < all ? keys + (first + row) * p.k.token : nullptr;
+                });
+        }
+        commit_copies();
+    };
+    Blocks blocks{p.shape, shared.importance, token / p.shape.l_sel + 1, shared.scratch};
+    issue(0);
+#pragma unroll 1
+    for (int i = 0; i < tiles; ++i) {
+        wait_copies<0>();
+        __syncthreads();  // the tile is there, and nobody reads the stage that is filled next
+        issue(i + 1);
+        float s[1][kCompressedTile / 8][4];
+        clear(s);
+        multiply_rows<T>(s, q, right_blocks<kDk>(shared.stage(i)));
+        make_probabilities(s, p.scale * kLog2E, log2_sum, mine - i * kCompressedTile);
+        blocks.add(i, sum_heads(s));
+    }
+    blocks.finish();
+    __syncwarp();
+}
+
+template <class T, int kDk, class Blocks>
+__global__ void __launch_bounds__(kImportanceThreads)
+    importance_top_n_kernel(const __grid_constant__ ImportanceTopN p, KeyInterval interval) {
+    const TokenTile tile = token_tile(p.sequences, p.shape.groups);
+    if (tile.empty()) return;
+    const ImportanceShared<kDk> shared{dynamic_shared<char>(), importance_pitch(p.shape)};
+    // Warps behind the end of the sequence go along with its last token and write nothing.
+    const bool exists = tile.first + warp_index() <= tile.last();
+    const int token = min(tile.first + warp_index(), tile.last());
+    const bool all_selected = tile.last() / p.shape.l_sel + 1 <= p.shape.n;
+    if (!all_selected || p.importance != nullptr)
+        make_importance<T, kDk, Blocks>(p, interval, tile, token, shared);
+    if (!exists) return;
+    const int blocks = token / p.shape.l_sel + 1;
+    const std::int64_t list = tile.row(token) * p.shape.groups + tile.group;
+    if (p.importance != nullptr) {
+        for (int i = lane_index(); i < blocks; i += kWarpSize)
+            p.importance[list * max_blocks(p.shape) + i] = shared.importance[i];
+        __syncwarp();
+    }
+    const int chosen = choose_blocks(p.shape, shared.importance, blocks);
+    write_ascending(chosen, p.shape.n, p.lists.blocks + list * p.shape.n, p.lists.count + list);
+}
+
+}  // namespace nsa::core::cuda

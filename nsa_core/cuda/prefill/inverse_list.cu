@@ -1,0 +1,22 @@
+#include "nsa_core/cuda/prefill/inverse_list.cuh"
+
+#include "nsa_core/cuda/prefill/launch.cuh"
+#include "nsa_core/cuda/prefill/selected.hpp"
+
+namespace nsa::core::cuda {
+
+cudaError_t launch_inverse_lists(const MakeInverseLists& params, cudaStream_t stream) {
+    const PrefillShape& shape = params.shape;
+    const LaunchShape chunks{.blocks = std::int64_t{inverse_chunks(shape)} * shape.groups,
+                             .sequences = shape.batch,
+                             .threads = kChunkTokens,
+                             .shared_bytes = inverse_shared_bytes(shape)};
+    LaunchShape pairs = chunks;
+    pairs.blocks = shape.groups;
+    cudaError_t error = launch(inverse_list_count_kernel, chunks, stream, params);
+    if (error == cudaSuccess) error = launch(inverse_list_sum_kernel, pairs, stream, params);
+    if (error == cudaSuccess) error = launch(inverse_list_fill_kernel, chunks, stream, params);
+    return error;
+}
+
+}  // namespace nsa::core::cuda

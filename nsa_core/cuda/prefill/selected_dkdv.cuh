@@ -1,0 +1,150 @@
+// The plan of dK and dV of the selected branch: a thread block takes up to 64 keys of a selection block and
+// some of the tokens that selected it, from the inverse list. Blocks with more tokens than one item has are
+// summed afterwards, in the order of their items.
+#pragma once
+
+#include "nsa_core/cuda/prefill/dkdv.cuh"
+#include "nsa_core/cuda/prefill/pieces.cuh"
+#include "nsa_core/cuda/prefill/selected_plan.hpp"
+
+namespace nsa::core::cuda {
+
+/// One thread block's share of the work.
+struct SelectedItem {
+    Sequence tokens;
+    Sequence keys;
+    int group;
+    int first_key;
+    int key_count;  // at most kDkdvKeys; 0: nothing to do
+    int count;      // of tokens; with none the gradients are zeros
+    const int* list;
+    PartialRows partial;
+
+    [[nodiscard]] __device__ __forceinline__ int token(int i) const { return list[i]; }
+    [[nodiscard]] __device__ __forceinline__ Interval seen(int token) const { return {0, token + 1}; }
+};
+
+/// The lists of one (sequence, group).
+struct PairLists {
+    const int* tokens;
+    const int* first;
+    const int* first_item;
+    const int* first_part;
+    std::int64_t pair;
+
+    __device__ PairLists(const InverseLists& lists, const PrefillShape& shape, int sequence, int group)
+        : pair{static_cast<std::int64_t>(sequence) * shape.groups + group} {
+        const std::int64_t block = pair * (max_blocks(shape) + 1);
+        tokens = lists.tokens + pair * shape.max_tokens * shape.n;
+        first = lists.first + block;
+        first_item = lists.first_item + block;
+        first_part = lists.first_part + block;
+    }
+};
+
+/// Where item `part` of those that are parts has its rows: fp32 [B, G, parts, l', dk + dv].
+__device__ __forceinline__ std::int64_t part_offset(const PrefillShape& shape, int item_tokens,
+                                                    std::int64_t pair, int part) {
+    return (pair * max_parts(shape, item_tokens) + part) * shape.l_sel * (shape.dk + shape.dv);
+}
+
+/// Grid: x = (item, piece of 64 keys of its block, group), the group fastest; y = sequence.
+struct SelectedItems {
+    struct Shared {
+        int tokens[kMaxItemTokens];
+    };
+    InverseLists lists;
+    float* parts = nullptr;
+
+    [[nodiscard]] __device__ __forceinline__ SelectedItem item(const DenseBackward& p,
+                                                               const GroupHeads& /*heads*/,
+                                                               Shared& shared) const {
+        const PrefillShape& shape = p.shape;
+        const int sequence = static_cast<int>(blockIdx.y);
+        const int group = static_cast<int>(blockIdx.x) % shape.groups;
+        const int pieces = (shape.l_sel - 1) / kDkdvKeys + 1;
+        const int piece = static_cast<int>(blockIdx.x) / shape.groups % pieces;
+        const int number = static_cast<int>(blockIdx.x) / shape.groups / pieces;
+        const Sequence rows = tokens_of(p.sequences, sequence);
+        const PairLists mine{lists, shape, sequence, group};
+        const int block = block_of(mine.first_item, max_blocks(shape), number);
+        if (block < 0) return {rows, rows, group, 0, 0, 0, nullptr, {}};
+
+        const int item = number - mine.first_item[block];
+        const int begin = mine.first[block] + item * lists.item_tokens;
+        const int count = min(mine.first[block + 1] - begin, lists.item_tokens);
+        for (int i = static_cast<int>(threadIdx.x); i < count; i += kDenseThreads)
+            shared.tokens[i] = mine.tokens[begin + i];
+        __syncthreads();
+
+        const int in_block = piece * kDkdvKeys;
+        const int first_key = block * shape.l_sel + in_block;
+        const int width = shape.dk + shape.dv;
+        PartialRows partial;
+        if (mine.first_part[block + 1] > mine.first_part[block]) {
+            const std::int64_t part =
+                part_offset(shape, lists.item_tokens, mine.pair, mine.first_part[block] + item);
+            partial = {parts + part + in_block * width, width};
+        }
+        return {rows,
+                rows,
+                group,
+                first_key,
+                min(min(kDkdvKeys, shape.l_sel - in_block), rows.length - first_key),
+                count,
+                shared.tokens,
+                partial};
+    }
+
+  private:
+    // The block whose items hold `number`, or -1 when there are fewer.
+    __device__ __forceinline__ static int block_of(const int* first_item, int blocks, int number) {
+        if (number >= first_item[blocks]) return -1;
+        int low = 0;
+        int high = blocks;  // first_item[low] <= number < first_item[high]
+        while (high - low > 1) {
+            const int middle = (low + high) / 2;
+            if (first_item[middle] <= number) {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        return low;
+    }
+};
+
+inline constexpr int kSumThreads = 128;
+
+/// Sums the parts of the blocks that have some. Grid: x = (block, group), the group fastest; y = sequence.
+template <class T>
+__global__ void __launch_bounds__(kSumThreads)
+    selected_sum_kernel(const __grid_constant__ DenseBackward p,
+                        const __grid_constant__ SelectedItems items) {
+    const PrefillShape& shape = p.shape;
+    const int group = static_cast<int>(blockIdx.x) % shape.groups;
+    const int block = static_cast<int>(blockIdx.x) / shape.groups;
+    const PairLists mine{items.lists, shape, static_cast<int>(blockIdx.y), group};
+    const int begin = mine.first_part[block];
+    const int end = mine.first_part[block + 1];
+    if (begin == end) return;
+    const Sequence rows = tokens_of(p.sequences, static_cast<int>(blockIdx.y));
+    const bool packed = p.sequences.cu_tokens != nullptr;
+    const int width = shape.dk + shape.dv;
+    const std::int64_t part_size = std::int64_t{shape.l_sel} * width;
+    const float* parts = items.parts + part_offset(shape, items.lists.item_tokens, mine.pair, begin);
+    const int first_key = block * shape.l_sel;
+    const int keys = min(shape.l_sel, rows.length - first_key);
+    for (int i = static_cast<int>(threadIdx.x); i < keys * width / 8; i += kSumThreads) {
+        const KeyOrValue place = key_or_value(i, 1, shape.dk, shape.dv);
+        Piece sum = load_piece(parts + i * 8);
+        for (int part = 1; part < end - begin; ++part)
+            add_scaled(sum, 1.0F, load_piece(parts + part * part_size + i * 8));
+        const Rows& to = place.value ? p.d_v : p.d_k;
+        store_piece(
+            first_row<T>(to, rows, group, packed) + (first_key + place.row) * to.token + place.piece * 8,
+            sum);
+    }
+}
+
+}  // namespace nsa::core::cuda

@@ -1,0 +1,144 @@
+// Gradient of the queries: the walk of the forward with three products a step, P again from the log-sum-exp.
+#pragma once
+
+#include "nsa_core/cuda/prefill/selected_ring.cuh"
+
+namespace nsa::core::cuda {
+
+inline constexpr int kDqKeys = 32;  // keys that a warp takes at a time
+
+/// What a warp keeps in shared memory beside the ring: 16 rows of dO, and of queries where registers do not
+/// hold them beside dQ.
+template <int kDk, int kDv>
+struct alignas(128) DqRows {
+    static constexpr bool kHoldsQueries = kDk <= kHeldWidth;
+    static constexpr int kOutBytes = TileLayout<kDv>::bytes(16);
+    char bytes[kOutBytes + (kHoldsQueries ? 0 : TileLayout<kDk>::bytes(16))];
+};
+
+/// What a row's gradient is made with, for the lane's two heads.
+struct RowGradients {
+    float log2_sum[2];
+    float delta[2];
+    float gate[2];
+};
+
+template <class T>
+__device__ __forceinline__ RowGradients row_gradients(const SelectedBackward& p, const TokenTile& tile,
+                                                      int token) {
+    const int heads = p.shape.heads_per_group();
+    const std::int64_t row = tile.row(token) * p.shape.heads + tile.group * heads;
+    RowGradients rows;
+    // A row without keys, and a head that is not there, have no probabilities.
+    for_heads(rows.log2_sum, heads, INFINITY, [&](int head) {
+        const float lse = p.lse[row + head];
+        return lse == -INFINITY ? INFINITY : lse * kLog2E;
+    });
+    for_heads(rows.delta, heads, 0.0F, [&](int head) { return p.delta[row + head]; });
+    const T* gates = static_cast<const T*>(p.gates);
+    for_heads(rows.gate, heads, 0.0F, [&](int head) {
+        return gates == nullptr ? 1.0F : Half<T>::to_float(gates[(row + head) * p.gate_stride]);
+    });
+    return rows;
+}
+
+/// One token's dQ as stages come by.
+template <class T, int kDk, int kDv>
+class SelectedQueryGradient {
+  public:
+    using WarpRows = DqRows<kDk, kDv>;
+
+    __device__ SelectedQueryGradient(WarpRows& shared, const HeadRows<const T>& q,
+                                     const HeadRows<const T>& d_out, const RowGradients& rows, float scale,
+                                     int token)
+        : d_out_{copy_heads<kDv>(shared.bytes, d_out)},
+          rows_{rows},
+          log2_scale_{scale * kLog2E},
+          token_{token} {
+        if constexpr (WarpRows::kHoldsQueries) {
+            load_heads<kDk>(q_, q);
+        } else {
+            q_ = copy_heads<kDk>(shared.bytes + WarpRows::kOutBytes, q);
+        }
+        clear(d_q);
+    }
+
+    __device__ void add(StageTokens tokens, std::uint32_t keys, std::uint32_t values) {
+        const int visible = min(tokens.count, token_ + 1 - tokens.first);
+#pragma unroll 1
+        for (int first = 0; first < visible; first += kDqKeys) {
+            const std::uint32_t chunk = keys + first * TileLayout<kDk>::kRowBytes;
+            float s[1][kDqKeys / 8][4];
+            float d_p[1][kDqKeys / 8][4];
+            clear(s);
+            clear(d_p);
+            multiply_rows<T>(s, q_, right_blocks<kDk>(chunk));
+            multiply_rows<T>(d_p, d_out_, right_blocks<kDv>(values + first * TileLayout<kDv>::kRowBytes));
+            score_gradients(s, d_p, visible - first);
+            std::uint32_t weights[1][kDqKeys / 16][4];
+            pack_left<T>(s, weights);
+            multiply_columns<T>(d_q, weights, left_blocks<kDk>(chunk));
+        }
+    }
+
+    float d_q[1][kDk / 8][4];  // not scaled
+
+  private:
+    /// `s` becomes P (g dP - delta).
+    __device__ void score_gradients(float (&s)[1][kDqKeys / 8][4], const float (&d_p)[1][kDqKeys / 8][4],
+                                    int visible) const {
+#pragma unroll
+        for (int tile = 0; tile < kDqKeys / 8; ++tile) {
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                const int half = i / 2;
+                const float p = exp2_fast(fmaf(s[0][tile][i], log2_scale_, -rows_.log2_sum[half]));
+                const float gradient = p * fmaf(rows_.gate[half], d_p[0][tile][i], -rows_.delta[half]);
+                const bool seen = tile * 8 + lane_index() % 4 * 2 + i % 2 < visible;
+                s[0][tile][i] = seen ? gradient : 0.0F;
+            }
+        }
+    }
+
+    std::conditional_t<WarpRows::kHoldsQueries, HeldBlocks<kDk, 1>, LaneBlocks<kDk>> q_;
+    LaneBlocks<kDv> d_out_;
+    RowGradients rows_;
+    float log2_scale_;
+    int token_;
+};
+
+template <class T, int kDk, int kDv>
+__global__ void __launch_bounds__(kWalkThreads)
+    selected_dq_kernel(const __grid_constant__ SelectedBackward p, int stages) {
+    const TokenTile tile = token_tile(p.sequences, p.shape.groups);
+    if (tile.empty()) return;
+    auto* const warp_rows = dynamic_shared<DqRows<kDk, kDv>>();
+    char* const stage_bytes = reinterpret_cast<char*>(warp_rows + kTileTokens);
+    const SelectedRing<T, kDk, kDv> ring{stage_bytes, stages, tile, p.lists, p.shape};
+    if (warp_index() >= kTileTokens) {
+        ring.produce(p.k, p.v, static_cast<int>(threadIdx.x) - kTileTokens * kWarpSize);
+        __syncthreads();
+        return;
+    }
+    const int heads = p.shape.heads_per_group();
+    // Warps behind the end of the sequence go along with its last token and write nothing.
+    const bool exists = tile.first + warp_index() <= tile.last();
+    const int token = min(tile.first + warp_index(), tile.last());
+    SelectedQueryGradient<T, kDk, kDv> gradient{warp_rows[warp_index()],
+                                                head_rows<T>(p.q, tile, token, heads),
+                                                head_rows<T>(p.d_out, tile, token, heads),
+                                                row_gradients<T>(p, tile, token),
+                                                p.scale,
+                                                token};
+    ring.consume([&](StageTokens tokens, std::uint32_t keys, std::uint32_t values) {
+        gradient.add(tokens, keys, values);
+    });
+    __syncthreads();  // nobody reads a stage any more
+    if (!exists) return;
+    const float scale[1][2] = {{p.scale, p.scale}};
+    const auto d_q = head_rows<T>(p.d_q, tile, token, heads);
+    store_rows<T>(gradient.d_q, scale, staging_rows<kDk>(stage_bytes),
+                  [&](int head) -> T* { return head < heads ? d_q.first + head * d_q.stride : nullptr; });
+}
+
+}  // namespace nsa::core::cuda

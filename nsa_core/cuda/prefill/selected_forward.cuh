@@ -1,0 +1,95 @@
+// Attention of each token over the blocks that it selected: a warp for each token of a tile.
+#pragma once
+
+#include "nsa_core/cuda/prefill/selected_ring.cuh"
+#include "nsa_core/cuda/prefill/softmax.cuh"
+
+namespace nsa::core::cuda {
+
+inline constexpr int kStepKeys = 32;  // keys that a warp takes at a time
+
+/// Hides the columns from `visible` on.
+__device__ __forceinline__ void hide_columns(float (&s)[1][kStepKeys / 8][4], int visible) {
+#pragma unroll
+    for (int tile = 0; tile < kStepKeys / 8; ++tile) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            if (tile * 8 + lane_index() % 4 * 2 + i % 2 >= visible) s[0][tile][i] = -INFINITY;
+        }
+    }
+}
+
+/// One token's softmax(scale Q Kᵀ) V as stages come by.
+template <class T, int kDk, int kDv>
+class SelectedSoftmax {
+  public:
+    __device__ SelectedSoftmax(const HeadRows<const T>& q, float scale, int token)
+        : log2_scale_{scale * kLog2E}, token_{token} {
+        load_heads<kDk>(q_, q);
+        clear(out);
+        rows.restart();
+    }
+
+    __device__ void add(StageTokens tokens, std::uint32_t keys, std::uint32_t values) {
+        const int visible = min(tokens.count, token_ + 1 - tokens.first);
+#pragma unroll 1
+        for (int first = 0; first < visible; first += kStepKeys) {
+            float s[1][kStepKeys / 8][4];
+            clear(s);
+            multiply_rows<T>(s, q_, right_blocks<kDk>(keys + first * TileLayout<kDk>::kRowBytes));
+            if (visible - first < kStepKeys) hide_columns(s, visible - first);
+            soften(s, rows, out, log2_scale_);
+            std::uint32_t weights[1][kStepKeys / 16][4];
+            pack_left<T>(s, weights);
+            multiply_columns<T>(out, weights, left_blocks<kDv>(values + first * TileLayout<kDv>::kRowBytes));
+        }
+    }
+
+    float out[1][kDv / 8][4];  // unnormalised
+    RowStates<1> rows;
+
+  private:
+    HeldBlocks<kDk, 1> q_;
+    float log2_scale_;
+    int token_;
+};
+
+template <class T, int kDk, int kDv>
+__global__ void __launch_bounds__(kWalkThreads)
+    selected_forward_kernel(const __grid_constant__ SelectedForward p, int stages) {
+    char* const shared_bytes = dynamic_shared<char>();
+    const TokenTile tile = token_tile(p.sequences, p.shape.groups);
+    if (tile.empty()) return;
+    const SelectedRing<T, kDk, kDv> ring{shared_bytes, stages, tile, p.lists, p.shape};
+    if (warp_index() >= kTileTokens) {
+        ring.produce(p.k, p.v, static_cast<int>(threadIdx.x) - kTileTokens * kWarpSize);
+        __syncthreads();
+        return;
+    }
+    const int heads = p.shape.heads_per_group();
+    // Warps behind the end of the sequence go along with its last token and write nothing.
+    const bool exists = tile.first + warp_index() <= tile.last();
+    const int token = min(tile.first + warp_index(), tile.last());
+    SelectedSoftmax<T, kDk, kDv> attention{head_rows<T>(p.q, tile, token, heads), p.scale, token};
+    ring.consume([&](StageTokens tokens, std::uint32_t keys, std::uint32_t values) {
+        attention.add(tokens, keys, values);
+    });
+    __syncthreads();  // nobody reads a stage any more
+    if (!exists) return;
+
+    float* lse = p.lse + tile.row(token) * p.shape.heads + tile.group * heads;
+    float inverse[1][2];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        const int head = lane_index() / 4 + half * 8;
+        const float sum = quad_sum(attention.rows.sum[0][half]);
+        inverse[0][half] = sum > 0.0F ? 1.0F / sum : 0.0F;
+        if (lane_index() % 4 == 0 && head < heads)
+            lse[head] = sum > 0.0F ? (attention.rows.maximum[0][half] + log2f(sum)) / kLog2E : -INFINITY;
+    }
+    const auto out = head_rows<T>(p.out, tile, token, heads);
+    store_rows<T>(attention.out, inverse, staging_rows<kDv>(shared_bytes),
+                  [&](int head) -> T* { return head < heads ? out.first + head * out.stride : nullptr; });
+}
+
+}  // namespace nsa::core::cuda

@@ -1,0 +1,23 @@
+// The launches for each element type and pair of widths: one file each in instances/, so that they compile
+// side by side.
+#pragma once
+
+#include <driver_types.h>
+
+#include "nsa_core/cuda/prefill/selected_plan.hpp"
+
+namespace nsa::core::cuda {
+
+struct SelectedLaunches {
+    cudaError_t (*importance)(const ImportanceTopN&, cudaStream_t);
+    cudaError_t (*forward)(const SelectedForward&, const RingPlan&, cudaStream_t);
+    cudaError_t (*dq)(const SelectedBackward&, const RingPlan&, cudaStream_t);
+    cudaError_t (*dkdv)(const SelectedBackward&, cudaStream_t);
+};
+
+extern const SelectedLaunches selected_bf16_32_32, selected_bf16_64_64, selected_bf16_96_96,
+    selected_bf16_128_128, selected_bf16_192_128;
+extern const SelectedLaunches selected_fp16_32_32, selected_fp16_64_64, selected_fp16_96_96,
+    selected_fp16_128_128, selected_fp16_192_128;
+
+}  // namespace nsa::core::cuda

@@ -1,0 +1,155 @@
+// Apart from the launches, so that a build without nvcc can say it too.
+#include "nsa_core/cuda/prefill/selected_plan.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace nsa::core::cuda {
+namespace {
+
+constexpr std::array<std::pair<int, int>, 5> kWidths{{{32, 32}, {64, 64}, {96, 96}, {128, 128}, {192, 128}}};
+constexpr std::array kHeadsPerGroup{1, 2, 4, 8, 16};
+constexpr int kMaxGridSide = 65535;  // thread blocks along y and z of a grid: groups and batch
+constexpr int kMaxBlockIndex =
+    1 << 23;  // of a selection block: the merged lists keep 8 bits of 31 for tokens
+
+std::string text(std::int64_t x) {
+    return std::to_string(x);
+}
+
+std::optional<std::string> shape_unsupported(const PrefillShape& s) {
+    if (std::find(kWidths.begin(), kWidths.end(), std::pair{s.dk, s.dv}) == kWidths.end()) {
+        return "heads with dk = dv of 32, 64, 96 or 128, or dk = 192 with dv = 128, and these are " +
+               text(s.dk) + " and " + text(s.dv);
+    }
+    const int per_group = s.groups < 1 || s.heads % s.groups != 0 ? 0 : s.heads_per_group();
+    if (std::find(kHeadsPerGroup.begin(), kHeadsPerGroup.end(), per_group) == kHeadsPerGroup.end()) {
+        return "1, 2, 4, 8 or 16 heads in a group, and H = " + text(s.heads) + " with G = " + text(s.groups) +
+               " is none of them";
+    }
+    if (s.batch < 1 || s.batch > kMaxGridSide || s.groups > kMaxGridSide) {
+        return "1 to " + text(kMaxGridSide) + " sequences and groups, and these are " + text(s.batch) +
+               " and " + text(s.groups);
+    }
+    if (s.max_tokens < 1) return "sequences of at least one token, and the longest has " + text(s.max_tokens);
+    if (s.l_sel < 1 || max_blocks(s) > kMaxBlockIndex) {
+        return "up to " + text(kMaxBlockIndex) + " selection blocks, and " + text(s.max_tokens) +
+               " tokens in blocks of l' = " + text(s.l_sel) + " are more";
+    }
+    if (s.n < 1 || s.n > kMaxChosen)
+        return "1 to " + text(kMaxChosen) + " selected blocks, and n is " + text(s.n);
+    if (std::int64_t{s.max_tokens} * s.n > INT32_MAX) {
+        return "up to 2^31 - 1 selections of a sequence and group, and " + text(s.max_tokens) +
+               " tokens of n = " + text(s.n) + " make more";
+    }
+    return std::nullopt;
+}
+
+std::optional<std::string> room_unsupported(std::size_t bytes, int sm) {
+    const auto limit = static_cast<std::size_t>(shared_memory_limit(sm));
+    if (bytes <= limit) return std::nullopt;
+    return "what fits into the " + text(static_cast<std::int64_t>(limit)) +
+           " bytes of shared memory that sm_" + text(sm) + " gives a thread block, and this takes " +
+           text(static_cast<std::int64_t>(bytes));
+}
+
+constexpr std::size_t tile_bytes(int rows, int width) {
+    return static_cast<std::size_t>(rows) * static_cast<std::size_t>(width) * 2;
+}
+
+// Stages of a ring beside `other` bytes; 0 when not even two fit, which the outputs need as well.
+RingPlan plan_ring(const PrefillShape& shape, int sm, std::size_t other) {
+    const std::size_t stage = tile_bytes(kStageRows, shape.dk) + tile_bytes(kStageRows, shape.dv);
+    const auto limit = static_cast<std::size_t>(shared_memory_limit(sm));
+    const std::size_t fixed = other + kRingStateBytes;
+    const std::size_t room = limit < fixed ? 0 : (limit - fixed) / stage;
+    const int stages = static_cast<int>(std::min<std::size_t>(room, kMaxStages));
+    return {.stages = stages < 2 ? 0 : stages,
+            .shared_bytes = fixed + static_cast<std::size_t>(std::max(stages, 2)) * stage};
+}
+
+}  // namespace
+
+int shared_memory_limit(int sm) {
+    constexpr int kKiB = 1024;
+    switch (sm) {
+        case 80:
+        case 87:
+            return 163 * kKiB;
+        case 86:
+        case 89:
+        case 120:
+            return 99 * kKiB;
+        default:
+            return sm >= 90 ? 227 * kKiB : 0;
+    }
+}
+
+std::size_t importance_shared_bytes(const PrefillShape& shape) {
+    return kImportanceStages * tile_bytes(kCompressedTile, shape.dk) +
+           kTileTokens * sizeof(float) * static_cast<std::size_t>(importance_pitch(shape) + kCompressedTile);
+}
+
+std::size_t inverse_counts(const PrefillShape& shape) {
+    return static_cast<std::size_t>(shape.batch) * static_cast<std::size_t>(shape.groups) *
+           static_cast<std::size_t>(inverse_chunks(shape)) * static_cast<std::size_t>(max_blocks(shape));
+}
+
+int selected_item_tokens(const PrefillShape& shape, int multiprocessors) {
+    constexpr int kFewest = 512;
+    constexpr int kItemsPerMultiprocessor = 8;
+    const std::int64_t selections = shape.tokens * shape.groups * shape.n;
+    int tokens = kMaxItemTokens;
+    while (tokens > kFewest && selections / tokens < std::int64_t{kItemsPerMultiprocessor} * multiprocessors)
+        tokens /= 2;
+    return tokens;
+}
+
+std::size_t selected_parts(const PrefillShape& shape, int item_tokens) {
+    return static_cast<std::size_t>(shape.batch) * static_cast<std::size_t>(shape.groups) *
+           static_cast<std::size_t>(max_parts(shape, item_tokens)) * static_cast<std::size_t>(shape.l_sel) *
+           static_cast<std::size_t>(shape.dk + shape.dv);
+}
+
+std::size_t inverse_shared_bytes(const PrefillShape& shape) {
+    return static_cast<std::size_t>(max_blocks(shape)) * kChunkTokens / 8;
+}
+
+RingPlan plan_selected_forward(const PrefillShape& shape, int sm) {
+    return plan_ring(shape, sm, 0);
+}
+
+RingPlan plan_selected_dq(const PrefillShape& shape, int sm) {
+    const std::size_t token =
+        tile_bytes(16, shape.dv) + (shape.dk > kHeldWidth ? tile_bytes(16, shape.dk) : 0);
+    return plan_ring(shape, sm, kTileTokens * token);
+}
+
+std::optional<std::string> top_n_unsupported(const PrefillShape& s, int sm) {
+    const std::string takes = "importance_top_n takes ";
+    if (const auto reason = shape_unsupported(s)) return takes + *reason;
+    if (s.d < 1 || s.l < s.d || s.l % s.d != 0 || s.l_sel % s.d != 0) {
+        return takes + "l and l' that d divides, and these are l = " + text(s.l) + ", l' = " + text(s.l_sel) +
+               " and d = " + text(s.d);
+    }
+    if (s.n_initial < 0 || s.n_local < 1 || s.n_initial + s.n_local > s.n) {
+        return takes + "n_local from 1 up and forced blocks that fit into n = " + text(s.n) +
+               ", and these are " + text(s.n_initial) + " and " + text(s.n_local);
+    }
+    if (const auto reason = room_unsupported(importance_shared_bytes(s), sm)) return takes + *reason;
+    return std::nullopt;
+}
+
+std::optional<std::string> selected_unsupported(const PrefillShape& s, int sm) {
+    const std::string takes = "the selected branch takes ";
+    if (const auto reason = shape_unsupported(s)) return takes + *reason;
+    if (const auto reason = room_unsupported(plan_selected_forward(s, sm).shared_bytes, sm))
+        return takes + *reason;
+    if (const auto reason = room_unsupported(plan_selected_dq(s, sm).shared_bytes, sm))
+        return takes + *reason;
+    if (const auto reason = room_unsupported(inverse_shared_bytes(s), sm)) return takes + *reason;
+    return std::nullopt;
+}
+
+}  // namespace nsa::core::cuda

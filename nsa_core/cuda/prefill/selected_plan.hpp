@@ -1,0 +1,76 @@
+// What the selection kernels run, and how they are cut: pure functions of shape and device.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "nsa_core/cuda/prefill/selected_params.hpp"
+
+namespace nsa::core::cuda {
+
+inline constexpr int kTileTokens = 8;  // adjacent tokens of one group that share a thread block, a warp each
+inline constexpr int kCompressedTile = 64;   // compressed tokens that such a thread block takes at a time
+inline constexpr int kImportanceStages = 2;  // tiles of them in shared memory
+inline constexpr int kMaxChosen = 32;        // n: one a lane
+inline constexpr int kStageRows = 64;        // keys and values in a stage of the ring
+inline constexpr int kMaxStages = 8;
+inline constexpr int kChunkTokens = 256;     // of the inverse list, that a thread block sorts at a time
+inline constexpr int kMaxItemTokens = 2048;  // of a block's list that one thread block takes
+
+/// Shared memory that a thread block may have on a chip of this compute capability, 10 * major + minor.
+[[nodiscard]] int shared_memory_limit(int sm);
+
+/// Selection blocks of the longest sequence.
+[[nodiscard]] constexpr int max_blocks(const PrefillShape& shape) {
+    return (shape.max_tokens - 1) / shape.l_sel + 1;
+}
+
+/// Nothing when importance_top_n runs this shape on such a chip; else what it takes and what does not fit.
+[[nodiscard]] std::optional<std::string> top_n_unsupported(const PrefillShape& shape, int sm);
+
+/// Importance of one token in shared memory, in floats.
+[[nodiscard]] constexpr int importance_pitch(const PrefillShape& shape) {
+    return (max_blocks(shape) + 3) / 4 * 4;
+}
+[[nodiscard]] std::size_t importance_shared_bytes(const PrefillShape& shape);
+
+/// The same for selected_forward, selected_dq, the inverse list and selected_dkdv.
+[[nodiscard]] std::optional<std::string> selected_unsupported(const PrefillShape& shape, int sm);
+
+/// The ring of stages that forward and dQ walk, as long as a thread block has room for.
+struct RingPlan {
+    int stages = 0;
+    std::size_t shared_bytes = 0;  // of a thread block, dynamic
+
+    bool operator==(const RingPlan&) const = default;
+};
+[[nodiscard]] RingPlan plan_selected_forward(const PrefillShape& shape, int sm);
+[[nodiscard]] RingPlan plan_selected_dq(const PrefillShape& shape, int sm);
+
+inline constexpr int kHeldWidth =
+    128;  // dQ keeps queries up to this width in registers, wider ones in shared memory
+inline constexpr std::size_t kRingStateBytes = 2304;  // barriers and merged lists
+
+/// Of an inverse list: ints of its scratch, and shared memory of its kernels.
+[[nodiscard]] constexpr int inverse_chunks(const PrefillShape& shape) {
+    return (shape.max_tokens - 1) / kChunkTokens + 1;
+}
+[[nodiscard]] std::size_t inverse_counts(const PrefillShape& shape);
+[[nodiscard]] std::size_t inverse_shared_bytes(const PrefillShape& shape);
+
+/// How many tokens of a block's list one thread block takes for dK and dV: as many as leave several items for
+/// each multiprocessor, for what does not fit one item passes through memory.
+[[nodiscard]] int selected_item_tokens(const PrefillShape& shape, int multiprocessors);
+
+/// At most, of one (sequence, group): items, and those whose gradients are parts.
+[[nodiscard]] constexpr int max_items(const PrefillShape& shape, int item_tokens) {
+    return max_blocks(shape) + static_cast<int>(std::int64_t{shape.max_tokens} * shape.n / item_tokens);
+}
+[[nodiscard]] constexpr int max_parts(const PrefillShape& shape, int item_tokens) {
+    return static_cast<int>(2 * std::int64_t{shape.max_tokens} * shape.n / item_tokens);
+}
+/// Floats of SelectedBackward::parts.
+[[nodiscard]] std::size_t selected_parts(const PrefillShape& shape, int item_tokens);
+
+}  // namespace nsa::core::cuda

@@ -1,0 +1,90 @@
+// The tokens that share a thread block, and one token's heads as the rows of a matrix tile: 16 of them, of
+// which missing heads are zero rows that nobody reads back.
+#pragma once
+
+#include "nsa_core/cuda/prefill/selected_plan.hpp"
+#include "nsa_core/cuda/prefill/tile.cuh"
+#include "nsa_core/cuda/prefill/work.cuh"
+
+namespace nsa::core::cuda {
+
+/// Adjacent tokens of one group.
+struct TokenTile {
+    Sequence sequence;
+    bool packed;
+    int group;
+    int first;  // token
+
+    [[nodiscard]] __device__ bool empty() const { return first >= sequence.length; }
+    [[nodiscard]] __device__ int last() const { return min(first + kTileTokens, sequence.length) - 1; }
+    /// Of contiguous tensors with a row per token.
+    [[nodiscard]] __device__ std::int64_t row(int token) const { return sequence.first + token; }
+};
+
+/// Grid: x = (tile, group), the last tiles first, for they see most, and all groups of one beside each other;
+/// y = sequence.
+__device__ __forceinline__ TokenTile token_tile(const Sequences& sequences, int groups) {
+    const unsigned at = gridDim.x - 1 - blockIdx.x;
+    const int tile = static_cast<int>(at / static_cast<unsigned>(groups));
+    const int group = static_cast<int>(at % static_cast<unsigned>(groups));
+    return {tokens_of(sequences, static_cast<int>(blockIdx.y)), sequences.cu_tokens != nullptr, group,
+            tile * kTileTokens};
+}
+
+/// A token's row of the group's first head, and the way to the next head.
+template <class T>
+struct HeadRows {
+    T* first;
+    std::int64_t stride;
+    int heads;
+};
+template <class T, class AnyRows>
+__device__ __forceinline__ auto head_rows(const AnyRows& rows, const TokenTile& tile, int token, int heads) {
+    auto* first = first_row<T>(rows, tile.sequence, tile.group * heads, tile.packed) + token * rows.token;
+    return HeadRows<std::remove_pointer_t<decltype(first)>>{first, rows.head, heads};
+}
+
+/// From memory to registers, without a detour: a token's rows are read by one warp.
+template <int kWidth, class T>
+__device__ __forceinline__ void load_heads(HeldBlocks<kWidth, 1>& blocks, const HeadRows<T>& rows) {
+    const int lane = lane_index();
+    const auto pair = [&](int head, int column) {
+        return head < rows.heads
+                   ? *reinterpret_cast<const std::uint32_t*>(rows.first + head * rows.stride + column)
+                   : 0U;
+    };
+#pragma unroll
+    for (int step = 0; step < kWidth / 16; ++step) {
+        const int head = lane / 4;
+        const int column = step * 16 + lane % 4 * 2;
+        blocks.a[step][0][0] = pair(head, column);
+        blocks.a[step][0][1] = pair(head + 8, column);
+        blocks.a[step][0][2] = pair(head, column + 8);
+        blocks.a[step][0][3] = pair(head + 8, column + 8);
+    }
+}
+
+/// The same by way of 16 rows of shared memory of the warp, where they stay. The lanes meet inside.
+template <int kWidth, class T>
+__device__ __forceinline__ LaneBlocks<kWidth> copy_heads(char* shared, const HeadRows<const T>& rows) {
+    const std::uint32_t tile = shared_address(shared);
+    copy_rows<T, 16, kWidth, kWarpSize>(tile, lane_index(), [&](int head) -> const T* {
+        return head < rows.heads ? rows.first + head * rows.stride : nullptr;
+    });
+    commit_copies();
+    wait_copies<0>();
+    __syncwarp();
+    return left_blocks<kWidth>(tile);
+}
+
+/// The lane's two heads: what(head) for those that exist, `missing` for the others.
+template <class What>
+__device__ __forceinline__ void for_heads(float (&x)[2], int heads, float missing, What what) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        const int head = lane_index() / 4 + half * 8;
+        x[half] = head < heads ? what(head) : missing;
+    }
+}
+
+}  // namespace nsa::core::cuda

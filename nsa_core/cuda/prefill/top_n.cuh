@@ -1,0 +1,74 @@
+// The selected blocks of one token, by one warp: forced blocks first, then the most important of the rest,
+// each time the largest, ties to the lower index (Eqs. 11 and 12). The same result in whatever order warps
+// run.
+#pragma once
+
+#include <cstdint>
+
+#include "nsa_core/cuda/prefill/params.hpp"
+#include "nsa_core/cuda/primitives.cuh"
+
+namespace nsa::core::cuda {
+
+inline constexpr int kNoRank = -1;  // below every block
+inline constexpr float kTaken = -1.0F;
+
+/// Importance is never negative, so its bits order like the number; a NaN counts as 0, and a block that was
+/// taken is below all.
+__device__ __forceinline__ int rank_of(float importance) {
+    return isnan(importance) ? 0 : max(__float_as_int(importance), kNoRank);
+}
+
+/// What a lane knows of the blocks that are congruent to it modulo 32.
+struct LaneBest {
+    int rank;
+    int block;
+};
+__device__ __forceinline__ LaneBest scan_lane(const float* importance, int begin, int end) {
+    LaneBest best{kNoRank, end};
+    for (int block = begin + (lane_index() - begin % kWarpSize + kWarpSize) % kWarpSize; block < end;
+         block += kWarpSize) {
+        const int rank = rank_of(importance[block]);
+        if (rank > best.rank) best = {rank, block};
+    }
+    return best;
+}
+
+/// Blocks [0, blocks) begin at or before the token; lane i of the warp gets the i-th that is chosen, in no
+/// order, and the others get -1. `importance` [blocks] of shared memory is overwritten.
+__device__ __forceinline__ int choose_blocks(const PrefillShape& shape, float* importance, int blocks) {
+    const int lane = lane_index();
+    if (blocks <= shape.n) return lane < blocks ? lane : -1;
+    // More blocks than n, and all forced ones fit into n: the initial and the local ones do not meet.
+    const int initial = shape.n_initial;
+    const int local = blocks - shape.n_local;
+    const int forced = initial + shape.n_local;
+    int chosen = -1;
+    if (lane < forced) chosen = lane < initial ? lane : local + lane - initial;
+    LaneBest best = scan_lane(importance, initial, local);
+#pragma unroll 1
+    for (int pick = forced; pick < shape.n; ++pick) {
+        const int rank = __reduce_max_sync(0xffffffffU, best.rank);
+        const int block = __reduce_min_sync(0xffffffffU, best.rank == rank ? best.block : blocks);
+        if (lane == pick) chosen = block;
+        if (block % kWarpSize == lane) {
+            importance[block] = kTaken;
+            best = scan_lane(importance, initial, local);
+        }
+    }
+    return chosen;
+}
+
+/// Writes the chosen blocks ascending, -1 behind them, to out [n], and how many there are.
+__device__ __forceinline__ void write_ascending(int chosen, int n, int* out, int* count) {
+    const int lane = lane_index();
+    const int all = __popc(__ballot_sync(0xffffffffU, chosen >= 0));
+    int before = 0;
+    for (int other = 0; other < all; ++other)
+        before += __shfl_sync(0xffffffffU, chosen, other) < chosen ? 1 : 0;
+    if (chosen >= 0) out[before] = chosen;
+    if (lane >= all && lane < n) out[lane] = -1;
+    if (lane == 0) *count = all;
+}
+
+}  // namespace nsa::core::cuda

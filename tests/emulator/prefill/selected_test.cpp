@@ -1,0 +1,116 @@
+// Attention over selected blocks, its gradients and the inverse lists against plain loops, on the emulator.
+#include <gtest/gtest.h>
+
+#include "emulator/prefill/selected_case.hpp"
+
+namespace nsa::prefill_test {
+namespace {
+
+using core::cuda::HalfType;
+
+class SelectedTest : public testing::TestWithParam<SelectedCase> {};
+
+template <class T>
+Inputs random_inputs(const SelectedCase& c, Numbers& numbers) {
+    const PrefillShape& shape = c.shape;
+    const auto size = [](int x) { return static_cast<std::size_t>(x); };
+    const std::size_t tokens = c.batch.tokens();
+    Inputs in;
+    in.q = random_array<T>(tokens, size(shape.heads), size(shape.dk), c.size, numbers);
+    in.k = random_array<T>(tokens, size(shape.groups), size(shape.dk), c.size, numbers);
+    in.v = random_array<T>(tokens, size(shape.groups), size(shape.dv), 1, numbers);
+    in.d_out = random_array<T>(tokens, size(shape.heads), size(shape.dv), 1, numbers);
+    if (c.gates)
+        for (std::size_t i = 0; i < tokens * size(shape.heads); ++i)
+            in.gates.push_back(rounded<T>(0.5 + 0.5 * numbers()));
+    in.scale = 1 / std::sqrt(shape.dk);
+    return in;
+}
+
+// Our error is at most twice that of a plain implementation in 16 bits, and its last bit.
+void expect_as_good(const char* what, const Array& got, const Array& truth, const Array& plain,
+                    double epsilon) {
+    const double allowed = 2 * largest_error(plain.values, truth.values) + epsilon * largest(truth.values);
+    EXPECT_LE(largest_error(got.values, truth.values), allowed) << what;
+}
+
+template <class T>
+void check(const SelectedCase& c) {
+    Numbers numbers{c.name.size()};
+    const Inputs in = random_inputs<T>(c, numbers);
+    const Lists lists = random_lists(c, numbers);
+    const Results truth = attend_selected(c.shape, c.batch, in, lists, [](double x) { return x; });
+    const Results plain = attend_selected(c.shape, c.batch, in, lists, rounded<T>);
+    const double epsilon = c.shape.dtype == HalfType::kBf16 ? 0x1p-9 : 0x1p-12;
+
+    const SelectedResults got = run_selected(c, in, lists, 2);
+    expect_as_good("out", got.results.out, truth.out, plain.out, epsilon);
+    expect_as_good("d_q", got.results.d_q, truth.d_q, plain.d_q, epsilon);
+    expect_as_good("d_k", got.results.d_k, truth.d_k, plain.d_k, epsilon);
+    expect_as_good("d_v", got.results.d_v, truth.d_v, plain.d_v, epsilon);
+    EXPECT_LE(largest_error({got.lse.begin(), got.lse.end()}, truth.lse), 1e-5 * (1 + largest(truth.lse)));
+    EXPECT_EQ(got.inverse, inverse_lists(c, lists));
+
+    const SelectedResults again = run_selected(c, in, lists, 3);
+    EXPECT_EQ(again.results.out.values, got.results.out.values);
+    EXPECT_EQ(again.results.d_q.values, got.results.d_q.values);
+    EXPECT_EQ(again.results.d_k.values, got.results.d_k.values);
+    EXPECT_EQ(again.results.d_v.values, got.results.d_v.values);
+}
+
+TEST_P(SelectedTest, agrees_with_plain_loops) {
+    GetParam().shape.dtype == HalfType::kBf16 ? check<__nv_bfloat16>(GetParam()) : check<__half>(GetParam());
+}
+
+std::vector<SelectedCase> cases() {
+    const Batch one{{77}, false};
+    const Batch two{{40, 40}, false};
+    const Batch ragged{{1, 50, 3, 19, 64}, true};
+    const Batch longer{{290}, false};
+    const auto fp16 = HalfType::kFp16;
+    const auto tokens = Layout::kTokenMajor;
+    return {
+        {"small", selected_shape(one, 4, 2, 32, 32, 16, 3), one, tokens, 1, true},
+        {"paper_blocks", selected_shape(longer, 2, 1, 32, 32, 64, 3), longer},
+        {"sixteen_heads", selected_shape(one, 16, 1, 128, 128, 16, 3, fp16), one, tokens, 1, true},
+        {"wide_keys", selected_shape(one, 8, 1, 192, 128, 16, 3), one, Layout::kHeadMajor, 1, true},
+        {"middle_widths", selected_shape(two, 4, 1, 64, 64, 16, 2), two, Layout::kHeadMajor, 1, true},
+        {"ninety_six", selected_shape(two, 2, 1, 96, 96, 16, 2, fp16), two},
+        {"one_head", selected_shape(two, 2, 2, 32, 32, 8, 2, fp16), two, Layout::kHeadMajor, 1, true},
+        {"ragged", selected_shape(ragged, 4, 2, 32, 32, 16, 2), ragged, tokens, 1, true},
+        {"ragged_head_major", selected_shape(ragged, 2, 1, 64, 64, 10, 3, fp16), ragged, Layout::kHeadMajor},
+        {"blocks_longer_than_stages", selected_shape(longer, 2, 1, 32, 32, 96, 2), longer, tokens, 1, true},
+        {"more_than_there_are", selected_shape(one, 1, 1, 32, 32, 16, 32), one, tokens, 1, true},
+        {"huge_scores", selected_shape(one, 4, 1, 64, 64, 16, 3), one, tokens, 30, true},
+        {"many_items", selected_shape(longer, 2, 2, 32, 32, 16, 4), longer, tokens, 1, true, 32},
+        {"items_with_a_ragged_batch", selected_shape(ragged, 2, 1, 32, 32, 16, 2, fp16), ragged,
+         Layout::kHeadMajor, 1, true, 16},
+    };
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, SelectedTest, testing::ValuesIn(cases()),
+                         [](const auto& tested) { return tested.param.name; });
+
+// Another sequence's rows, were they read, would bring their NaN.
+TEST(Selected, sees_nothing_of_its_neighbours) {
+    const Batch ragged{{21, 35, 13}, true};
+    const SelectedCase c{"neighbours", selected_shape(ragged, 2, 1, 32, 32, 16, 2), ragged};
+    Numbers numbers{1};
+    Inputs in = random_inputs<__nv_bfloat16>(c, numbers);
+    const Lists lists = random_lists(c, numbers);
+    const SelectedResults clean = run_selected(c, in, lists, 2);
+    for (Array* array : {&in.q, &in.k, &in.v, &in.d_out})
+        for (const std::size_t row : {std::size_t{0}, std::size_t{20}, std::size_t{56}, std::size_t{68}})
+            std::fill_n(array->at(row, 0), array->heads * array->width, std::nan(""));
+    const SelectedResults poisoned = run_selected(c, in, lists, 2);
+    const auto middle = [](const Array& x) {
+        return std::vector<double>(x.at(21, 0), x.at(21, 0) + 35 * x.heads * x.width);
+    };
+    EXPECT_EQ(middle(poisoned.results.out), middle(clean.results.out));
+    EXPECT_EQ(middle(poisoned.results.d_q), middle(clean.results.d_q));
+    EXPECT_EQ(middle(poisoned.results.d_k), middle(clean.results.d_k));
+    EXPECT_EQ(middle(poisoned.results.d_v), middle(clean.results.d_v));
+}
+
+}  // namespace
+}  // namespace nsa::prefill_test
