@@ -137,8 +137,9 @@ __global__ void __launch_bounds__(kWalkThreads)
     if (!exists) return;
     const float scale[1][2] = {{p.scale, p.scale}};
     const auto d_q = head_rows<T>(p.d_q, tile, token, heads);
-    store_rows<T>(gradient.d_q, scale, staging_rows<kDk>(stage_bytes),
-                  [&](int head) -> T* { return head < heads ? d_q.first + head * d_q.stride : nullptr; });
+    store_rows<T>(
+        gradient.d_q, scale, staging_rows<kDk>(stage_bytes),
+        [&](int head) -> T* { return head < heads ? d_q.first + head * d_q.stride : nullptr; }, p.add_to_d_q);
 }
 
 }  // namespace nsa::core::cuda

@@ -60,6 +60,7 @@ cudaError_t launch_selected_dq_of(const SelectedBackward& params, const RingPlan
             .d_k = p.d_k,
             .d_v = p.d_v,
             .partials = nullptr,
+            .add_to_d_q = false,
             .scale = p.scale};
 }
 

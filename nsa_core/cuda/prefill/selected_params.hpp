@@ -80,7 +80,8 @@ struct SelectedBackward {
     Rows d_q;
     Rows d_k;
     Rows d_v;
-    float* parts = nullptr;  // selected_parts() floats; hold nothing between launches
+    bool add_to_d_q = false;  // d_q += in place of =, so that branches add up in one tensor
+    float* parts = nullptr;   // selected_parts() floats; hold nothing between launches
     float scale = 0.0F;
 };
 

@@ -69,20 +69,26 @@ class StoredInverse {
     Buffer<int> tokens_, first_, first_item_, first_part_;
 };
 
+Array filled(Array like, double x) {
+    std::ranges::fill(like.values, x);
+    return like;
+}
+
 template <class T>
 class Run {
   public:
     Run(const SelectedCase& c, const Inputs& in, const Lists& lists)
         : c_{c},
           in_{in},
-          q_{in.q, c.layout, c.batch},
-          k_{in.k, c.layout, c.batch},
-          v_{in.v, c.layout, c.batch},
-          d_out_{in.d_out, c.layout, c.batch},
-          out_{in.q.rows, in.q.heads, in.v.width, c.layout, c.batch},
-          d_q_{in.q.rows, in.q.heads, in.q.width, c.layout, c.batch},
-          d_k_{in.k.rows, in.k.heads, in.k.width, c.layout, c.batch},
-          d_v_{in.v.rows, in.v.heads, in.v.width, c.layout, c.batch},
+          order_{order_of(c.batch, in.q.rows, c.head_major)},
+          q_{in.q, order_},
+          k_{in.k, order_},
+          v_{in.v, order_},
+          d_out_{in.d_out, order_},
+          out_{in.q.rows, in.q.heads, in.v.width, order_},
+          d_q_{filled(in.q, c.add_to_d_q ? 1 : std::nan("")), order_},
+          d_k_{in.k.rows, in.k.heads, in.k.width, order_},
+          d_v_{in.v.rows, in.v.heads, in.v.width, order_},
           lse_{in.q.rows * in.q.heads},
           lists_{c, lists},
           cu_tokens_{c.batch.first_tokens()} {}
@@ -106,6 +112,12 @@ class Run {
                 .cu_compressed = nullptr};
     }
 
+    // Runs what was launched.
+    static void finish(std::uint64_t seed) {
+        for (const auto& launch : emulator::finish(seed))
+            EXPECT_EQ(launch.counters.ldmatrix_conflicts, 0U) << launch.kernel;
+    }
+
     void forward(std::uint64_t seed) {
         const SelectedForward params{.shape = c_.shape,
                                      .sequences = sequences(),
@@ -119,7 +131,7 @@ class Run {
         EXPECT_EQ(core::cuda::selected_unsupported(c_.shape, kSm), std::nullopt);
         EXPECT_EQ(launch_selected_forward(params, plan_selected_forward(c_.shape, kSm), nullptr),
                   cudaSuccess);
-        emulator::finish(seed);
+        finish(seed);
     }
 
     void backward(std::uint64_t seed, SelectedResults& results) {
@@ -157,11 +169,12 @@ class Run {
                                       .d_q = d_q_.rows(),
                                       .d_k = d_k_.rows(),
                                       .d_v = d_v_.rows(),
+                                      .add_to_d_q = c_.add_to_d_q,
                                       .parts = parts.data(),
                                       .scale = static_cast<float>(in_.scale)};
         EXPECT_EQ(launch_selected_dq(params, plan_selected_dq(c_.shape, kSm), nullptr), cudaSuccess);
         EXPECT_EQ(launch_selected_dkdv(params, nullptr), cudaSuccess);
-        emulator::finish(seed);
+        finish(seed);
         EXPECT_TRUE(inverse.intact() && counts.intact() && parts.intact());
         results.inverse = inverse.lists();
         results.results.d_q = d_q_.values();
@@ -186,7 +199,8 @@ class Run {
 
     const SelectedCase& c_;
     const Inputs& in_;
-    Stored<T> q_, k_, v_, d_out_, out_, d_q_, d_k_, d_v_;
+    RowOrder order_;
+    RowsBuffer<T> q_, k_, v_, d_out_, out_, d_q_, d_k_, d_v_;
     Buffer<float> lse_;
     StoredLists lists_;
     Buffer<int> cu_tokens_;

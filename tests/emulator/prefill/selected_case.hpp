@@ -1,7 +1,7 @@
 // One problem of the selected branch, and what the kernels make of it on the emulator.
 #pragma once
 
-#include "emulator/prefill/stored.hpp"
+#include "emulator/prefill/numbers.hpp"
 
 namespace nsa::prefill_test {
 
@@ -9,10 +9,11 @@ struct SelectedCase {
     std::string name;
     PrefillShape shape;
     Batch batch;
-    Layout layout = Layout::kTokenMajor;
-    double size = 1.0;  // of queries and keys
+    bool head_major = false;  // [B, H, S, width] in place of [B, S, H, width]
+    double size = 1.0;        // of queries and keys
     bool gates = false;
-    int item_tokens = 0;  // of the inverse lists; 0: as planned
+    int item_tokens = 0;      // of the inverse lists; 0: as planned
+    bool add_to_d_q = false;  // to rows that hold 1
 };
 
 void PrintTo(const SelectedCase& c, std::ostream* out);

@@ -39,8 +39,14 @@ void check(const SelectedCase& c) {
     Numbers numbers{c.name.size()};
     const Inputs in = random_inputs<T>(c, numbers);
     const Lists lists = random_lists(c, numbers);
-    const Results truth = attend_selected(c.shape, c.batch, in, lists, [](double x) { return x; });
-    const Results plain = attend_selected(c.shape, c.batch, in, lists, rounded<T>);
+    Results truth = attend_selected(c.shape, c.batch, in, lists, [](double x) { return x; });
+    Results plain = attend_selected(c.shape, c.batch, in, lists, rounded<T>);
+    if (c.add_to_d_q) {
+        for (double& x : truth.d_q.values)
+            x += 1;
+        for (double& x : plain.d_q.values)
+            x = rounded<T>(x + 1);
+    }
     const double epsilon = c.shape.dtype == HalfType::kBf16 ? 0x1p-9 : 0x1p-12;
 
     const SelectedResults got = run_selected(c, in, lists, 2);
@@ -50,46 +56,76 @@ void check(const SelectedCase& c) {
     expect_as_good("d_v", got.results.d_v, truth.d_v, plain.d_v, epsilon);
     EXPECT_LE(largest_error({got.lse.begin(), got.lse.end()}, truth.lse), 1e-5 * (1 + largest(truth.lse)));
     EXPECT_EQ(got.inverse, inverse_lists(c, lists));
+}
 
-    const SelectedResults again = run_selected(c, in, lists, 3);
-    EXPECT_EQ(again.results.out.values, got.results.out.values);
-    EXPECT_EQ(again.results.d_q.values, got.results.d_q.values);
-    EXPECT_EQ(again.results.d_k.values, got.results.d_k.values);
-    EXPECT_EQ(again.results.d_v.values, got.results.d_v.values);
+void check(const SelectedCase& c) {
+    c.shape.dtype == HalfType::kBf16 ? check<__nv_bfloat16>(c) : check<__half>(c);
 }
 
 TEST_P(SelectedTest, agrees_with_plain_loops) {
-    GetParam().shape.dtype == HalfType::kBf16 ? check<__nv_bfloat16>(GetParam()) : check<__half>(GetParam());
+    check(GetParam());
 }
 
 std::vector<SelectedCase> cases() {
     const Batch one{{77}, false};
     const Batch two{{40, 40}, false};
-    const Batch ragged{{1, 50, 3, 19, 64}, true};
+    const Batch ragged{{1, 50, 3, 0, 19, 64}, true};
     const Batch longer{{290}, false};
     const auto fp16 = HalfType::kFp16;
-    const auto tokens = Layout::kTokenMajor;
     return {
-        {"small", selected_shape(one, 4, 2, 32, 32, 16, 3), one, tokens, 1, true},
+        {"small", selected_shape(one, 4, 2, 32, 32, 16, 3), one, false, 1, true},
         {"paper_blocks", selected_shape(longer, 2, 1, 32, 32, 64, 3), longer},
-        {"sixteen_heads", selected_shape(one, 16, 1, 128, 128, 16, 3, fp16), one, tokens, 1, true},
-        {"wide_keys", selected_shape(one, 8, 1, 192, 128, 16, 3), one, Layout::kHeadMajor, 1, true},
-        {"middle_widths", selected_shape(two, 4, 1, 64, 64, 16, 2), two, Layout::kHeadMajor, 1, true},
+        {"sixteen_heads", selected_shape(one, 16, 1, 128, 128, 16, 3, fp16), one, false, 1, true},
+        {"wide_keys", selected_shape(one, 8, 1, 192, 128, 16, 3), one, true, 1, true},
+        {"middle_widths", selected_shape(two, 4, 1, 64, 64, 16, 2), two, true, 1, true},
         {"ninety_six", selected_shape(two, 2, 1, 96, 96, 16, 2, fp16), two},
-        {"one_head", selected_shape(two, 2, 2, 32, 32, 8, 2, fp16), two, Layout::kHeadMajor, 1, true},
-        {"ragged", selected_shape(ragged, 4, 2, 32, 32, 16, 2), ragged, tokens, 1, true},
-        {"ragged_head_major", selected_shape(ragged, 2, 1, 64, 64, 10, 3, fp16), ragged, Layout::kHeadMajor},
-        {"blocks_longer_than_stages", selected_shape(longer, 2, 1, 32, 32, 96, 2), longer, tokens, 1, true},
-        {"more_than_there_are", selected_shape(one, 1, 1, 32, 32, 16, 32), one, tokens, 1, true},
-        {"huge_scores", selected_shape(one, 4, 1, 64, 64, 16, 3), one, tokens, 30, true},
-        {"many_items", selected_shape(longer, 2, 2, 32, 32, 16, 4), longer, tokens, 1, true, 32},
-        {"items_with_a_ragged_batch", selected_shape(ragged, 2, 1, 32, 32, 16, 2, fp16), ragged,
-         Layout::kHeadMajor, 1, true, 16},
+        {"one_head", selected_shape(two, 2, 2, 32, 32, 8, 2, fp16), two, true, 1, true},
+        {"ragged", selected_shape(ragged, 4, 2, 32, 32, 16, 2), ragged, false, 1, true},
+        {"ragged_head_major", selected_shape(ragged, 2, 1, 64, 64, 10, 3, fp16), ragged, true},
+        {"blocks_longer_than_stages", selected_shape(longer, 2, 1, 32, 32, 96, 2), longer, false, 1, true},
+        {"more_than_there_are", selected_shape(one, 1, 1, 32, 32, 16, 32), one, false, 1, true},
+        {"huge_scores", selected_shape(one, 4, 1, 64, 64, 16, 3), one, false, 30, true},
+        {"many_items", selected_shape(longer, 2, 2, 32, 32, 16, 4), longer, false, 1, true, 32},
+        {"items_with_a_ragged_batch", selected_shape(ragged, 2, 1, 32, 32, 16, 2, fp16), ragged, true, 1,
+         true, 16},
     };
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, SelectedTest, testing::ValuesIn(cases()),
                          [](const auto& tested) { return tested.param.name; });
+
+// Around the tiles: 8 tokens, 16 of a block, 32 keys of a step.
+TEST(Selected, every_length_agrees_with_plain_loops) {
+    for (const int length : {1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48}) {
+        const Batch batch{{length}, false};
+        check({"S_" + std::to_string(length), selected_shape(batch, 2, 1, 32, 32, 16, 2), batch});
+    }
+}
+
+TEST(Selected, gradients_of_queries_add_to_what_is_there) {
+    const Batch batch{{41}, false};
+    SelectedCase c{"adds", selected_shape(batch, 4, 1, 32, 32, 16, 2), batch};
+    c.add_to_d_q = true;
+    check(c);
+}
+
+TEST(Selected, no_order_of_threads_and_blocks_changes_a_bit) {
+    const Batch ragged{{70, 45}, true};
+    SelectedCase c{"orders", selected_shape(ragged, 8, 2, 64, 64, 16, 3), ragged, false, 1, true, 32};
+    Numbers numbers{1};
+    const Inputs in = random_inputs<__nv_bfloat16>(c, numbers);
+    const Lists lists = random_lists(c, numbers);
+    const SelectedResults first = run_selected(c, in, lists, 0);
+    for (const std::uint64_t seed : {1, 2, 3}) {
+        const SelectedResults again = run_selected(c, in, lists, seed);
+        EXPECT_EQ(again.results.out.values, first.results.out.values) << "schedule " << seed;
+        EXPECT_EQ(again.results.d_q.values, first.results.d_q.values) << "schedule " << seed;
+        EXPECT_EQ(again.results.d_k.values, first.results.d_k.values) << "schedule " << seed;
+        EXPECT_EQ(again.results.d_v.values, first.results.d_v.values) << "schedule " << seed;
+        EXPECT_EQ(again.lse, first.lse) << "schedule " << seed;
+        EXPECT_EQ(again.inverse, first.inverse) << "schedule " << seed;
+    }
+}
 
 // Another sequence's rows, were they read, would bring their NaN.
 TEST(Selected, sees_nothing_of_its_neighbours) {

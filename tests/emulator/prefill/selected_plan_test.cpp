@@ -1,0 +1,102 @@
+// What the selection kernels run, and how they are cut.
+#include <gtest/gtest.h>
+
+#include "nsa_core/cuda/prefill/selected_plan.hpp"
+
+namespace nsa::core::cuda {
+namespace {
+
+PrefillShape paper(int tokens) {
+    PrefillShape shape;
+    shape.batch = 1;
+    shape.heads = 64;
+    shape.groups = 4;
+    shape.dk = shape.dv = 128;
+    shape.max_tokens = tokens;
+    shape.tokens = tokens;
+    return shape;
+}
+
+void expect_refused(const std::optional<std::string>& reason, const std::string& part) {
+    ASSERT_TRUE(reason.has_value()) << "a refusal that names " << part;
+    EXPECT_NE(reason->find(part), std::string::npos) << *reason;
+}
+
+TEST(SelectedPlan, takes_every_width_and_group_on_both_chips) {
+    for (const int sm : {80, 90}) {
+        for (const auto& [dk, dv] : {std::pair{32, 32}, {64, 64}, {96, 96}, {128, 128}, {192, 128}}) {
+            for (const int per_group : {1, 2, 4, 8, 16}) {
+                PrefillShape shape = paper(65536);
+                shape.dk = dk;
+                shape.dv = dv;
+                shape.heads = shape.groups * per_group;
+                EXPECT_EQ(top_n_unsupported(shape, sm), std::nullopt);
+                EXPECT_EQ(selected_unsupported(shape, sm), std::nullopt);
+            }
+        }
+    }
+}
+
+TEST(SelectedPlan, says_what_it_does_not_take) {
+    PrefillShape shape = paper(4096);
+    shape.dv = 64;
+    expect_refused(selected_unsupported(shape, 80), "128 and 64");
+    shape = paper(4096);
+    shape.heads = 96;
+    expect_refused(top_n_unsupported(shape, 80), "H = 96 with G = 4");
+    shape = paper(4096);
+    shape.n = 33;
+    expect_refused(selected_unsupported(shape, 80), "n is 33");
+    shape = paper(4096);
+    shape.l = 24;
+    expect_refused(top_n_unsupported(shape, 80), "l = 24, l' = 64 and d = 16");
+    shape = paper(4096);
+    shape.n_local = 16;
+    expect_refused(top_n_unsupported(shape, 80), "fit into n = 16");
+    shape = paper(0);
+    expect_refused(selected_unsupported(shape, 80), "the longest has 0");
+    shape = paper(4096);
+    shape.batch = 65536;
+    expect_refused(selected_unsupported(shape, 80), "65536 and 4");
+}
+
+TEST(SelectedPlan, refuses_sequences_whose_importance_does_not_fit_shared_memory) {
+    EXPECT_EQ(top_n_unsupported(paper(262144), 80), std::nullopt);
+    expect_refused(top_n_unsupported(paper(300000), 80), "sm_80 gives a thread block");
+    EXPECT_EQ(top_n_unsupported(paper(300000), 90), std::nullopt);
+    expect_refused(top_n_unsupported(paper(500000), 90), "sm_90 gives a thread block");
+    expect_refused(selected_unsupported(paper(4096), 75), "0 bytes of shared memory");
+}
+
+TEST(SelectedPlan, rings_are_as_long_as_shared_memory_allows) {
+    EXPECT_EQ(plan_selected_forward(paper(4096), 80).stages, 5);
+    EXPECT_EQ(plan_selected_forward(paper(4096), 90).stages, 7);
+    EXPECT_EQ(plan_selected_dq(paper(4096), 80).stages, 4);
+    EXPECT_EQ(plan_selected_dq(paper(4096), 90).stages, 6);
+    PrefillShape wide = paper(4096);
+    wide.dk = 192;
+    EXPECT_EQ(plan_selected_forward(wide, 80).stages, 4);
+    EXPECT_EQ(plan_selected_dq(wide, 80).stages, 2);
+    for (const int sm : {80, 86, 90}) {
+        for (const int dk : {32, 64, 96, 128}) {
+            PrefillShape shape = paper(4096);
+            shape.dk = shape.dv = dk;
+            for (const RingPlan& plan : {plan_selected_forward(shape, sm), plan_selected_dq(shape, sm)}) {
+                if (plan.stages == 0) continue;
+                EXPECT_LE(plan.stages, kMaxStages);
+                EXPECT_LE(plan.shared_bytes, static_cast<std::size_t>(shared_memory_limit(sm)));
+            }
+        }
+    }
+}
+
+TEST(SelectedPlan, items_are_small_where_there_are_few) {
+    EXPECT_EQ(selected_item_tokens(paper(65536), 132), 2048);
+    EXPECT_EQ(selected_item_tokens(paper(8192), 132), 512);
+    EXPECT_EQ(selected_item_tokens(paper(64), 132), 512);
+    EXPECT_EQ(max_items(paper(65536), 2048), 1024 + 512);
+    EXPECT_EQ(max_parts(paper(65536), 2048), 1024);
+}
+
+}  // namespace
+}  // namespace nsa::core::cuda
