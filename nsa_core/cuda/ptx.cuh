@@ -115,9 +115,9 @@ __device__ __forceinline__ void barrier_init(std::uint64_t* barrier, int count) 
     asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(count) : "memory");
 }
 __device__ __forceinline__ void barrier_arrive(std::uint64_t* barrier) {
-    asm volatile("{\n.reg .b64 state;\nmbarrier.arrive.shared.b64 state, [%0];\n}" ::"r"(
-                     shared_address(barrier))
-                 : "memory");
+    asm volatile(
+        "{\n.reg .b64 state;\nmbarrier.arrive.shared.b64 state, [%0];\n}" ::"r"(shared_address(barrier))
+        : "memory");
 }
 // One arrival, once all copies that this thread has started are there.
 __device__ __forceinline__ void barrier_arrive_after_copies(std::uint64_t* barrier) {
@@ -127,11 +127,19 @@ __device__ __forceinline__ void barrier_arrive_after_copies(std::uint64_t* barri
 __device__ __forceinline__ void barrier_wait(std::uint64_t* barrier, unsigned parity) {
     std::uint32_t over = 0;
     while (over == 0) {
+#if __CUDA_ARCH__ >= 900
+        asm volatile(
+            "{\n.reg .pred p;\nmbarrier.try_wait.parity.shared.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}"
+            : "=r"(over)
+            : "r"(shared_address(barrier)), "r"(parity)
+            : "memory");
+#else
         asm volatile(
             "{\n.reg .pred p;\nmbarrier.test_wait.parity.shared.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}"
             : "=r"(over)
             : "r"(shared_address(barrier)), "r"(parity)
             : "memory");
+#endif
     }
 }
 

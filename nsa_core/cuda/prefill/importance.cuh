@@ -38,14 +38,16 @@ struct ImportanceShared {
 __device__ __forceinline__ void make_probabilities(float (&s)[1][kCompressedTile / 8][4], float log2_scale,
                                                    const float (&log2_sum)[2], int visible) {
 #pragma unroll
-    for (int tile = 0; tile < kCompressedTile / 8; ++tile) {
+    for (auto& tile : s[0])
 #pragma unroll
-        for (int i = 0; i < 4; ++i) {
-            const int column = tile * 8 + lane_index() % 4 * 2 + i % 2;
-            const float p = exp2_fast(fmaf(s[0][tile][i], log2_scale, -log2_sum[i / 2]));
-            s[0][tile][i] = column < visible ? p : 0.0F;
-        }
-    }
+        for (int i = 0; i < 4; ++i)
+            tile[i] = exp2_fast(fmaf(tile[i], log2_scale, -log2_sum[i / 2]));
+    if (visible >= kCompressedTile) return;
+#pragma unroll
+    for (int tile = 0; tile < kCompressedTile / 8; ++tile)
+#pragma unroll
+        for (int i = 0; i < 4; ++i)
+            if (tile * 8 + lane_index() % 4 * 2 + i % 2 >= visible) s[0][tile][i] = 0.0F;
 }
 
 /// Fills the importance of the warp's token. All warps of the thread block call it together.

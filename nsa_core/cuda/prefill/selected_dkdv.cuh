@@ -115,35 +115,42 @@ struct SelectedItems {
 };
 
 inline constexpr int kSumThreads = 128;
+inline constexpr int kSumKeys =
+    16;  // of a block: the first one has many parts, and several thread blocks share it
 
-/// Sums the parts of the blocks that have some. Grid: x = (block, group), the group fastest; y = sequence.
+/// Sums the parts of the blocks that have some. Grid: x = (block, piece of it, group), the group fastest; y =
+/// sequence.
 template <class T>
 __global__ void __launch_bounds__(kSumThreads)
     selected_sum_kernel(const __grid_constant__ DenseBackward p,
                         const __grid_constant__ SelectedItems items) {
     const PrefillShape& shape = p.shape;
     const int group = static_cast<int>(blockIdx.x) % shape.groups;
-    const int block = static_cast<int>(blockIdx.x) / shape.groups;
+    const int pieces = (shape.l_sel - 1) / kSumKeys + 1;
+    const int piece = static_cast<int>(blockIdx.x) / shape.groups % pieces;
+    const int block = static_cast<int>(blockIdx.x) / shape.groups / pieces;
     const PairLists mine{items.lists, shape, static_cast<int>(blockIdx.y), group};
     const int begin = mine.first_part[block];
-    const int end = mine.first_part[block + 1];
-    if (begin == end) return;
+    const int count = mine.first_part[block + 1] - begin;
+    if (count == 0) return;
     const Sequence rows = tokens_of(p.sequences, static_cast<int>(blockIdx.y));
     const bool packed = p.sequences.cu_tokens != nullptr;
     const int width = shape.dk + shape.dv;
     const std::int64_t part_size = std::int64_t{shape.l_sel} * width;
-    const float* parts = items.parts + part_offset(shape, items.lists.item_tokens, mine.pair, begin);
-    const int first_key = block * shape.l_sel;
-    const int keys = min(shape.l_sel, rows.length - first_key);
+    const int in_block = piece * kSumKeys;
+    const float* const parts =
+        items.parts + part_offset(shape, items.lists.item_tokens, mine.pair, begin) + in_block * width;
+    const int first_key = block * shape.l_sel + in_block;
+    const int keys = min(min(kSumKeys, shape.l_sel - in_block), rows.length - first_key);
     for (int i = static_cast<int>(threadIdx.x); i < keys * width / 8; i += kSumThreads) {
-        const KeyOrValue place = key_or_value(i, 1, shape.dk, shape.dv);
         Piece sum = load_piece(parts + i * 8);
-        for (int part = 1; part < end - begin; ++part)
+#pragma unroll 4
+        for (int part = 1; part < count; ++part)
             add_scaled(sum, 1.0F, load_piece(parts + part * part_size + i * 8));
+        const KeyOrValue place = key_or_value(i, 1, shape.dk, shape.dv);
         const Rows& to = place.value ? p.d_v : p.d_k;
-        store_piece(
-            first_row<T>(to, rows, group, packed) + (first_key + place.row) * to.token + place.piece * 8,
-            sum);
+        T* const row = first_row<T>(to, rows, group, packed) + (first_key + place.row) * to.token;
+        store_piece(row + place.piece * 8, sum);
     }
 }
 

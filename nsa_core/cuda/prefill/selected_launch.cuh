@@ -79,7 +79,7 @@ cudaError_t launch_selected_dkdv_of(const SelectedBackward& params, cudaStream_t
                stream, p, items, group_heads(shape));
     if (error != cudaSuccess) return error;
     return launch(selected_sum_kernel<T>,
-                  {.blocks = std::int64_t{max_blocks(shape)} * shape.groups,
+                  {.blocks = max_blocks(shape) * blocks_of(shape.l_sel, kSumKeys) * shape.groups,
                    .sequences = shape.batch,
                    .threads = kSumThreads},
                   stream, p, items);

@@ -21,14 +21,13 @@ struct TokenTile {
     [[nodiscard]] __device__ std::int64_t row(int token) const { return sequence.first + token; }
 };
 
-/// Grid: x = (tile, group), the last tiles first, for they see most, and all groups of one beside each other;
-/// y = sequence.
+/// Grid: x = (group, tile), the tile fastest, so that the keys and values that run together are those of one
+/// group and stay in the L2; the last tiles first, for they see most. y = sequence.
 __device__ __forceinline__ TokenTile token_tile(const Sequences& sequences, int groups) {
+    const unsigned tiles = gridDim.x / static_cast<unsigned>(groups);
     const unsigned at = gridDim.x - 1 - blockIdx.x;
-    const int tile = static_cast<int>(at / static_cast<unsigned>(groups));
-    const int group = static_cast<int>(at % static_cast<unsigned>(groups));
-    return {tokens_of(sequences, static_cast<int>(blockIdx.y)), sequences.cu_tokens != nullptr, group,
-            tile * kTileTokens};
+    return {tokens_of(sequences, static_cast<int>(blockIdx.y)), sequences.cu_tokens != nullptr,
+            static_cast<int>(at / tiles), static_cast<int>(at % tiles) * kTileTokens};
 }
 
 /// A token's row of the group's first head, and the way to the next head.
