@@ -100,9 +100,7 @@ __global__ void __launch_bounds__(kImportanceThreads)
     const TokenTile tile = token_tile(p.sequences, p.shape.groups);
     if (tile.empty()) return;
     const ImportanceShared<kDk> shared{dynamic_shared<char>(), importance_pitch(p.shape)};
-    // Warps behind the end of the sequence go along with its last token and write nothing.
-    const bool exists = tile.first + warp_index() <= tile.last();
-    const int token = min(tile.first + warp_index(), tile.last());
+    const auto [token, exists] = warp_token(tile);
     const bool all_selected = tile.last() / p.shape.l_sel + 1 <= p.shape.n;
     if (!all_selected || p.importance != nullptr)
         make_importance<T, kDk, Blocks>(p, interval, tile, token, shared);

@@ -121,9 +121,7 @@ __global__ void __launch_bounds__(kWalkThreads)
         return;
     }
     const int heads = p.shape.heads_per_group();
-    // Warps behind the end of the sequence go along with its last token and write nothing.
-    const bool exists = tile.first + warp_index() <= tile.last();
-    const int token = min(tile.first + warp_index(), tile.last());
+    const auto [token, exists] = warp_token(tile);
     SelectedQueryGradient<T, kDk, kDv> gradient{warp_rows[warp_index()],
                                                 head_rows<T>(p.q, tile, token, heads),
                                                 head_rows<T>(p.d_out, tile, token, heads),

@@ -67,9 +67,7 @@ __global__ void __launch_bounds__(kWalkThreads)
         return;
     }
     const int heads = p.shape.heads_per_group();
-    // Warps behind the end of the sequence go along with its last token and write nothing.
-    const bool exists = tile.first + warp_index() <= tile.last();
-    const int token = min(tile.first + warp_index(), tile.last());
+    const auto [token, exists] = warp_token(tile);
     SelectedSoftmax<T, kDk, kDv> attention{head_rows<T>(p.q, tile, token, heads), p.scale, token};
     ring.consume([&](StageTokens tokens, std::uint32_t keys, std::uint32_t values) {
         attention.add(tokens, keys, values);

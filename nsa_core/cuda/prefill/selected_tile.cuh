@@ -30,6 +30,17 @@ __device__ __forceinline__ TokenTile token_tile(const Sequences& sequences, int 
             static_cast<int>(at / tiles), static_cast<int>(at % tiles) * kTileTokens};
 }
 
+/// The token of this warp. Warps behind the end of the sequence go along with its last token and write
+/// nothing.
+struct WarpToken {
+    int token;
+    bool exists;
+};
+__device__ __forceinline__ WarpToken warp_token(const TokenTile& tile) {
+    const int token = tile.first + warp_index();
+    return {min(token, tile.last()), token <= tile.last()};
+}
+
 /// A token's row of the group's first head, and the way to the next head.
 template <class T>
 struct HeadRows {
