@@ -15,12 +15,12 @@ struct SelectedItem {
     Sequence keys;
     int group;
     int first_key;
-    int key_count;  // at most kDkdvKeys; 0: nothing to do
-    int count;      // of tokens; with none the gradients are zeros
-    const int* list;
+    int key_count = 0;  // at most kDkdvKeys; 0: nothing to do
+    int count;          // of tokens; with none the gradients are zeros
+    const int* list;    // in memory: a step needs few of its numbers, and finds them in the L1
     PartialRows partial;
 
-    [[nodiscard]] __device__ __forceinline__ int token(int i) const { return list[i]; }
+    [[nodiscard]] __device__ __forceinline__ int token(int i) const { return __ldg(list + i); }
     [[nodiscard]] __device__ __forceinline__ Interval seen(int token) const { return {0, token + 1}; }
 };
 
@@ -48,35 +48,31 @@ __device__ __forceinline__ std::int64_t part_offset(const PrefillShape& shape, i
     return (pair * max_parts(shape, item_tokens) + part) * shape.l_sel * (shape.dk + shape.dv);
 }
 
-/// Grid: x = (item, piece of 64 keys of its block, group), the group fastest; y = sequence.
+/// Grid: x = (group, item, piece of 64 keys of its block), the piece fastest: items of one group that run
+/// together read rows of the same tokens. y = sequence.
 struct SelectedItems {
-    struct Shared {
-        int tokens[kMaxItemTokens];
-    };
+    struct Shared {};
     InverseLists lists;
     float* parts = nullptr;
 
     [[nodiscard]] __device__ __forceinline__ SelectedItem item(const DenseBackward& p,
                                                                const GroupHeads& /*heads*/,
-                                                               Shared& shared) const {
+                                                               Shared& /*shared*/) const {
         const PrefillShape& shape = p.shape;
         const int sequence = static_cast<int>(blockIdx.y);
-        const int group = static_cast<int>(blockIdx.x) % shape.groups;
+        const int of_group = static_cast<int>(gridDim.x) / shape.groups;
+        const int group = static_cast<int>(blockIdx.x) / of_group;
         const int pieces = (shape.l_sel - 1) / kDkdvKeys + 1;
-        const int piece = static_cast<int>(blockIdx.x) / shape.groups % pieces;
-        const int number = static_cast<int>(blockIdx.x) / shape.groups / pieces;
+        const int piece = static_cast<int>(blockIdx.x) % of_group % pieces;
+        const int number = static_cast<int>(blockIdx.x) % of_group / pieces;
         const Sequence rows = tokens_of(p.sequences, sequence);
         const PairLists mine{lists, shape, sequence, group};
         const int block = block_of(mine.first_item, max_blocks(shape), number);
-        if (block < 0) return {rows, rows, group, 0, 0, 0, nullptr, {}};
+        if (block < 0) return {};
 
         const int item = number - mine.first_item[block];
         const int begin = mine.first[block] + item * lists.item_tokens;
         const int count = min(mine.first[block + 1] - begin, lists.item_tokens);
-        for (int i = static_cast<int>(threadIdx.x); i < count; i += kDenseThreads)
-            shared.tokens[i] = mine.tokens[begin + i];
-        __syncthreads();
-
         const int in_block = piece * kDkdvKeys;
         const int first_key = block * shape.l_sel + in_block;
         const int width = shape.dk + shape.dv;
@@ -86,14 +82,14 @@ struct SelectedItems {
                 part_offset(shape, lists.item_tokens, mine.pair, mine.first_part[block] + item);
             partial = {parts + part + in_block * width, width};
         }
-        return {rows,
-                rows,
-                group,
-                first_key,
-                min(min(kDkdvKeys, shape.l_sel - in_block), rows.length - first_key),
-                count,
-                shared.tokens,
-                partial};
+        return {.tokens = rows,
+                .keys = rows,
+                .group = group,
+                .first_key = first_key,
+                .key_count = min(min(kDkdvKeys, shape.l_sel - in_block), rows.length - first_key),
+                .count = count,
+                .list = mine.tokens + begin,
+                .partial = partial};
     }
 
   private:
@@ -115,8 +111,8 @@ struct SelectedItems {
 };
 
 inline constexpr int kSumThreads = 128;
-inline constexpr int kSumKeys =
-    16;  // of a block: the first one has many parts, and several thread blocks share it
+// Keys of a block that one thread block sums: the first block has many parts.
+inline constexpr int kSumKeys = 16;
 
 /// Sums the parts of the blocks that have some. Grid: x = (block, piece of it, group), the group fastest; y =
 /// sequence.

@@ -133,13 +133,17 @@ class ImportanceTopNTest : public testing::TestWithParam<Case> {
                     << "list " << list << " block " << j;
             // Among equal keys every block but the first and the last is a tie, which goes to the lower
             // index.
-            if (c.equal_keys) ASSERT_EQ(chosen.lists[list], wanted[list]) << "list " << list;
+            if (c.equal_keys) {
+                ASSERT_EQ(chosen.lists[list], wanted[list]) << "list " << list;
+            }
             expect_close_choice(c, chosen.lists[list], wanted[list], truth[list], swapped);
         }
         RecordProperty("lists", static_cast<int>(wanted.size()));
         RecordProperty("swapped", swapped);
         // Huge scores leave one block with all, and the others below the smallest float: alike.
-        if (c.size < 10) EXPECT_LE(swapped, static_cast<int>(wanted.size()) / 100);
+        if (c.size < 10) {
+            EXPECT_LE(swapped, static_cast<int>(wanted.size()) / 100);
+        }
         const Chosen again = run<T>(c, q, k, 1);
         EXPECT_EQ(again.lists, chosen.lists);
         EXPECT_EQ(again.importance, chosen.importance) << "another order of threads gives other bits";
