@@ -198,6 +198,9 @@ std::vector<Case> cases() {
         {"more_than_there_are", with(shape_of(one, 1, 1, 32), 8, 4, 16, 32, 1, 2), one},
         {"huge_scores", with(shape_of(one, 4, 1, 64), 8, 4, 16, 5, 1, 2), one, false, 40},
         {"equal_keys", with(shape_of(longer, 4, 2, 32), 8, 4, 16, 6, 1, 2), longer, false, 1.5, true},
+        {"equal_keys_of_many_blocks", with(shape_of(longer, 2, 1, 32), 2, 1, 4, 6, 1, 2), longer, false, 1.5,
+         true},
+        {"many_blocks", with(shape_of(longer, 2, 1, 32, fp16), 3, 1, 5, 9, 2, 2), longer},
         {"equal_keys_any_ratio", with(shape_of(one, 2, 1, 32), 6, 2, 10, 5, 1, 1), one, false, 1.5, true},
     };
 }

@@ -112,6 +112,11 @@ class Run {
                 .cu_compressed = nullptr};
     }
 
+    [[nodiscard]] core::cuda::RingPlan ring(core::cuda::RingPlan plan) const {
+        if (c_.stages > 0) plan.stages = c_.stages;
+        return plan;
+    }
+
     // Runs what was launched.
     static void finish(std::uint64_t seed) {
         for (const auto& launch : emulator::finish(seed))
@@ -172,7 +177,7 @@ class Run {
                                       .add_to_d_q = c_.add_to_d_q,
                                       .parts = parts.data(),
                                       .scale = static_cast<float>(in_.scale)};
-        EXPECT_EQ(launch_selected_dq(params, plan_selected_dq(c_.shape, kSm), nullptr), cudaSuccess);
+        EXPECT_EQ(launch_selected_dq(params, ring(plan_selected_dq(c_.shape, kSm)), nullptr), cudaSuccess);
         EXPECT_EQ(launch_selected_dkdv(params, nullptr), cudaSuccess);
         finish(seed);
         EXPECT_TRUE(inverse.intact() && counts.intact() && parts.intact());

@@ -14,6 +14,7 @@ struct SelectedCase {
     bool gates = false;
     int item_tokens = 0;      // of the inverse lists; 0: as planned
     bool add_to_d_q = false;  // to rows that hold 1
+    int stages = 0;           // of the ring; 0: as planned
 };
 
 void PrintTo(const SelectedCase& c, std::ostream* out);

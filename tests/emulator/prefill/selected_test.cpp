@@ -84,6 +84,9 @@ std::vector<SelectedCase> cases() {
         {"ragged_head_major", selected_shape(ragged, 2, 1, 64, 64, 10, 3, fp16), ragged, true},
         {"blocks_longer_than_stages", selected_shape(longer, 2, 1, 32, 32, 96, 2), longer, false, 1, true},
         {"more_than_there_are", selected_shape(one, 1, 1, 32, 32, 16, 32), one, false, 1, true},
+        {"short_ring", selected_shape(longer, 2, 1, 32, 32, 16, 5), longer, false, 1, true, 0, false, 2},
+        {"ring_of_three_stages", selected_shape(ragged, 4, 2, 64, 64, 8, 4, fp16), ragged, false, 1, true, 0,
+         false, 3},
         {"huge_scores", selected_shape(one, 4, 1, 64, 64, 16, 3), one, false, 30, true},
         {"many_items", selected_shape(longer, 2, 2, 32, 32, 16, 4), longer, false, 1, true, 32},
         {"items_with_a_ragged_batch", selected_shape(ragged, 2, 1, 32, 32, 16, 2, fp16), ragged, true, 1,
@@ -111,7 +114,8 @@ TEST(Selected, gradients_of_queries_add_to_what_is_there) {
 
 TEST(Selected, no_order_of_threads_and_blocks_changes_a_bit) {
     const Batch ragged{{70, 45}, true};
-    SelectedCase c{"orders", selected_shape(ragged, 8, 2, 64, 64, 16, 3), ragged, false, 1, true, 32};
+    SelectedCase c{"orders", selected_shape(ragged, 8, 2, 64, 64, 16, 3), ragged, false, 1, true, 32, false,
+                   2};
     Numbers numbers{1};
     const Inputs in = random_inputs<__nv_bfloat16>(c, numbers);
     const Lists lists = random_lists(c, numbers);
