@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "nsa_core/cuda/prefill/aligned.hpp"
 #include "nsa_core/cuda/prefill/instances.hpp"
 
 namespace nsa::core::cuda {
@@ -33,16 +34,6 @@ const Instance* instance_of(const PrefillShape& shape) {
         if (instance.dtype == shape.dtype && instance.dk == shape.dk && instance.dv == shape.dv)
             return &instance;
     return nullptr;
-}
-
-bool aligned(const ConstRows& rows) {
-    constexpr std::int64_t kElements = 8;  // of 16 bytes
-    return reinterpret_cast<std::uintptr_t>(rows.data) % 16 == 0 && rows.batch % kElements == 0 &&
-           rows.head % kElements == 0 && rows.token % kElements == 0;
-}
-template <class... More>
-bool aligned(const ConstRows& rows, const More&... more) {
-    return aligned(rows) && aligned(more...);
 }
 
 }  // namespace

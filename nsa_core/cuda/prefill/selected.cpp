@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "nsa_core/cuda/prefill/aligned.hpp"
 #include "nsa_core/cuda/prefill/selected_instances.hpp"
 
 namespace nsa::core::cuda {
@@ -27,34 +28,43 @@ constexpr std::array kInstances{
     Instance{HalfType::kFp16, 192, 128, &selected_fp16_192_128},
 };
 
-/// Runs `launch` of the shape's instance.
-template <class... Parameters, class... Arguments>
-cudaError_t with_instance(cudaError_t (*SelectedLaunches::*launch)(Parameters...), const PrefillShape& shape,
-                          const Arguments&... arguments) {
-    for (const Instance& instance : kInstances) {
+const SelectedLaunches* launches_of(const PrefillShape& shape) {
+    for (const Instance& instance : kInstances)
         if (instance.dtype == shape.dtype && instance.dk == shape.dk && instance.dv == shape.dv)
-            return (instance.launches->*launch)(arguments...);
-    }
-    return cudaErrorInvalidValue;
+            return instance.launches;
+    return nullptr;
 }
+
+constexpr int kFewestStages = 2;  // which the outputs need as well
 
 }  // namespace
 
-cudaError_t launch_importance_top_n(const ImportanceTopN& params, cudaStream_t stream) {
-    return with_instance(&SelectedLaunches::importance, params.shape, params, stream);
+cudaError_t launch_importance_top_n(const ImportanceTopN& p, cudaStream_t stream) {
+    const SelectedLaunches* launches = launches_of(p.shape);
+    if (launches == nullptr || !(p.scale > 0.0F)) return cudaErrorInvalidValue;
+    if (!aligned(p.q, p.k)) return cudaErrorMisalignedAddress;
+    return launches->importance(p, stream);
 }
 
-cudaError_t launch_selected_forward(const SelectedForward& params, const RingPlan& ring,
-                                    cudaStream_t stream) {
-    return with_instance(&SelectedLaunches::forward, params.shape, params, ring, stream);
+cudaError_t launch_selected_forward(const SelectedForward& p, const RingPlan& ring, cudaStream_t stream) {
+    const SelectedLaunches* launches = launches_of(p.shape);
+    if (launches == nullptr || !(p.scale > 0.0F) || ring.stages < kFewestStages) return cudaErrorInvalidValue;
+    if (!aligned(p.q, p.k, p.v, p.out)) return cudaErrorMisalignedAddress;
+    return launches->forward(p, ring, stream);
 }
 
-cudaError_t launch_selected_dq(const SelectedBackward& params, const RingPlan& ring, cudaStream_t stream) {
-    return with_instance(&SelectedLaunches::dq, params.shape, params, ring, stream);
+cudaError_t launch_selected_dq(const SelectedBackward& p, const RingPlan& ring, cudaStream_t stream) {
+    const SelectedLaunches* launches = launches_of(p.shape);
+    if (launches == nullptr || !(p.scale > 0.0F) || ring.stages < kFewestStages) return cudaErrorInvalidValue;
+    if (!aligned(p.q, p.k, p.v, p.d_out, p.d_q)) return cudaErrorMisalignedAddress;
+    return launches->dq(p, ring, stream);
 }
 
-cudaError_t launch_selected_dkdv(const SelectedBackward& params, cudaStream_t stream) {
-    return with_instance(&SelectedLaunches::dkdv, params.shape, params, stream);
+cudaError_t launch_selected_dkdv(const SelectedBackward& p, cudaStream_t stream) {
+    const SelectedLaunches* launches = launches_of(p.shape);
+    if (launches == nullptr || !(p.scale > 0.0F) || p.inverse.item_tokens < 1) return cudaErrorInvalidValue;
+    if (!aligned(p.q, p.k, p.v, p.d_out, p.d_k, p.d_v)) return cudaErrorMisalignedAddress;
+    return launches->dkdv(p, stream);
 }
 
 }  // namespace nsa::core::cuda

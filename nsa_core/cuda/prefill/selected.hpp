@@ -1,5 +1,10 @@
-// The selection kernels on the device. selected_plan.hpp says what is supported. Launches on `stream`,
-// without host reads, allocation or synchronisation: may be captured. The shape must be supported.
+// The selection kernels on the device. selected_plan.hpp says what is supported, and how much scratch is
+// needed.
+//
+// Every launch is asynchronous on `stream`, allocates nothing and reads nothing on the host: all may be
+// captured. Shapes must be supported. Results do not depend on the order in which thread blocks run. A launch
+// returns the first error: cudaErrorMisalignedAddress for rows that do not begin at multiples of 16 bytes,
+// cudaErrorInvalidValue for a scale that is not above 0 or a plan that is none.
 #pragma once
 
 #include <driver_types.h>

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "emulator/prefill/selected_case.hpp"
+#include "nsa_core/cuda/prefill/selected.hpp"
 
 namespace nsa::prefill_test {
 namespace {
@@ -129,6 +130,30 @@ TEST(Selected, no_order_of_threads_and_blocks_changes_a_bit) {
         EXPECT_EQ(again.lse, first.lse) << "schedule " << seed;
         EXPECT_EQ(again.inverse, first.inverse) << "schedule " << seed;
     }
+}
+
+TEST(Selected, rows_between_pieces_of_16_bytes_and_plans_that_are_none_are_refused) {
+    using namespace core::cuda;
+    const Batch batch{{8}, false};
+    SelectedForward forward;
+    SelectedBackward backward;
+    ImportanceTopN importance;
+    forward.shape = backward.shape = selected_shape(batch, 2, 1, 32, 32, 16, 2);
+    forward.scale = backward.scale = importance.scale = 1;
+    const RingPlan ring{.stages = 2, .shared_bytes = 0};
+    forward.q.token = backward.q.token = 33;
+    EXPECT_EQ(launch_selected_forward(forward, ring, nullptr), cudaErrorMisalignedAddress);
+    EXPECT_EQ(launch_selected_dq(backward, ring, nullptr), cudaErrorMisalignedAddress);
+    backward.inverse.item_tokens = 512;
+    EXPECT_EQ(launch_selected_dkdv(backward, nullptr), cudaErrorMisalignedAddress);
+    backward.inverse.item_tokens = 0;
+    EXPECT_EQ(launch_selected_dkdv(backward, nullptr), cudaErrorInvalidValue);
+    EXPECT_EQ(launch_selected_forward(forward, RingPlan{}, nullptr), cudaErrorInvalidValue);
+    forward.scale = 0;
+    EXPECT_EQ(launch_selected_forward(forward, ring, nullptr), cudaErrorInvalidValue);
+    forward.shape.dv = 64;
+    EXPECT_EQ(launch_selected_forward(forward, ring, nullptr), cudaErrorInvalidValue);
+    EXPECT_EQ(launch_importance_top_n(importance, nullptr), cudaErrorInvalidValue);
 }
 
 // Another sequence's rows, were they read, would bring their NaN.
