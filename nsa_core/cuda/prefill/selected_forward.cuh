@@ -81,9 +81,9 @@ __global__ void __launch_bounds__(kWalkThreads)
     for (int half = 0; half < 2; ++half) {
         const int head = lane_index() / 4 + half * 8;
         const float sum = quad_sum(attention.rows.sum[0][half]);
-        inverse[0][half] = sum > 0.0F ? 1.0F / sum : 0.0F;
+        inverse[0][half] = sum == 0.0F ? 0.0F : 1.0F / sum;  // a NaN stays one
         if (lane_index() % 4 == 0 && head < heads)
-            lse[head] = sum > 0.0F ? (attention.rows.maximum[0][half] + log2f(sum)) / kLog2E : -INFINITY;
+            lse[head] = sum == 0.0F ? -INFINITY : (attention.rows.maximum[0][half] + log2f(sum)) / kLog2E;
     }
     const auto out = head_rows<T>(p.out, tile, token, heads);
     store_rows<T>(attention.out, inverse, staging_rows<kDv>(shared_bytes),

@@ -205,6 +205,16 @@ std::vector<Case> cases() {
     };
 }
 
+TEST(ImportanceTopN, a_nan_counts_as_nothing) {
+    const Batch batch{{120}, false};
+    const Case c{"nan", with(shape_of(batch, 2, 1, 32), 8, 4, 16, 4, 1, 2), batch};
+    Numbers numbers{1};
+    Array q = random_array<__nv_bfloat16>(120, 2, 32, 1, numbers);
+    const Array k = random_array<__nv_bfloat16>(batch.compressed(c.shape), 1, 32, 1, numbers);
+    std::fill_n(q.at(110, 0), 2 * 32, std::nan(""));
+    EXPECT_EQ(run<__nv_bfloat16>(c, q, k, 2).lists[110], (std::vector<int>{0, 1, 5, 6}));
+}
+
 INSTANTIATE_TEST_SUITE_P(Cases, ImportanceTopNTest, testing::ValuesIn(cases()),
                          [](const auto& tested) { return tested.param.name; });
 

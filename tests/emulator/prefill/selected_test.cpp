@@ -156,6 +156,19 @@ TEST(Selected, rows_between_pieces_of_16_bytes_and_plans_that_are_none_are_refus
     EXPECT_EQ(launch_importance_top_n(importance, nullptr), cudaErrorInvalidValue);
 }
 
+TEST(Selected, a_nan_stays_in_its_row_and_is_not_hidden) {
+    const Batch batch{{40}, false};
+    const SelectedCase c{"nan", selected_shape(batch, 2, 1, 32, 32, 16, 2), batch};
+    Numbers numbers{1};
+    Inputs in = random_inputs<__nv_bfloat16>(c, numbers);
+    std::fill_n(in.q.at(20, 0), in.q.heads * in.q.width, std::nan(""));
+    const SelectedResults got = run_selected(c, in, random_lists(c, numbers), 2);
+    for (std::size_t row = 0; row < in.q.rows; ++row) {
+        EXPECT_EQ(std::isnan(got.results.out.at(row, 1)[5]), row == 20) << "token " << row;
+        EXPECT_EQ(std::isnan(got.lse[row * in.q.heads]), row == 20) << "token " << row;
+    }
+}
+
 // Another sequence's rows, were they read, would bring their NaN.
 TEST(Selected, sees_nothing_of_its_neighbours) {
     const Batch ragged{{21, 35, 13}, true};
