@@ -183,8 +183,10 @@ std::vector<Case> cases() {
     const Batch ragged{{1, 90, 0, 7, 33, 150}, true};
     const Batch longer{{300}, false};
     const Batch tiny{{5}, false};
+    const Batch longest{{1100}, false};  // more than 16 blocks of 64
     const auto fp16 = HalfType::kFp16;
     return {
+        {"paper_defaults", shape_of(longest, 2, 1, 32), longest},
         {"paper_ratios", with(shape_of(longer, 4, 2, 32), 8, 4, 16, 6, 1, 2), longer},
         {"paper_sizes", with(shape_of(longer, 2, 1, 64), 32, 16, 64, 3, 1, 1), longer},
         {"sixteen_heads_fp16", with(shape_of(one, 16, 1, 128, fp16), 8, 4, 16, 5, 1, 2), one},
