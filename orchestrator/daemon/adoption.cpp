@@ -1,11 +1,6 @@
 #include "daemon/adoption.hpp"
 
-#include <algorithm>
-#include <future>
-#include <span>
-
 #include "daemon/recovery.hpp"
-#include "daemon/run_book.hpp"
 
 namespace nsa::daemon {
 
@@ -13,19 +8,14 @@ using scheduler::RunRestored;
 
 namespace {
 
-constexpr std::size_t kAtOnce = 512;  // documents in memory
-
-RunRestored restored(const store::RunRow& row, const Result<store::RunDocuments>& documents) {
-    if (!documents) return unreadable_event(row, documents.error());
-    const Result<language::Plan> plan = read_plan(documents->plan_json);
-    return plan ? restored_event(row, *plan) : unreadable_event(row, plan.error());
-}
-
-// rows[i] with documents[i] to events[i].
-void restore(std::span<const store::RunRow> rows, std::span<const Result<store::RunDocuments>> documents,
-             std::span<RunRestored> events) {
-    for (std::size_t i = 0; i < rows.size(); ++i)
-        events[i] = restored(rows[i], documents[i]);
+// A plan is large and a run that waits needs little of it: with ten thousand of them, reading the plans is
+// what a restart would take its time for.
+Result<RunRestored> restored(store::Store& store, const store::RunRow& row, const std::string& outline) {
+    if (waits(row) && !outline.empty()) {
+        const Result<language::Plan> plan = language::plan_from_text(outline);
+        if (plan) return restored_event(row, *plan);
+    }
+    return restored_from(row, store.documents(row.run));
 }
 
 }  // namespace
@@ -33,20 +23,14 @@ void restore(std::span<const store::RunRow> rows, std::span<const Result<store::
 Result<std::vector<RunRestored>> runs_to_adopt(store::Store& store) {
     const Result<std::vector<store::RunRow>> rows = store.load_active_runs();
     if (!rows) return rows.error();
-    std::vector<RunRestored> events(rows->size());
-    for (std::size_t begin = 0; begin < rows->size(); begin += kAtOnce) {
-        const std::size_t count = std::min(kAtOnce, rows->size() - begin), half = count / 2;
-        const auto some = std::span<const store::RunRow>(*rows).subspan(begin, count);
-        const auto made = std::span<RunRestored>(events).subspan(begin, count);
-        std::vector<Result<store::RunDocuments>> documents;
-        documents.reserve(count);
-        for (const store::RunRow& row : some)
-            documents.push_back(store.documents(row.run));
-        const std::span<const Result<store::RunDocuments>> read(documents);
-        std::future<void> others = std::async(std::launch::async, &restore, some.subspan(half),
-                                              read.subspan(half), made.subspan(half));
-        restore(some.first(half), read.first(half), made.first(half));
-        others.get();
+    const Result<std::vector<std::string>> outlines = store.load_active_outlines();
+    if (!outlines) return outlines.error();
+    std::vector<RunRestored> events;
+    events.reserve(rows->size());
+    for (std::size_t i = 0; i < rows->size(); ++i) {
+        Result<RunRestored> event = restored(store, (*rows)[i], outlines->at(i));
+        if (!event) return event.error();
+        events.push_back(std::move(*event));
     }
     sort_for_adoption(events);
     return events;

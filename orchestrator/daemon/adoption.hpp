@@ -9,8 +9,8 @@
 
 namespace nsa::daemon {
 
-// Every run that is not DONE. One whose plan is damaged is among them, to be ended (RunRestored::unreadable).
-// Plans are parsed by two threads: with ten thousand large ones that is what a restart takes its time for.
+// Every run that is not DONE. One whose plan is damaged is among them, to be ended (RunRestored::unreadable);
+// of those that wait that shows when it is their turn. An error: the store cannot be read right now.
 Result<std::vector<scheduler::RunRestored>> runs_to_adopt(store::Store& store);
 
 }  // namespace nsa::daemon

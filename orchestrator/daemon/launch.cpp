@@ -12,7 +12,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::chrono::seconds kLaunchAnswer{30};
+// The worker gives up first, so that its reason arrives.
+constexpr std::chrono::seconds kLaunchAnswer = protocol::kLaunchTime + std::chrono::seconds(10);
 
 struct Prepared {
     std::shared_ptr<HostSession> session;

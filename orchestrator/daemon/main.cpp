@@ -45,6 +45,12 @@ int copy(const nsa::daemon::Config& config, const std::filesystem::path& to) {
     return 0;
 }
 
+// Another program has the database locked, or the disk is full: no reason to leave, least of all when a store
+// that failed is opened anew while jobs run.
+bool may_pass(const nsa::Error& error) {
+    return error.code == nsa::ErrorCode::kTimeout || error.code == nsa::ErrorCode::kNoSpace;
+}
+
 // Until a signal ends it. A store that failed is opened anew, which checks it: an fsync that failed must not
 // be tried again as if nothing had happened. A file that is damaged ends the program, with what helps.
 int serve(nsa::daemon::Config config) {
@@ -63,13 +69,18 @@ int serve(nsa::daemon::Config config) {
     for (;;) {
         failed = false;
         auto daemon = nsa::daemon::Daemon::open(io, config);
-        if (!daemon) return complain(daemon.error());
-        io.run();
-        // What does not end is in the log; the state on disk is whole at any moment.
-        if (!(*daemon)->shut_down(kShutdown)) std::_Exit(kFailed);
-        if (told || !failed) return 0;
-        daemon->reset();
-        std::cerr << "nsad: the store failed; it is opened anew\n";
+        if (daemon) {
+            io.run();
+            // What does not end is in the log; the state on disk is whole at any moment.
+            if (!(*daemon)->shut_down(kShutdown)) std::_Exit(kFailed);
+            if (told || !failed) return 0;
+            daemon->reset();
+            std::cerr << "nsad: the store failed; it is opened anew\n";
+        } else {
+            const int code = complain(daemon.error());
+            if (!may_pass(daemon.error())) return code;
+            std::cerr << "nsad: tried again until it can\n";
+        }
         io.restart();
         io.run_for(kAgain);  // a signal ends the wait
         if (told) return 0;

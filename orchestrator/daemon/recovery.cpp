@@ -19,6 +19,12 @@ Stored stored_of(const store::RunRow& row) {
     return row.attempt->state == store::AttemptState::kLaunching ? Stored::kIntent : Stored::kLaunched;
 }
 
+scheduler::RunRestored unreadable_event(const store::RunRow& row, const Error& error) {
+    scheduler::RunRestored event = restored_event(row, language::Plan{});
+    event.unreadable = "its stored plan cannot be read: " + error.describe();
+    return event;
+}
+
 }  // namespace
 
 scheduler::RunSubmitted submitted_event(RunId run, const language::Plan& plan,
@@ -53,10 +59,17 @@ scheduler::RunRestored restored_event(const store::RunRow& row, const language::
     return event;
 }
 
-scheduler::RunRestored unreadable_event(const store::RunRow& row, const Error& error) {
-    scheduler::RunRestored event = restored_event(row, language::Plan{});
-    event.unreadable = "its stored plan cannot be read: " + error.describe();
-    return event;
+Result<scheduler::RunRestored> restored_from(const store::RunRow& row,
+                                             const Result<store::RunDocuments>& documents) {
+    const bool missing = !documents && documents.error().code == ErrorCode::kNotFound;
+    if (!documents && !missing) return documents.error();
+    if (missing) return unreadable_event(row, documents.error());
+    const Result<language::Plan> plan = language::plan_from_text(documents->plan_json);
+    return plan ? restored_event(row, *plan) : unreadable_event(row, plan.error());
+}
+
+bool waits(const store::RunRow& row) {
+    return stored_of(row) == Stored::kNotBegun;
 }
 
 void sort_for_adoption(std::vector<scheduler::RunRestored>& runs) {

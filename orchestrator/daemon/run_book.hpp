@@ -40,7 +40,4 @@ class RunBook {
     std::map<RunId, std::shared_ptr<ActiveRun>> runs_;
 };
 
-// The plan out of its stored text. kCorrupt.
-Result<language::Plan> read_plan(const std::string& plan_json);
-
 }  // namespace nsa::daemon

@@ -37,7 +37,7 @@ asio::awaitable<void> keep_store(Workplace& place, BlockingThread& copies) {
         due = monotonic_now() + place.config.backup_every;
         const Result<std::int64_t> now = co_await changes_of(place);
         if (!now || *now == copied) continue;
-        auto copy = [&database] { return store::replace_backup(database); };
+        auto copy = [&database](std::stop_token stop) { return store::replace_backup(database, stop); };
         const Result<void> made = co_await copies.call(copy);
         if (made) {
             copied = *now;

@@ -5,8 +5,8 @@
 
 namespace nsa::daemon {
 
-// Runs until it is cancelled. `copies`: a thread that may be busy for as long as a copy of the database
-// takes.
+// Runs until it is cancelled; a copy under way is given up then. `copies`: a thread that may be busy for as
+// long as a copy of the database takes.
 boost::asio::awaitable<void> keep_store(Workplace& place, BlockingThread& copies);
 
 }  // namespace nsa::daemon

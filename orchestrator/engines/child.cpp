@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include <array>
 #include <cerrno>
@@ -76,14 +75,6 @@ Result<Child> spawn_child(const std::filesystem::path& program, const std::vecto
                     program.string());
     }
     return child;
-}
-
-std::string describe_end(pid_t pid) {
-    siginfo_t info{};
-    if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
-        return {};
-    if (info.si_code == CLD_EXITED) return "exit status " + std::to_string(info.si_status);
-    return "signal " + std::to_string(info.si_status);
 }
 
 }  // namespace nsa::engines

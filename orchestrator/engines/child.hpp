@@ -23,7 +23,4 @@ struct Child {
 // defaults, no other descriptor of ours open. kNotFound when the program cannot be executed.
 Result<Child> spawn_child(const std::filesystem::path& program, const std::vector<std::string>& arguments);
 
-// "exit status 1" or "signal 9" of a child that has ended; empty while it has not. Does not reap.
-std::string describe_end(pid_t pid);
-
 }  // namespace nsa::engines

@@ -43,7 +43,10 @@ void start_failed(Context& c, Run& run, const Error& error) {
 void publish_failed(Context& c, Run& run, const Error& error) {
     constexpr int kLongest = 10;  // seconds
     const bool may_heal = is_transient(error) || error.code == ErrorCode::kNoSpace;
-    if (!may_heal && !run.bare && run.act_failures >= c.state.policy.publish_tries) {
+    // What is stored and cannot be read will not be better the next time.
+    const bool hopeless =
+        error.code == ErrorCode::kCorrupt || run.act_failures >= c.state.policy.publish_tries;
+    if (!may_heal && !run.bare && hopeless) {
         run.bare = true;
         run.act_failures = 0;
         const std::string first = run.message.empty() ? "" : run.message + "; ";

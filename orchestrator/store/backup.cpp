@@ -10,8 +10,11 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <optional>
+#include <utility>
 
 #include "language/failpoint.hpp"
+#include "store/disk_errors.hpp"
 
 namespace nsa::store {
 
@@ -26,15 +29,29 @@ Error system_error(const std::string& what, const fs::path& path) {
                 path.string());
 }
 
-// Opens, syncs and closes a file or folder.
-Result<void> sync(const fs::path& path) {
-    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) return system_error("cannot open", path);
-    const bool synced = ::fsync(descriptor) == 0;
-    Result<void> result;
-    if (!synced) result = system_error("cannot sync", path);
-    ::close(descriptor);
-    return result;
+class Descriptor {
+  public:
+    Descriptor(const fs::path& path, int flags) : number_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
+    ~Descriptor() {
+        if (number_ >= 0) ::close(number_);
+    }
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    explicit operator bool() const { return number_ >= 0; }
+    Result<void> sync(const fs::path& path) const {
+        if (::fsync(number_) != 0) return system_error("cannot sync", path);
+        return {};
+    }
+
+  private:
+    int number_;
+};
+
+Result<void> sync_folder_of(const fs::path& path) {
+    const fs::path folder = fs::absolute(path).parent_path();
+    const Descriptor opened(folder, O_RDONLY);
+    if (!opened) return system_error("cannot open", folder);
+    return opened.sync(folder);
 }
 
 // A copy must not be what fills the disk.
@@ -53,26 +70,66 @@ Result<void> check_room(const fs::path& database, const fs::path& copy) {
                 copy.string());
 }
 
-Result<void> copy_pages(const fs::path& database, const fs::path& copy) {
+Error told_to_stop(const fs::path& copy) {
+    return fail(ErrorCode::kConflict, "the copy was told to stop", copy.string());
+}
+
+Error copy_error(const SQLite::Exception& exception, sqlite3* to, const fs::path& database,
+                 const fs::path& copy) {
+    switch (primary_code(exception)) {
+        case SQLITE_INTERRUPT:
+            return told_to_stop(copy);
+        case SQLITE_CORRUPT:
+        case SQLITE_NOTADB:
+            return damaged(database, exception.what());
+        case SQLITE_BUSY:
+        case SQLITE_LOCKED:
+            return fail(ErrorCode::kTimeout, "another program keeps the database locked; try again",
+                        database.string());
+        default:
+            return fail(disk_was_full(exception, to) ? ErrorCode::kNoSpace : ErrorCode::kInternal,
+                        std::string("cannot copy the database: ") + exception.what(), copy.string());
+    }
+}
+
+constexpr int kStepsBetweenLooks = 10'000;  // of SQLite's machine
+
+int is_told_to_stop(void* stop) {
+    return static_cast<const std::stop_token*>(stop)->stop_requested() ? 1 : 0;
+}
+
+// Piece by piece, each synced: what is left to do when told to stop is short, and so is everybody else's
+// fsync meanwhile. One read transaction all the way: without it a commit of the daemon would begin the copy
+// anew.
+Result<void> copy_pages(SQLite::Database& from, SQLite::Database& to, const Descriptor& file,
+                        const fs::path& copy, const std::stop_token& stop) {
+    constexpr int kPages = 2048;  // 8 MiB
+    SQLite::Transaction snapshot(from);
+    (void)from.execAndGet("SELECT count(*) FROM sqlite_schema");
+    SQLite::Backup backup(to, from);
+    for (;;) {
+        if (stop.stop_requested()) return told_to_stop(copy);
+        const int step = backup.executeStep(kPages);
+        if (step == SQLITE_DONE) return {};
+        if (step != SQLITE_OK) throw SQLite::Exception(::sqlite3_errstr(step), step);  // locked
+        if (Result<void> synced = file.sync(copy); !synced) return synced;
+    }
+}
+
+Result<void> copy_and_check(const fs::path& database, const fs::path& copy, const Descriptor& file,
+                            std::stop_token stop) {
+    std::optional<SQLite::Database> to;  // outlives its exceptions
     try {
+        to.emplace(copy.string(), SQLite::OPEN_READWRITE);
+        to->exec("PRAGMA synchronous = OFF");  // `file` is synced, and nobody knows the copy before that
+        ::sqlite3_progress_handler(to->getHandle(), kStepsBetweenLooks, &is_told_to_stop, &stop);
         SQLite::Database from(database.string(), SQLite::OPEN_READONLY);
-        SQLite::Database to(copy.string(), SQLite::OPEN_READWRITE);
-        {
-            SQLite::Backup backup(to, from);
-            // All pages: consistent, as one read transaction. A locked file is no exception to SQLiteCpp.
-            if (backup.executeStep(-1) != SQLITE_DONE) {
-                return fail(ErrorCode::kTimeout, "another program keeps the database locked; try again",
-                            database.string());
-            }
-        }
-        const std::string found = to.execAndGet("PRAGMA quick_check(1)").getString();
+        if (Result<void> copied = copy_pages(from, *to, file, copy, stop); !copied) return copied;
+        const std::string found = to->execAndGet("PRAGMA quick_check(1)").getString();
         if (found != "ok") return damaged(database, found);
         return {};
     } catch (const SQLite::Exception& exception) {
-        const int code = exception.getErrorCode();
-        if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) return damaged(database, exception.what());
-        return fail(code == SQLITE_FULL ? ErrorCode::kNoSpace : ErrorCode::kInternal,
-                    std::string("cannot copy the database: ") + exception.what(), copy.string());
+        return copy_error(exception, to ? to->getHandle() : nullptr, database, copy);
     }
 }
 
@@ -82,34 +139,35 @@ fs::path backup_of(const fs::path& database) {
     return database.string() + ".backup";
 }
 
-Result<void> copy_database(const fs::path& database, const fs::path& copy) {
+Result<void> copy_database(const fs::path& database, const fs::path& copy, std::stop_token stop) {
     if (Result<void> room = check_room(database, copy); !room) return room;
-    const int descriptor = ::open(copy.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (descriptor < 0 && errno == EEXIST)
+    // Held to the end: closing it would take SQLite's locks on the copy away.
+    const Descriptor file(copy, O_RDWR | O_CREAT | O_EXCL);
+    if (!file && errno == EEXIST)
         return fail(ErrorCode::kConflict, "there is a file already; give another name", copy.string());
-    if (descriptor < 0) return system_error("cannot make the copy", copy);
-    ::close(descriptor);
-    Result<void> copied = copy_pages(database, copy);
-    if (copied) copied = sync(copy);
-    if (copied) return sync(fs::absolute(copy).parent_path());
+    if (!file) return system_error("cannot make the copy", copy);
+    Result<void> copied = copy_and_check(database, copy, file, std::move(stop));
+    if (copied) copied = file.sync(copy);
+    if (copied) return sync_folder_of(copy);
     std::error_code ignored;  // what is left of it would only be mistaken for a backup
     fs::remove(copy, ignored);
     return copied;
 }
 
-Result<void> replace_copy(const fs::path& database, const fs::path& copy) {
+Result<void> replace_copy(const fs::path& database, const fs::path& copy, std::stop_token stop) {
     const fs::path fresh = copy.string() + ".new";
     std::error_code ignored;  // of a copy that a crash interrupted
-    fs::remove(fresh, ignored);
-    if (Result<void> copied = copy_database(database, fresh); !copied) return copied;
+    for (const char* rest : {"", "-journal", "-wal", "-shm"})
+        fs::remove(fresh.string() + rest, ignored);
+    if (Result<void> copied = copy_database(database, fresh, std::move(stop)); !copied) return copied;
     failpoint("daemon.backup.before_rename");
     if (::rename(fresh.c_str(), copy.c_str()) != 0) return system_error("cannot name the copy", fresh);
     failpoint("daemon.backup.after_rename");
-    return sync(fs::absolute(copy).parent_path());
+    return sync_folder_of(copy);
 }
 
-Result<void> replace_backup(const fs::path& database) {
-    return replace_copy(database, backup_of(database));
+Result<void> replace_backup(const fs::path& database, std::stop_token stop) {
+    return replace_copy(database, backup_of(database), std::move(stop));
 }
 
 Error damaged(const fs::path& database, const std::string& found) {

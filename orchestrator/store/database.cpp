@@ -2,9 +2,8 @@
 
 #include <sqlite3.h>
 
-#include <cerrno>
-
 #include "store/backup.hpp"
+#include "store/disk_errors.hpp"
 
 namespace nsa::store {
 
@@ -52,12 +51,9 @@ bool Database::in_open_transaction() {
 
 Error Database::error_of(const SQLite::Exception& exception, std::string where) {
     const std::string text = exception.what();
-    // Failing to grow a file of its own is an I/O error to SQLite, also when the disk is merely full.
-    const int system = ::sqlite3_system_errno(connection_.getHandle());
-    const bool io = exception.getErrorCode() == SQLITE_IOERR;
-    if (exception.getErrorCode() == SQLITE_FULL || (io && (system == ENOSPC || system == EDQUOT)))
+    if (disk_was_full(exception, connection_.getHandle()))
         return fail(ErrorCode::kNoSpace, "the disk of the database is full: " + text, std::move(where));
-    switch (exception.getErrorCode()) {
+    switch (primary_code(exception)) {
         case SQLITE_BUSY:
         case SQLITE_LOCKED:
             return fail(ErrorCode::kTimeout, "another program keeps the database locked: " + text,

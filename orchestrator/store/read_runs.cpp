@@ -144,6 +144,19 @@ Result<std::vector<RunRow>> Store::load_active_runs() {
     });
 }
 
+Result<std::vector<std::string>> Store::load_active_outlines() {
+    Database& database = impl_->database;
+    return read_only(database, "load active runs", [&]() -> Result<std::vector<std::string>> {
+        Query found = database.query(
+            "SELECT coalesce(o.plan_json, '') FROM run r LEFT JOIN run_outline o ON o.run_no = r.run_no "
+            "WHERE r.state <> 'DONE' ORDER BY r.run_no");
+        std::vector<std::string> outlines;
+        while (found.next())
+            outlines.push_back(found.text(0));
+        return outlines;
+    });
+}
+
 Result<std::vector<RunRow>> Store::list_runs(int limit) {
     Database& database = impl_->database;
     return read_only(database, "list runs", [&]() -> Result<std::vector<RunRow>> {

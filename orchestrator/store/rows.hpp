@@ -35,6 +35,7 @@ struct NewRun {
     std::string name, subject;
     std::string spec_file;             // name for messages
     std::string spec_yaml, plan_json;  // kept as they are
+    std::string outline_json;          // a plan with nothing but what places the run and limits it
     Sha256 spec_hash, thresholds_hash;
     InstanceName requested_instance;  // empty: any that fits
     std::string idempotency_key;      // empty: none

@@ -40,6 +40,9 @@ void insert_run(Database& database, const NewRun& run, const Sha256& body) {
     const std::int64_t run_no = database.last_insert_no();
     database.execute("INSERT INTO run_document (run_no, spec_file, spec_yaml, plan_json) VALUES (?, ?, ?, ?)",
                      run_no, run.spec_file, run.spec_yaml, run.plan_json);
+    if (!run.outline_json.empty())
+        database.execute("INSERT INTO run_outline (run_no, plan_json) VALUES (?, ?)", run_no,
+                         run.outline_json);
     std::int64_t ordinal = 0;
     for (const NewCase& planned : run.cases) {
         database.execute(

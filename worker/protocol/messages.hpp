@@ -2,6 +2,7 @@
 // The worker answers every request with exactly one kReply or kError frame, after any data frames.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -58,6 +59,10 @@ struct PutReply {
     bool existed = false;
     bool operator==(const PutReply&) const = default;
 };
+
+// How long a worker tries to launch before it answers kTimeout; whoever asks waits longer. A supervisor
+// starts within milliseconds, more under memory pressure.
+inline constexpr std::chrono::seconds kLaunchTime{20};
 
 // kLaunch -> kReply LaunchReply. Idempotent: the run directory is the lock.
 struct Launch {

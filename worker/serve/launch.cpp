@@ -28,9 +28,6 @@ namespace {
 namespace net = boost::asio;
 using Clock = std::chrono::steady_clock;
 
-// A supervisor answers within milliseconds; a host under memory pressure may take longer.
-constexpr std::chrono::seconds kStartDeadline{20};
-
 net::awaitable<void> pause(std::chrono::milliseconds time) {
     net::steady_timer timer{co_await net::this_coro::executor, time};
     co_await timer.async_wait(net::as_tuple(net::use_awaitable));
@@ -116,8 +113,8 @@ Error not_in_time(const std::string& folder) {
 }
 
 // Until the first event is in the journal. pid: the supervisor that we started.
-net::awaitable<Result<protocol::LaunchReply>> await_start(int run_dir, std::string folder, pid_t pid) {
-    const auto deadline = Clock::now() + kStartDeadline;
+net::awaitable<Result<protocol::LaunchReply>> await_start(int run_dir, std::string folder, pid_t pid,
+                                                          Clock::time_point deadline) {
     while (Clock::now() < deadline) {
         // Asked before the journal: a supervisor may finish and go between the two. Where ours is gone, one
         // that a killed `serve` left behind may have been first to take the lock: then its event is to come.
@@ -156,7 +153,7 @@ net::awaitable<Result<protocol::LaunchReply>> launch(const Home& home, protocol:
     const auto run_dir = make_run_dir(home, folder);
     if (!run_dir) co_return run_dir.error();
     const int dir = run_dir->get();
-    const auto deadline = Clock::now() + kStartDeadline;
+    const auto deadline = Clock::now() + protocol::kLaunchTime;  // of both waits together
     while (Clock::now() < deadline) {
         const auto lock = journal::try_lock(dir, journal::kLaunchLock);
         if (!lock && lock.error().code != ErrorCode::kConflict) co_return lock.error();
@@ -170,7 +167,7 @@ net::awaitable<Result<protocol::LaunchReply>> launch(const Home& home, protocol:
         if (ours) {
             const auto started = begin(home, dir, request, std::move(command));
             if (!started) co_return started.error();
-            co_return co_await await_start(dir, folder, *started);
+            co_return co_await await_start(dir, folder, *started, deadline);
         }
         co_await pause(std::chrono::milliseconds{1});
     }

@@ -4,7 +4,6 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 
 namespace nsa::serve {
 namespace {
@@ -42,13 +41,23 @@ net::awaitable<void> Outbox::write_to(net::posix::stream_descriptor& out) {
         writing_.clear();
         std::swap(writing_, queued_);
         drained_.cancel();
-        const auto bytes = net::buffer(writing_);
-        const auto [failed, count] = co_await net::async_write(out, bytes, kAsTuple);
-        if (failed) {
+        const bool written = co_await write_all(out);
+        if (!written) {
             broken_ = true;
             drained_.cancel();
         }
     }
+}
+
+net::awaitable<bool> Outbox::write_all(net::posix::stream_descriptor& out) {
+    for (std::size_t at = 0; at < writing_.size();) {
+        const auto rest = net::buffer(writing_) + at;
+        const auto [failed, count] = co_await out.async_write_some(rest, kAsTuple);
+        if (failed) co_return false;
+        at += count;
+        drained_at_ = std::chrono::steady_clock::now();
+    }
+    co_return true;
 }
 
 void Outbox::close() {

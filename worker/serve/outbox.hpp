@@ -5,6 +5,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -28,11 +29,16 @@ class Outbox {
     boost::asio::awaitable<void> write_to(boost::asio::posix::stream_descriptor& out);
     void close();
     bool is_broken() const { return broken_; }
+    // When the client last took something.
+    std::chrono::steady_clock::time_point drained_at() const { return drained_at_; }
 
   private:
+    boost::asio::awaitable<bool> write_all(boost::asio::posix::stream_descriptor& out);
+
     std::string queued_, writing_;
     boost::asio::steady_timer filled_, drained_;  // used as conditions: cancel() wakes who waits
     bool closing_ = false, broken_ = false;
+    std::chrono::steady_clock::time_point drained_at_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace nsa::serve

@@ -36,15 +36,15 @@ Result<void> assign(net::posix::stream_descriptor& stream, int fd, const char* n
     return {};
 }
 
-// Calls `gone` once the client has said nothing for `limit`. A link whose other end vanished may look open
-// for hours; the orchestrator pings every few seconds.
+// Calls `gone` once the client has shown no sign of life for `limit`. A link whose other end vanished may
+// look open for hours; the orchestrator pings every few seconds.
 void watch_client(net::steady_timer& timer, const Session& session, std::chrono::milliseconds limit,
                   std::function<void()> gone) {
-    timer.expires_at(session.heard_at() + limit);
+    timer.expires_at(session.alive_at() + limit);
     timer.async_wait(
         [&timer, &session, limit, gone = std::move(gone)](boost::system::error_code stopped) mutable {
             if (stopped) return;
-            if (std::chrono::steady_clock::now() >= session.heard_at() + limit) return gone();
+            if (std::chrono::steady_clock::now() >= session.alive_at() + limit) return gone();
             watch_client(timer, session, limit, std::move(gone));
         });
 }
@@ -88,9 +88,10 @@ Result<void> serve(ServeOptions options) {
     in.release();
     out.release();
     if (client_gone) {
-        return fail(ErrorCode::kTimeout,
-                    "the client said nothing for " + std::to_string(options.client_silence.count()) + " ms",
-                    "stdin");
+        return fail(
+            ErrorCode::kTimeout,
+            "the client showed no sign of life for " + std::to_string(options.client_silence.count()) + " ms",
+            "stdin");
     }
     if (!framing_held) return fail(ErrorCode::kProtocol, "the client broke the framing", "stdin");
     return {};

@@ -47,7 +47,10 @@ net::awaitable<bool> Session::read_from(net::posix::stream_descriptor& in) {
     const auto buffer = net::buffer(chunk);
     while (!outbox_.is_broken()) {
         // A client that asks and never reads stops being read, too.
+        held_up_ = true;
         co_await outbox_.room(Outbox::kReplyMark);
+        heard_at_ = alive_at();
+        held_up_ = false;
         const auto [ended, count] = co_await in.async_read_some(buffer, kAsTuple);
         if (ended) co_return true;
         heard_at_ = std::chrono::steady_clock::now();

@@ -1,6 +1,7 @@
 // One client of `nsa-worker serve`: its requests, their answers and the streams under way. Single-threaded.
 #pragma once
 
+#include <algorithm>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -28,8 +29,11 @@ class Session {
     // out).
     boost::asio::awaitable<bool> read_from(boost::asio::posix::stream_descriptor& in);
     Outbox& outbox() { return outbox_; }
-    // When the client last sent something.
-    std::chrono::steady_clock::time_point heard_at() const { return heard_at_; }
+    // When the client last sent something; while its requests wait behind answers that it does not take fast
+    // enough, when it last took something. Not otherwise: a pipe takes bytes for a client that is gone.
+    std::chrono::steady_clock::time_point alive_at() const {
+        return held_up_ ? std::max(heard_at_, outbox_.drained_at()) : heard_at_;
+    }
 
   private:
     // An attach or fetch under way.
@@ -70,6 +74,7 @@ class Session {
     SupervisorCommand supervisor_;
     Outbox outbox_;
     std::chrono::steady_clock::time_point heard_at_ = std::chrono::steady_clock::now();
+    bool held_up_ = false;  // nothing is read from the client before it takes some of its answers
     bool greeted_ = false;
     int probes_ = 0;
     std::uint64_t upload_count_ = 0;

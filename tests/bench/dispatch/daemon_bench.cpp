@@ -53,12 +53,15 @@ class DaemonProcess {
     DaemonProcess& operator=(const DaemonProcess&) = delete;
 
     void require_alive() const {
-        if (const std::string end = engines::describe_end(child_.pid); !end.empty()) {
-            char said[2048];
-            const ssize_t n = ::read(child_.err.get(), said, sizeof said);
-            throw std::runtime_error{"nsad ended with " + end + ": " +
-                                     std::string(said, static_cast<std::size_t>(n > 0 ? n : 0))};
-        }
+        siginfo_t end{};
+        if (::waitid(P_PID, static_cast<id_t>(child_.pid), &end, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+            end.si_pid == 0)
+            return;
+        char said[2048];
+        const ssize_t n = ::read(child_.err.get(), said, sizeof said);
+        throw std::runtime_error{
+            fmt::format("nsad ended with {} {}: {}", end.si_code == CLD_EXITED ? "exit status" : "signal",
+                        end.si_status, std::string(said, static_cast<std::size_t>(n > 0 ? n : 0)))};
     }
 
   private:

@@ -4,38 +4,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
+
+#include "support/failpoint_names.hpp"
 
 namespace nsa::daemon {
 namespace {
 
-namespace fs = std::filesystem;
-
-// Every name that a failpoint has in the sources below `folder`, once for each place.
-std::vector<std::string> names_in(const fs::path& folder) {
-    constexpr std::string_view kCall = "failpoint(\"";
-    std::vector<std::string> names;
-    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder)) {
-        if (entry.path().extension() != ".cpp") continue;
-        std::ostringstream text;
-        text << std::ifstream(entry.path()).rdbuf();
-        const std::string code = text.str();
-        for (std::size_t at = code.find(kCall); at != std::string::npos; at = code.find(kCall, at + 1)) {
-            const std::size_t begin = at + kCall.size();
-            names.push_back(code.substr(begin, code.find('"', begin) - begin));
-        }
-    }
-    std::sort(names.begin(), names.end());
-    return names;
-}
-
 TEST(Failpoints, TheTableNamesEachPlaceOfTheSourcesOnce) {
     const std::vector<std::string> table(std::begin(kFailpoints), std::end(kFailpoints));
-    EXPECT_EQ(table, names_in(NSA_ORCHESTRATOR_SOURCES));
+    EXPECT_EQ(table, test::failpoints_in(NSA_ORCHESTRATOR_SOURCES));
     EXPECT_EQ(std::adjacent_find(table.begin(), table.end()), table.end()) << "a name stands twice";
 }
 

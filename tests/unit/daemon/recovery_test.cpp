@@ -57,11 +57,55 @@ TEST(Recovery, ARunWhosePlanIsDamagedIsTakenOverToBeEnded) {
     store::RunRow row = row_in(RunState::kRunning, AttemptState::kLaunched, 1);
     row.instance = {"a"};
     row.holds_lease = true;
-    const scheduler::RunRestored event = unreadable_event(row, fail(ErrorCode::kCorrupt, "it is no JSON"));
-    EXPECT_NE(event.unreadable.find("it is no JSON"), std::string::npos);
-    EXPECT_EQ(event.stored, Stored::kLaunched);
-    EXPECT_EQ(event.instance, InstanceName{"a"});
-    EXPECT_EQ(event.saved.lease, InstanceName{"a"});
+    const Result<store::RunDocuments> damaged = store::RunDocuments{"spec.yaml", "", "{\"version\": 1, "};
+    const Result<store::RunDocuments> missing = fail(ErrorCode::kNotFound, "no such run", "run r-1");
+    for (const auto& documents : {damaged, missing}) {
+        const Result<scheduler::RunRestored> event = restored_from(row, documents);
+        ASSERT_TRUE(event.has_value());
+        EXPECT_NE(event->unreadable.find("its stored plan cannot be read"), std::string::npos);
+        EXPECT_EQ(event->stored, Stored::kLaunched);
+        EXPECT_EQ(event->instance, InstanceName{"a"});
+        EXPECT_EQ(event->saved.lease, InstanceName{"a"});
+    }
+}
+
+TEST(Recovery, APlanThatCannotBeReadRightNowEndsNoRun) {
+    for (const ErrorCode code :
+         {ErrorCode::kTimeout, ErrorCode::kNoSpace, ErrorCode::kCorrupt, ErrorCode::kInternal}) {
+        const Result<store::RunDocuments> unread = fail(code, "the disk failed under it", "nsa.db");
+        const auto event = restored_from(row_in(RunState::kRunning, AttemptState::kLaunched, 1), unread);
+        ASSERT_FALSE(event.has_value()) << language::to_string(RunState::kRunning);
+        EXPECT_EQ(event.error().code, code);
+    }
+}
+
+TEST(Recovery, TheOutlineOfAPlanPlacesAndLimitsARunAsThePlanDoes) {
+    language::Plan plan;
+    plan.name = "campaign";
+    plan.tools = {"nsa-core"};
+    plan.setup.resize(3);
+    plan.timeouts = {.queue = std::chrono::minutes(7), .setup = std::chrono::minutes(2)};
+    plan.retry = {.on = {language::FailureClass::kInfra}, .max = 2};
+    plan.target.gpu = "H200";
+    plan.target.instance = "box";
+    for (const int minutes : {3, 4}) {
+        language::PlannedCase& planned = plan.cases.emplace_back();
+        planned.key = {"case" + std::to_string(minutes)};
+        planned.argv = {"/bin/true"};
+        planned.timeout = std::chrono::minutes(minutes);
+        planned.silence = std::chrono::minutes(1);
+    }
+    const store::NewRun run = store::new_run({"r-1"}, plan, "", "", 0);
+    ASSERT_LT(run.outline_json.size(), run.plan_json.size());
+    const auto outline = language::plan_from_text(run.outline_json);
+    ASSERT_TRUE(outline.has_value()) << outline.error().describe();
+    const store::RunRow row = row_in(RunState::kQueued);
+    const scheduler::RunRestored whole = restored_event(row, plan), brief = restored_event(row, *outline);
+    EXPECT_EQ(brief.run.target, whole.run.target);
+    EXPECT_EQ(brief.run.limits, whole.run.limits);
+    EXPECT_EQ(brief.run.limits.run, std::chrono::minutes(7));
+    EXPECT_EQ(brief.run.retry, whole.run.retry);
+    EXPECT_EQ(brief.in_setup, whole.in_setup);
 }
 
 TEST(Recovery, ARunIsInSetupOnlyWhenThereIsASetupAndNoCaseStarted) {

@@ -1,7 +1,11 @@
 // The pieces that coroutines wait with: changes, blocking threads, the task group.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
+#include <condition_variable>
+#include <mutex>
+#include <stop_token>
 #include <thread>
 
 #include "daemon/blocking_thread.hpp"
@@ -71,6 +75,35 @@ TEST(BlockingThread, AnExceptionOfTheWorkReachesTheCaller) {
     asio::io_context io;
     BlockingThread thread(io.get_executor());
     EXPECT_THROW(test::run(io, work_that_throws(thread)), std::runtime_error);
+}
+
+asio::awaitable<void> work_until_told(BlockingThread& thread, std::atomic<bool>& begun, bool& told) {
+    auto work = [&begun](std::stop_token stop) {
+        std::mutex mutex;
+        std::unique_lock lock(mutex);
+        std::condition_variable_any change;
+        begun = true;
+        // What nobody tells in this time is a failure of the test, not its hang.
+        (void)change.wait_for(lock, stop, std::chrono::seconds(20), [] { return false; });
+        return stop.stop_requested();
+    };
+    told = co_await thread.call(work);
+}
+
+TEST(BlockingThread, WorkIsToldWhenItsCallerIsCancelled) {
+    asio::io_context io;
+    std::atomic<bool> begun = false;
+    bool told = false;
+    BlockingThread thread(io.get_executor());
+    TaskGroup tasks(io.get_executor(), [](const std::string&, std::exception_ptr) {});
+    tasks.spawn(work_until_told(thread, begun, told), "copy");
+    while (!begun)
+        test::settle(io);
+    tasks.cancel();
+    io.restart();
+    io.run();
+    EXPECT_TRUE(told);
+    EXPECT_TRUE(tasks.empty());
 }
 
 asio::awaitable<void> sleep_long() {

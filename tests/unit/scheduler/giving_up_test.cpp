@@ -79,6 +79,15 @@ Ticket publish_ticket(Driver& d) {
     return d.one<Publish>().ticket;
 }
 
+TEST(GivingUp, WhatIsStoredAndCannotBeReadIsNotReadAgainForAPublication) {
+    Driver d;
+    const Ticket publish = publish_ticket(d);
+    d.apply(ActFailed{publish, fail(ErrorCode::kCorrupt, "its stored plan cannot be read")});
+    d.advance(10s);
+    EXPECT_TRUE(d.one<Publish>().bare);
+    EXPECT_EQ(d.run("r1").reason, language::Reason::kInternal);
+}
+
 TEST(GivingUp, APublicationThatCannotSucceedShowsItsTroubleAndThenRecordsTheEndAlone) {
     Driver d;
     Ticket publish = publish_ticket(d);

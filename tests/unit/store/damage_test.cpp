@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <stop_token>
 
 #include "fixture.hpp"
 #include "store/backup.hpp"
@@ -101,6 +102,19 @@ TEST_F(DamageTest, A_backup_is_whole_while_others_write_and_replaces_the_last_on
     Store copy = must(Store::open(backup_of(file())));
     EXPECT_EQ(must(copy.list_runs(10)).size(), 2U);
     EXPECT_EQ(must(copy.find_run(RunId{"r-1"})).attempt->pid, 77);
+    EXPECT_FALSE(fs::exists(backup_of(file()).string() + ".new"));
+}
+
+TEST_F(DamageTest, A_backup_that_is_told_to_stop_ends_and_leaves_the_last_one) {
+    fill();
+    must(replace_backup(file()));
+    const std::string good = bytes_of(backup_of(file()));
+    std::stop_source stop;
+    stop.request_stop();
+    const Result<void> copied = replace_backup(file(), stop.get_token());
+    ASSERT_FALSE(copied.has_value());
+    EXPECT_EQ(copied.error().code, ErrorCode::kConflict) << copied.error().describe();
+    EXPECT_EQ(bytes_of(backup_of(file())), good);
     EXPECT_FALSE(fs::exists(backup_of(file()).string() + ".new"));
 }
 

@@ -41,12 +41,13 @@ TEST_F(StoreTest, A_file_with_an_older_schema_is_brought_up_to_date) {
             "DROP VIEW run_overview; DROP VIEW check_overview; DROP VIEW decode_median;"
             "DROP VIEW parity_median; DROP VIEW row_median; DROP VIEW sample;"
             "ALTER TABLE run DROP COLUMN attempts_over; ALTER TABLE run DROP COLUMN retries;"
-            "ALTER TABLE setup_result DROP COLUMN title;"
+            "ALTER TABLE setup_result DROP COLUMN title; DROP TABLE run_outline;"
             "DELETE FROM schema_migration WHERE version > 1; PRAGMA user_version = 1");
     }
     std::ofstream(file().string() + ".schema-1") << "of an earlier way there and back";
     Store store = open();
     EXPECT_TRUE(store.find_run(RunId{"r-1"}).has_value());
+    EXPECT_EQ(must(store.load_active_outlines()), std::vector<std::string>{""});
     SQLite::Database plain(file().string());
     EXPECT_EQ(plain.execAndGet("SELECT count(*) FROM run_overview").getInt(), 1);
     SQLite::Database before(file().string() + ".schema-1", SQLite::OPEN_READONLY);
