@@ -14,6 +14,7 @@ namespace nsa::faults {
 struct Counts {
     int kills = 200, cuts = 200, cut_points = 32, images = 10, io_faults = 30;
     int seeds = 100'000;
+    int flood_mib = 64;
 };
 
 // One line of the summary.
@@ -52,6 +53,7 @@ Findings kill_section(const Lab& lab);
 Findings cut_section(const Lab& lab);
 Findings cut_point_section(const Lab& lab);
 Findings dead_link_section(const Lab& lab);
+Findings flood_section(const Lab& lab);
 Findings image_section(const Lab& lab);
 Findings io_fault_section(const Lab& lab);
 Findings full_disk_section(const Lab& lab);

@@ -27,6 +27,7 @@ constexpr std::array kSections{Section{"failpoints", nsa::faults::failpoint_sect
                                Section{"cuts", nsa::faults::cut_section},
                                Section{"points", nsa::faults::cut_point_section},
                                Section{"dead-link", nsa::faults::dead_link_section},
+                               Section{"flood", nsa::faults::flood_section},
                                Section{"io", nsa::faults::io_fault_section},
                                Section{"full-disk", nsa::faults::full_disk_section},
                                Section{"images", nsa::faults::image_section},
@@ -69,7 +70,8 @@ void declare(CLI::App& app, Choice& choice) {
                                  .cut_points = 1'024,
                                  .images = 200,
                                  .io_faults = 300,
-                                 .seeds = 1'000'000};
+                                 .seeds = 1'000'000,
+                                 .flood_mib = 1'024};
         },
         "the counts of a release");
     const auto count = CLI::Range(1, 100'000'000);
@@ -81,6 +83,9 @@ void declare(CLI::App& app, Choice& choice) {
     app.add_option("--images", counts.images, "power-cut images")->check(count)->trigger_on_parse();
     app.add_option("--io-faults", counts.io_faults, "failing system calls")->check(count)->trigger_on_parse();
     app.add_option("--seeds", counts.seeds, "worlds of the scheduler simulation")
+        ->check(count)
+        ->trigger_on_parse();
+    app.add_option("--flood-mib", counts.flood_mib, "MiB of log that one run writes at full speed")
         ->check(count)
         ->trigger_on_parse();
     app.add_option("--failpoint", choice.lab.only_failpoint, "this one alone, of the section failpoints");

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <fstream>
 #include <stdexcept>
 
 #include "support/wait.hpp"
@@ -47,6 +48,15 @@ Process::Process(const Command& command) {
 
 Process::~Process() {
     if (!status_) end(SIGKILL, kReap);
+}
+
+long Process::peak_kib() const {
+    std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
+    for (std::string word; status >> word;) {
+        long kib = 0;
+        if (word == "VmHWM:" && status >> kib) return kib;
+    }
+    return 0;
 }
 
 void Process::signal(int number) const {

@@ -26,6 +26,7 @@ class Process {
     Process& operator=(const Process&) = delete;
 
     pid_t pid() const { return pid_; }
+    long peak_kib() const;  // of memory so far; 0 when it has ended
     void signal(int number) const;
     // How it ended, as waitpid says, or nothing at the limit. After an end: the same answer again.
     std::optional<int> wait(std::chrono::milliseconds limit);
