@@ -8,14 +8,16 @@ using scheduler::RunRestored;
 
 namespace {
 
-// A plan is large and a run that waits needs little of it: with ten thousand of them, reading the plans is
-// what a restart would take its time for.
+// Plan and cases are large, and a run that waits needs little of them: with ten thousand of them, reading
+// those is what a restart would take its time for.
 Result<RunRestored> restored(store::Store& store, const store::RunRow& row, const std::string& outline) {
     if (waits(row) && !outline.empty()) {
         const Result<language::Plan> plan = language::plan_from_text(outline);
         if (plan) return restored_event(row, *plan);
     }
-    return restored_from(row, store.documents(row.run));
+    const Result<store::RunRow> with_cases = store.find_run(row.run);
+    if (!with_cases) return with_cases.error();
+    return restored_from(*with_cases, store.documents(row.run));
 }
 
 }  // namespace

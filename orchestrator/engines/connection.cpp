@@ -175,7 +175,8 @@ Async<Frame> Exchange::next(std::optional<Timeout> timeout) {
     const Clock::time_point deadline = timeout ? Clock::now() + *timeout : Clock::time_point::max();
     while (frames_.empty()) {
         if (connection_->end_) co_return *connection_->end_;
-        if (!co_await wait_until(deadline)) co_return timed_out("an answer", *timeout);
+        const bool in_time = co_await wait_until(deadline);
+        if (!in_time) co_return timed_out("an answer", *timeout);
     }
     Frame frame = std::move(frames_.front());
     frames_.pop_front();
@@ -190,7 +191,8 @@ Async<> Exchange::room(Timeout timeout) {
     const Clock::time_point deadline = Clock::now() + timeout;
     while (connection_->outbox_.size() >= kOutboxLimit) {
         if (connection_->end_) co_return *connection_->end_;
-        if (!co_await wait_until(deadline)) co_return timed_out("the link to take more data", timeout);
+        const bool in_time = co_await wait_until(deadline);
+        if (!in_time) co_return timed_out("the link to take more data", timeout);
     }
     if (connection_->end_) co_return *connection_->end_;
     co_return Result<void>{};

@@ -14,16 +14,16 @@ using language::Verdict;
     "r.run, r.name, r.subject, r.spec_hash, r.thresholds_hash, r.state, r.reason, r.message, r.status, " \
     "r.requested_instance, r.instance, r.holds_lease, r.cancel_requested, r.created_ms, r.started_ms, "  \
     "r.finished_ms, r.version, r.artifact_dir, coalesce(p.markdown_path, ''), "                          \
-    "r.attempts_over, r.retries, r.run_no, " NSA_ATTEMPT_COLUMNS                                         \
+    "r.attempts_over, r.retries, " NSA_ATTEMPT_COLUMNS                                                   \
     " FROM run r LEFT JOIN report p ON p.run_no = r.run_no "                                             \
     "LEFT JOIN attempt a ON a.run_no = r.run_no AND a.attempt = r.attempt "
-constexpr int kRunNoColumn = 21, kAttemptColumn = 22;
+constexpr int kAttemptColumn = 21;
 
-#define NSA_CASE_COLUMNS                                                                  \
-    "c.run_no, c.key, c.step, c.kind, c.title, coalesce(o.state, 'waiting'), v.verdict, " \
-    "coalesce(v.reason, ''), coalesce(o.seconds, 0), coalesce(o.stdout_bytes, 0), "       \
-    "coalesce(o.stderr_bytes, 0) FROM run r JOIN planned_case c ON c.run_no = r.run_no "  \
-    "LEFT JOIN case_outcome o ON o.case_no = c.case_no AND o.attempt = r.attempt "        \
+#define NSA_CASE_COLUMNS                                                                 \
+    "c.key, c.step, c.kind, c.title, coalesce(o.state, 'waiting'), v.verdict, "          \
+    "coalesce(v.reason, ''), coalesce(o.seconds, 0), coalesce(o.stdout_bytes, 0), "      \
+    "coalesce(o.stderr_bytes, 0) FROM run r JOIN planned_case c ON c.run_no = r.run_no " \
+    "LEFT JOIN case_outcome o ON o.case_no = c.case_no AND o.attempt = r.attempt "       \
     "LEFT JOIN case_verdict v ON v.case_no = c.case_no "
 
 Result<void> read_axes(Query& found, RunRow& row) {
@@ -78,54 +78,43 @@ Result<CaseState> case_state_of(std::string_view text) {
 
 Result<CaseRow> read_case(Query& found) {
     CaseRow row;
-    row.key = CaseKey{found.text(1)};
-    row.step = found.text(2);
-    row.kind = found.text(3);
-    row.title = found.text(4);
-    const Result<CaseState> state = case_state_of(found.text(5));
+    row.key = CaseKey{found.text(0)};
+    row.step = found.text(1);
+    row.kind = found.text(2);
+    row.title = found.text(3);
+    const Result<CaseState> state = case_state_of(found.text(4));
     if (!state) return state.error();
     row.state = *state;
-    if (!found.is_null(6)) {
-        const Result<Verdict> verdict = enum_of<Verdict>(found.text(6), "case_verdict.verdict");
+    if (!found.is_null(5)) {
+        const Result<Verdict> verdict = enum_of<Verdict>(found.text(5), "case_verdict.verdict");
         if (!verdict) return verdict.error();
         row.verdict = *verdict;
     }
-    row.reason = found.text(7);
-    row.seconds = found.real(8);
-    row.stdout_bytes = found.size(9);
-    row.stderr_bytes = found.size(10);
+    row.reason = found.text(6);
+    row.seconds = found.real(7);
+    row.stdout_bytes = found.size(8);
+    row.stderr_bytes = found.size(9);
     return row;
 }
 
-// The runs of `found`, with their numbers.
-struct NumberedRuns {
-    std::vector<RunRow> rows;
-    std::vector<std::int64_t> numbers;
-};
-Result<NumberedRuns> read_runs(Query found) {
-    NumberedRuns runs;
+Result<std::vector<RunRow>> read_runs(Query found) {
+    std::vector<RunRow> runs;
     while (found.next()) {
         Result<RunRow> row = read_run(found);
         if (!row) return row.error();
-        runs.rows.push_back(std::move(*row));
-        runs.numbers.push_back(found.integer(kRunNoColumn));
+        runs.push_back(std::move(*row));
     }
     return runs;
 }
 
-// Gives every run its cases; both in the order of run_no.
-Result<void> add_cases(Query found, NumberedRuns& runs) {
-    std::size_t at = 0;
+Result<std::vector<CaseRow>> read_cases(Query found) {
+    std::vector<CaseRow> cases;
     while (found.next()) {
-        while (at < runs.numbers.size() && runs.numbers[at] < found.integer(0))
-            ++at;
-        if (at == runs.numbers.size()) break;
-        if (runs.numbers[at] != found.integer(0)) continue;
         Result<CaseRow> row = read_case(found);
         if (!row) return row.error();
-        runs.rows[at].cases.push_back(std::move(*row));
+        cases.push_back(std::move(*row));
     }
-    return {};
+    return cases;
 }
 
 }  // namespace
@@ -133,14 +122,8 @@ Result<void> add_cases(Query found, NumberedRuns& runs) {
 Result<std::vector<RunRow>> Store::load_active_runs() {
     Database& database = impl_->database;
     return read_only(database, "load active runs", [&]() -> Result<std::vector<RunRow>> {
-        Result<NumberedRuns> runs =
-            read_runs(database.query("SELECT " NSA_RUN_COLUMNS "WHERE r.state <> 'DONE' ORDER BY r.run_no"));
-        if (!runs) return runs.error();
-        Result<void> added = add_cases(
-            database.query("SELECT " NSA_CASE_COLUMNS "WHERE r.state <> 'DONE' ORDER BY c.run_no, c.ordinal"),
-            *runs);
-        if (!added) return added.error();
-        return std::move(runs->rows);
+        return read_runs(
+            database.query("SELECT " NSA_RUN_COLUMNS "WHERE r.state <> 'DONE' ORDER BY r.run_no"));
     });
 }
 
@@ -160,24 +143,22 @@ Result<std::vector<std::string>> Store::load_active_outlines() {
 Result<std::vector<RunRow>> Store::list_runs(int limit) {
     Database& database = impl_->database;
     return read_only(database, "list runs", [&]() -> Result<std::vector<RunRow>> {
-        Result<NumberedRuns> runs =
-            read_runs(database.query("SELECT " NSA_RUN_COLUMNS "ORDER BY r.run_no DESC LIMIT ?", limit));
-        if (!runs) return runs.error();
-        return std::move(runs->rows);
+        return read_runs(database.query("SELECT " NSA_RUN_COLUMNS "ORDER BY r.run_no DESC LIMIT ?", limit));
     });
 }
 
 Result<RunRow> Store::find_run(const RunId& run) {
     Database& database = impl_->database;
     return read_only(database, "run " + run.value, [&]() -> Result<RunRow> {
-        Result<NumberedRuns> runs =
+        Result<std::vector<RunRow>> found =
             read_runs(database.query("SELECT " NSA_RUN_COLUMNS "WHERE r.run = ?", run));
-        if (!runs) return runs.error();
-        if (runs->rows.empty()) return fail(ErrorCode::kNotFound, "no such run", "run " + run.value);
-        Result<void> added = add_cases(
-            database.query("SELECT " NSA_CASE_COLUMNS "WHERE r.run = ? ORDER BY c.ordinal", run), *runs);
-        if (!added) return added.error();
-        return std::move(runs->rows.front());
+        if (!found) return found.error();
+        if (found->empty()) return fail(ErrorCode::kNotFound, "no such run", "run " + run.value);
+        Result<std::vector<CaseRow>> cases =
+            read_cases(database.query("SELECT " NSA_CASE_COLUMNS "WHERE r.run = ? ORDER BY c.ordinal", run));
+        if (!cases) return cases.error();
+        found->front().cases = std::move(*cases);
+        return std::move(found->front());
     });
 }
 

@@ -33,7 +33,7 @@ class Store {
     // --- runs ---
     // QUEUED with all cases waiting. kConflict: the key was used for another body, or the run id is taken.
     Result<Submitted> submit(const NewRun& run);
-    Result<std::vector<RunRow>> load_active_runs();  // not DONE, oldest first, with cases
+    Result<std::vector<RunRow>> load_active_runs();  // not DONE, oldest first, without cases
     // Of the same runs in the same order (NewRun::outline_json); empty: an older program took the run.
     Result<std::vector<std::string>> load_active_outlines();
     Result<std::vector<RunRow>> list_runs(int limit);  // newest first, without cases
