@@ -37,7 +37,7 @@ BANNED = {
     r"co_await\s+[\w:.>-]+\(\s*\{": "g++ 12 double-frees brace-built arguments of an awaited call: name it first",
     r"co_await\s+[\w:.>-]+\([^;]*\w\{\.": "g++ 12 double-frees brace-built arguments of an awaited call: name it first",
     r"\?[^;]*:\s*co_await|\?\s*co_await[^;]*:": "g++ 12 destroys a value twice when one arm of ?: awaits: use if",
-    r"\b(if|while)\s*\([^;{]*co_await": "g++ 12 took the wrong frame where a condition awaits: name the value first",
+    r"\b(if|while)\s*\((?:[^()]|\([^()]*\))*\bco_await": "g++ 12 took the wrong frame where a condition awaits: name the value first",
     r'#include\s+"\.\./': "relative include: name the box",
     r"\b(TODO|FIXME|XXX)\b": "unfinished",
     r"\bGTEST_SKIP(?!.*needs the right to )|\bDISABLED_": "a test that does not run is not a test",
