@@ -191,5 +191,36 @@ TEST(Store, ACrashWhileARetryIsStagedGoesOnWithTheRetry) {
     EXPECT_EQ(read_file(marks), "x\nx\n");
 }
 
+// A step that kills its supervisor: a failure of the infrastructure.
+TEST(Store, ARunIsRetriedForItsClassOfFailureUpToTheCapAndEveryAttemptIsKept) {
+    TempDir dir;
+    const std::string marks = (dir / "marks").string();
+    const std::string dies = "echo x >> '" + marks + "'; echo attempt $(wc -l < '" + marks +
+                             "'); sleep 0.2; kill -9 $PPID; sleep 1000";
+    RunId id, failed;
+    {
+        NsadProcess nsad(dir.path());
+        id = nsad.submit(shell_spec(dies, "retry: {on: [infra], max: 2}\n"));
+        const api::RunView run = nsad.wait_done(id);
+        EXPECT_EQ(run.reason, Reason::kWorkerDied) << run.message;
+        EXPECT_EQ(run.status, Status::kInfrastructure);
+        failed = nsad.submit(shell_spec("exit 1", "retry: {on: [infra], max: 2}\n"));
+        EXPECT_EQ(nsad.wait_done(failed).status, Status::kFail) << "the subject's own failure";
+        ASSERT_TRUE(nsad.end(SIGTERM, seconds(10)));
+    }
+    EXPECT_EQ(read_file(marks), "x\nx\nx\n");
+    store::Store store = must(store::Store::open(dir / "state" / "nsa.db"));
+    EXPECT_EQ(must(store.attempts(failed)).size(), 1U);
+    const std::vector<store::AttemptRow> attempts = must(store.attempts(id));
+    ASSERT_EQ(attempts.size(), 3U);
+    for (std::size_t i = 0; i < attempts.size(); ++i) {
+        const std::string number = std::to_string(i + 1);
+        EXPECT_EQ(attempts[i].attempt.value, static_cast<int>(i + 1));
+        EXPECT_GT(attempts[i].last_seq, 0U) << "its journal came home";
+        EXPECT_EQ(read_file(dir / "artifacts" / id.value / number / "steps/s/stdout"),
+                  "attempt " + number + "\n");
+    }
+}
+
 }  // namespace
 }  // namespace nsa::test
