@@ -67,6 +67,15 @@ void lease(Context& c, Run& run, Instance& instance) {
 
 }  // namespace
 
+void keep_lease(Context& c, Run& run, const InstanceName& name) {
+    Instance* instance = find_instance(c.state, name);
+    if (!instance || instance->lease) return;
+    queue_of(c.state, run).erase({run.order, run.id});
+    instance->lease = Lease{run.id, Epoch{++c.state.last_epoch.value}};
+    run.instance = name;
+    run.phase = Phase::kConnecting;
+}
+
 void enqueue(Context& c, Run& run) {
     run.phase = Phase::kQueued;
     run.until = run.silent_at = run.lost_at = run.cancel_again = run.cancel_until = run.wake = std::nullopt;
@@ -96,6 +105,12 @@ void place(Context& c, Run& run) {
     }
     if (is_free(*instance)) return lease(c, run, *instance);
     run.message = "waits for instance " + wanted.value + " to be free";
+}
+
+void place_again(Context& c, Run& run, const InstanceName& held) {
+    Instance* instance = find_instance(c.state, held);
+    if (instance && !instance->lease) return lease(c, run, *instance);
+    place(c, run);
 }
 
 void fill(Context& c, Instance& instance) {

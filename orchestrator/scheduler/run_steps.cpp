@@ -147,10 +147,11 @@ void restored(Context& c, const RunRestored& event) {
     touch(c, run);
     if (event.stored == Stored::kNotBegun) {
         enqueue(c, run);
+        if (run.cancel_asked || !event.unreadable.empty()) keep_lease(c, run, event.saved.lease);
         if (run.cancel_asked)
             return conclude(c, run, Reason::kCancelledByUser, "cancelled before it started");
         if (!event.unreadable.empty()) return give_up_unreadable(c, run, event.unreadable);
-        return place(c, run);
+        return place_again(c, run, event.saved.lease);
     }
     Instance* instance = find_instance(c.state, event.instance);
     if (!instance || instance->lease) {

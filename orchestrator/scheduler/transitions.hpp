@@ -29,7 +29,13 @@ std::optional<Instant> after(Instant now, Duration limit);  // nothing when the 
 
 // --- placement.cpp: who gets which instance
 void enqueue(Context& c, Run& run);
-void place(Context& c, Run& run);           // a queued run that may have become runnable
+void place(Context& c, Run& run);  // a queued run that may have become runnable
+// After a restart: on the instance that its row holds, if any. Another one may be what the row of a run that
+// is not restored yet holds, and the store would refuse it.
+void place_again(Context& c, Run& run, const InstanceName& held);
+// A run that ends before it began: its row holds this instance until that end is recorded, and until then it
+// is nobody else's. Empty name: none.
+void keep_lease(Context& c, Run& run, const InstanceName& name);
 void fill(Context& c, Instance& instance);  // an instance that may have become free
 void release(Context& c, Run& run);         // gives its lease back; does not fill
 

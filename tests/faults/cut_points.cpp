@@ -107,7 +107,7 @@ class Round {
         }
         if (!uncut_.empty())
             return {{"not cut", fmt::format("the stream ended before byte {}", uncut_.front() * kStep)}};
-        const std::string open = rig.work().settle(seconds{60});
+        const std::string open = rig.work().settle(seconds{200});
         if (!open.empty()) return {{"unfinished", open}};
         if (!daemon.stop()) return {{"no end", "the daemon does not end within 5 s of SIGTERM"}};
         return {};

@@ -120,14 +120,14 @@ class PointTrial {
         rig_.work().add(kHeld, marked(rig_.trial(), waiting()), "");
         LabDaemon daemon(rig_.trial(), {lab_.programs.nsad, lab_.programs.worker, {}, {}});
         if (!daemon.serves(rig_.io(), seconds{30})) return {{"no start", "the first daemon does not serve"}};
-        const Clock::time_point limit = Clock::now() + seconds{20};
+        const Clock::time_point limit = Clock::now() + seconds{60};
         while (read_marks(rig_.trial().marks()).empty() && Clock::now() < limit &&
                !daemon.process().wait(milliseconds{0}))
             rig_.work().work_until(Clock::now() + milliseconds{5});
         if (read_marks(rig_.trial().marks()).empty())
             return {{"no start", "the first run does not execute; see nsad.out"}};
         rig_.work().work_until(Clock::now() + milliseconds{30});
-        daemon.process().end(SIGKILL, seconds{5});
+        daemon.process().end(SIGKILL, seconds{20});
         rig_.work().daemon_died();
         if (needs_.dead_supervisor) signal_workers("run", SIGKILL);
         return {};
@@ -156,7 +156,7 @@ class PointTrial {
         if (needs_.no_link) fs::remove(worker_);
         LabDaemon daemon(rig_.trial(), armed());
         const Clock::time_point limit = Clock::now() + (needs_.lost_link ? kReachByLostLink : kReach);
-        if (daemon.serves(rig_.io(), seconds{10})) {
+        if (daemon.serves(rig_.io(), seconds{30})) {
             rig_.add_local_instances(
                 {"h1", "h2"});  // refused when the daemon dies in it: then the last one has them
             want_runs();
@@ -173,10 +173,10 @@ class PointTrial {
                 if (over) release_held();
                 if (over && (needs_.fresh || rig_.work().is_done(kHeld))) stopped = true;
             }
-            if (stopped) daemon.process().end(SIGTERM, seconds{6});
+            if (stopped) daemon.process().end(SIGTERM, seconds{30});
             rig_.work().work_until(Clock::now() + milliseconds{needs_.is_worker ? 100 : 0});
         }
-        daemon.process().end(SIGKILL, seconds{5});
+        daemon.process().end(SIGKILL, seconds{20});
         rig_.work().daemon_died();
     }
 

@@ -68,7 +68,8 @@ class Relay : public ::testing::Test {
     tcp::socket client_, server_;
 };
 
-constexpr milliseconds kSoon{3000}, kNever{300};
+constexpr milliseconds kSoon{30'000};  // far beyond what it takes
+constexpr milliseconds kNever{300};
 
 TEST_F(Relay, PassesBothDirectionsUnchanged) {
     send(client_, "question");
@@ -113,7 +114,9 @@ TEST_F(Relay, AHalfOpenLinkEndsTheServerAndTellsTheClientNothing) {
 TEST_F(Relay, ABlackHoleSwallowsEverythingAndEndsNothing) {
     proxy_.cut_after(Cut::kBlackhole, 1);
     send(server_, "x");
-    EXPECT_EQ(receive(client_, kNever).text, "x");
+    std::string byte(1, '\0');
+    asio::read(client_, asio::buffer(byte));
+    EXPECT_EQ(byte, "x");
     send(server_, "lost");
     send(client_, "lost too");
     const Got client = receive(client_, kNever), server = receive(server_, kNever);

@@ -96,7 +96,7 @@ class Round {
             found = judge_copy(told);
             ++tally_.images;
         }
-        daemon.process().end(SIGKILL, seconds{5});
+        daemon.process().end(SIGKILL, seconds{20});
         rig_.work().daemon_died();
         return found;
     }

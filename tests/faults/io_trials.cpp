@@ -67,7 +67,7 @@ class Round {
         if (!daemon.serves(rig_.io(), seconds{30})) return {{"no start", "the first daemon does not serve"}};
         if (const std::string refused = rig_.add_local_instances({"h1"}); !refused.empty())
             return {{"no start", refused}};
-        daemon.process().end(SIGKILL, seconds{5});
+        daemon.process().end(SIGKILL, seconds{20});
         return {};
     }
 
@@ -82,7 +82,7 @@ class Round {
         const Clock::time_point end = daemon.started() + kLife;
         while (Clock::now() < end && !daemon.process().wait(milliseconds{0}))
             rig_.work().work_until(std::min(end, Clock::now() + milliseconds{10}));
-        daemon.process().end(SIGKILL, seconds{5});
+        daemon.process().end(SIGKILL, seconds{20});
         rig_.work().daemon_died();
     }
 

@@ -83,7 +83,7 @@ class Round {
         if (!refused.empty()) return {{"no start", refused}};
         rig_.work().add(Beacon::kKey, beacon_.script(), "watch");
         rig_.work().work_until(Clock::now() + milliseconds{300});
-        daemon.process().end(SIGKILL, seconds{5});
+        daemon.process().end(SIGKILL, seconds{20});
         rig_.work().daemon_died();
         return {};
     }
@@ -101,7 +101,7 @@ class Round {
             rig_.work().work_until(std::min(end, Clock::now() + kLook));
             adopted = adopted || (run && beacon_.is_home(run->value, word));
         }
-        daemon.process().end(SIGKILL, seconds{5});
+        daemon.process().end(SIGKILL, seconds{20});
         rig_.work().daemon_died();
         ++tally_.kills;
         if (!adopted) ++tally_.before_adoption;
@@ -118,7 +118,7 @@ class Round {
             rig_.work().work_until(Clock::now() + kLook);
         const std::chrono::duration<double, std::milli> took = Clock::now() - daemon.started();
         tally_.adoptions.push_back(took.count());
-        daemon.process().end(SIGKILL, seconds{5});
+        daemon.process().end(SIGKILL, seconds{20});
         rig_.work().daemon_died();
     }
 

@@ -194,7 +194,7 @@ TEST_F(Planted, AStrayProcessIsNamed) {
                          .environment = {"HOME=" + rig_->trial().home().string()},
                          .output = rig_->trial().root() / "stray.out"});
     // It is between two programs for a moment, when it shows no environment.
-    const auto deadline = std::chrono::steady_clock::now() + seconds(5);
+    const auto deadline = std::chrono::steady_clock::now() + seconds(30);
     std::vector<std::string> seen;
     while (seen.empty() && std::chrono::steady_clock::now() < deadline)
         seen = rig_->trial().processes();

@@ -101,17 +101,25 @@ void World::boot() {
         host.up = false;
         apply(sched::InstanceKnown{name, language::EngineKind::kLocal, {}});
     }
+    std::vector<sched::RunRestored> all;
     for (const auto& [id, row] : rows_) {
         if (row.done) continue;
-        sched::RunRestored restored;
+        sched::RunRestored& restored = all.emplace_back();
         restored.run = specs_.at(id);
         restored.attempt = row.attempt;
         restored.stored = row.stored;
         restored.instance = row.instance;
         restored.cancel_asked = row.cancel_asked;
         restored.saved = row.saved;
-        apply(restored);
     }
+    // The daemon's order (sort_for_adoption): who is on an instance, then who was given one.
+    const auto rank = [](const sched::RunRestored& run) {
+        if (run.stored != Stored::kNotBegun) return 0;
+        return run.saved.lease.empty() ? 2 : 1;
+    };
+    std::stable_sort(all.begin(), all.end(), [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
+    for (const sched::RunRestored& restored : all)
+        apply(restored);
 }
 
 void World::apply(const sched::Event& event) {
@@ -123,6 +131,11 @@ void World::perform(const sched::Action& action) {
     if (const auto* save = std::get_if<sched::SaveRun>(&action)) {
         SimRow& row = rows_.at(save->run);
         expect(!row.done, "DONE is final", save->run.value);
+        for (const auto& [id, other] : rows_) {
+            const bool clash =
+                !save->lease.empty() && id != save->run && !other.done && other.saved.lease == save->lease;
+            expect(!clash, "an instance is leased to one row", save->run.value);
+        }
         row.saved = {.state = save->state,
                      .reason = save->reason,
                      .message = save->message,

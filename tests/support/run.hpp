@@ -15,7 +15,7 @@ namespace nsa::test {
 // limit, the coroutine lives on in the context: destroy the context before what the coroutine refers to.
 template <class T>
 T run(boost::asio::io_context& io, boost::asio::awaitable<T> task,
-      std::chrono::milliseconds limit = std::chrono::seconds{20}) {
+      std::chrono::milliseconds limit = std::chrono::seconds{60}) {
     std::optional<T> value;
     std::exception_ptr thrown;
     bool done = false;

@@ -128,7 +128,7 @@ TEST_F(Cli, stays_with_a_run_while_its_daemon_is_killed_and_started_again) {
     std::optional<NsadProcess> nsad(std::in_place, dir.path());
     NsactlProcess process(dir.path(), {"submit", spec(waiting(dir)), "--instance", "local", "--wait"});
     process.wait_until_it_says("count running");
-    nsad->end(SIGKILL, std::chrono::seconds{5});
+    nsad->end(SIGKILL, std::chrono::seconds{20});
     process.wait_until_it_says("nsad does not answer");
     nsad.emplace(dir.path());
     write_file(dir / "go", "");

@@ -45,7 +45,7 @@ TEST(FailedDisk, CostsNoRunAndNoJobWhereverItHits) {
             EXPECT_EQ(read_file(dir / ("mark" + std::to_string(i))), "x\n") << "ran once";
         }
         EXPECT_TRUE(std::filesystem::exists(dir / "fault")) << "no fsync failed";
-        EXPECT_EQ(nsad.end(SIGTERM, seconds(10)), 0);
+        EXPECT_EQ(nsad.end(SIGTERM, seconds(20)), 0);
     }
 }
 

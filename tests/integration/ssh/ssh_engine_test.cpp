@@ -62,10 +62,10 @@ TEST_F(SshEngine, PushesTheWorkerByHashAndTalksToIt) {
     const test::LoopbackSshd sshd;
     Result<WorkerClient> client = connect(sshd.instance());
     ASSERT_TRUE(client) << client.error().describe() << sshd.log();
-    const auto hello = test::run(io_, client->hello("test", 5s));
+    const auto hello = test::run(io_, client->hello("test", 20s));
     ASSERT_TRUE(hello) << hello.error().describe();
     EXPECT_EQ(hello->home, (sshd.home() / ".nsa").string());
-    EXPECT_TRUE(test::run(io_, client->ping(5s)));
+    EXPECT_TRUE(test::run(io_, client->ping(20s)));
 }
 
 TEST_F(SshEngine, TheSecondOpenPushesNothing) {
@@ -74,7 +74,7 @@ TEST_F(SshEngine, TheSecondOpenPushesNothing) {
     const auto written = std::filesystem::last_write_time(pushed(sshd));
     Result<WorkerClient> client = connect(sshd.instance());
     ASSERT_TRUE(client) << client.error().describe();
-    EXPECT_TRUE(test::run(io_, client->ping(5s)));
+    EXPECT_TRUE(test::run(io_, client->ping(20s)));
     EXPECT_EQ(std::filesystem::last_write_time(pushed(sshd)), written);
 }
 
@@ -84,7 +84,7 @@ TEST_F(SshEngine, AHomeOfItsOwnIsUsed) {
     config.worker_home = "~/elsewhere/nsa";
     Result<WorkerClient> client = connect(config);
     ASSERT_TRUE(client) << client.error().describe();
-    const auto hello = test::run(io_, client->hello("test", 5s));
+    const auto hello = test::run(io_, client->hello("test", 20s));
     ASSERT_TRUE(hello);
     EXPECT_EQ(hello->home, (sshd.home() / "elsewhere/nsa").string());
     EXPECT_TRUE(std::filesystem::exists(sshd.home() / "elsewhere/nsa/bin"));
@@ -237,7 +237,7 @@ TEST_F(SshEngine, AStreamSurvivesManyKeyExchanges) {
     const auto end = test::run(io_, client->fetch(order("bytes", 24U << 20), counter, 10s));
     ASSERT_TRUE(end) << end.error().describe();
     EXPECT_EQ(counter.bytes, 24U << 20);
-    EXPECT_TRUE(test::run(io_, client->ping(5s)));
+    EXPECT_TRUE(test::run(io_, client->ping(20s)));
 }
 
 // stderr shares the channel's window: unread, it would stop stdout after 2 MB.
@@ -259,7 +259,7 @@ TEST_F(SshEngine, AConnectionThatIsKilledEndsEveryRequest) {
     test::LoopbackSshd sshd;
     Result<WorkerClient> client = connect(sshd.instance());
     ASSERT_TRUE(client) << client.error().describe();
-    ASSERT_TRUE(test::run(io_, client->ping(5s)));
+    ASSERT_TRUE(test::run(io_, client->ping(20s)));
     sshd.kill_sessions();
     const auto ping = test::run(io_, client->ping(10s));
     ASSERT_FALSE(ping);
@@ -279,8 +279,8 @@ TEST_F(SshEngine, OneSessionPerConnectionIsEnough) {
     Result<WorkerClient> one = connect(sshd.instance());
     Result<WorkerClient> two = connect(sshd.instance());
     ASSERT_TRUE(one && two);
-    EXPECT_TRUE(test::run(io_, one->ping(5s)));
-    EXPECT_TRUE(test::run(io_, two->ping(5s)));
+    EXPECT_TRUE(test::run(io_, one->ping(20s)));
+    EXPECT_TRUE(test::run(io_, two->ping(20s)));
 }
 
 // What a talkative .bashrc does: bytes before the command's own, with and without a newline at their end.
@@ -291,7 +291,7 @@ TEST_F(SshEngine, NoiseOfTheShellsStartUpDoesNotReachTheFraming) {
     for (int i = 0; i < 2; ++i) {
         Result<WorkerClient> client = connect(sshd.instance());
         ASSERT_TRUE(client) << client.error().describe();
-        EXPECT_TRUE(test::run(io_, client->ping(5s)));
+        EXPECT_TRUE(test::run(io_, client->ping(20s)));
     }
 }
 
@@ -340,7 +340,7 @@ TEST_F(SshEngine, AFullDiskIsNoSpaceWithItsPathAndLeavesNothingBehind) {
 
 TEST_F(SshEngine, ScanShowsTheKeyWithoutLoggingIn) {
     const test::LoopbackSshd sshd;
-    const auto key = test::run(io_, engines::scan_host_key("127.0.0.1", sshd.port(), 5s));
+    const auto key = test::run(io_, engines::scan_host_key("127.0.0.1", sshd.port(), 20s));
     ASSERT_TRUE(key) << key.error().describe();
     EXPECT_EQ(to_string(*key), sshd.host_key());
     EXPECT_THAT(sshd.log(), Not(HasSubstr("userauth-request")));

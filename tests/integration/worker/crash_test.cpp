@@ -24,7 +24,7 @@ class Crash : public ::testing::Test {
     // Passes every edge of a supervisor: setup, a step that reaches SIGKILL, a blocked case, a reserve.
     static language::Plan plan() {
         auto stubborn = shell_case("stubborn", "trap '' TERM; while :; do sleep 0.01; done");
-        stubborn.timeout = std::chrono::milliseconds{100};
+        stubborn.timeout = std::chrono::milliseconds{400};
         auto blocked = shell_case("blocked", "true");
         blocked.needs = {stubborn.key};
         auto plan = plan_of({shell_case("first", "echo one >> $HOME/first-ran; sleep 0.05"), stubborn,

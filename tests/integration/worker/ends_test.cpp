@@ -60,28 +60,29 @@ TEST_F(StepEnds, AProgramThatIsNoProgramIsNotStarted) {
 TEST_F(StepEnds, WallLimitIsATimeoutWhateverTheExitCode) {
     auto polite = shell_case("polite", "trap 'exit 0' TERM; while :; do sleep 0.01; done");
     auto stubborn = shell_case("stubborn", "trap '' TERM; while :; do sleep 0.01; done");
-    polite.timeout = stubborn.timeout = std::chrono::milliseconds{200};
+    // Long enough for a busy machine to set both traps.
+    polite.timeout = stubborn.timeout = std::chrono::milliseconds{1500};
     const auto followed = run({polite, stubborn});
     const auto by_term = followed.finished("polite");
     EXPECT_EQ(by_term.end.kind, EndKind::kTimedOut);
     EXPECT_EQ(by_term.end.exit_code, 0);
     EXPECT_EQ(by_term.end.signal, 0);
-    EXPECT_EQ(by_term.end.detail, "stopped at its wall limit of 0.2 s");
-    EXPECT_GE(by_term.seconds, 0.2);
+    EXPECT_EQ(by_term.end.detail, "stopped at its wall limit of 1.5 s");
+    EXPECT_GE(by_term.seconds, 1.5);
     const auto by_kill = followed.finished("stubborn");
     EXPECT_EQ(by_kill.end.kind, EndKind::kTimedOut);
     EXPECT_EQ(by_kill.end.signal, SIGKILL);
-    EXPECT_GE(by_kill.seconds, 0.5) << "limit plus grace";
+    EXPECT_GE(by_kill.seconds, 1.8) << "limit plus grace";
 }
 
 TEST_F(StepEnds, SilenceLimitStopsTheSilentAndSparesTheTalkative) {
     auto silent = shell_case("silent", "echo once; sleep 60");
-    auto talkative = shell_case("talkative", "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.1; done");
-    silent.silence = std::chrono::milliseconds{400};
-    talkative.silence = std::chrono::milliseconds{400};
+    auto talkative = shell_case("talkative", "for i in $(seq 20); do echo $i; sleep 0.1; done");
+    silent.silence = std::chrono::milliseconds{1500};
+    talkative.silence = std::chrono::milliseconds{1500};
     const auto followed = run({silent, talkative});
     EXPECT_EQ(followed.finished("silent").end.kind, EndKind::kSilent);
-    EXPECT_EQ(followed.finished("silent").end.detail, "stopped after 0.4 s without output");
+    EXPECT_EQ(followed.finished("silent").end.detail, "stopped after 1.5 s without output");
     EXPECT_EQ(followed.finished("talkative").end.kind, EndKind::kExited);
 }
 
@@ -100,7 +101,7 @@ TEST_F(StepEnds, NothingOfACaseOutlivesIt) {
 TEST_F(StepEnds, TimeoutKillsTheWholeGroup) {
     auto planned = shell_case(
         "tree", "trap '' TERM; sh -c \"trap '' TERM; echo \\$\\$ > child; while :; do sleep 0.05; done\"");
-    planned.timeout = std::chrono::milliseconds{400};
+    planned.timeout = std::chrono::milliseconds{1500};
     const auto followed = run({planned});
     EXPECT_EQ(followed.finished("tree").end.kind, EndKind::kTimedOut);
     EXPECT_FALSE(process_exists(std::stoi(read_text(step("tree") / "child"))));

@@ -190,14 +190,10 @@ TEST_F(Files, ThousandsOfSmallFilesComeInOneStream) {
         items.push_back({"steps/case/d" + std::to_string(i / 100) + "/f" + std::to_string(i), 0});
         write(items.back().path, std::string(1024, static_cast<char>('a' + i % 26)));
     }
-    const auto start = std::chrono::steady_clock::now();
     const auto fetched = fetch(items);
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     ASSERT_EQ(fetched.files.size(), static_cast<std::size_t>(kFiles));
     for (const auto& [path, bytes] : fetched.files)
         ASSERT_EQ(bytes.size(), 1024U) << path;
-    RecordProperty("files_per_second", std::to_string(kFiles / seconds));
-    EXPECT_GT(kFiles / seconds, 2'000) << "a tenth of what an idle machine does";
 }
 
 TEST_F(Files, TheFirstRequestMustBeHelloOfThisVersion) {

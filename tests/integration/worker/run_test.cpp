@@ -192,7 +192,7 @@ TEST_F(Run, WhatIsOverIsSeenWhileTheNextCommandRuns) {
 
 TEST_F(Run, SetupHasOneTimeBudget) {
     auto plan = plan_of({shell_case("case", "true")});
-    plan.timeouts.setup = std::chrono::milliseconds{300};
+    plan.timeouts.setup = std::chrono::milliseconds{1500};
     plan.setup = {{{"sleep", "0.1"}, {}, "", ""}, {{"sleep", "60"}, {}, "", ""}};
     const auto followed = run(plan);
     EXPECT_EQ(followed.all<language::SetupFinished>().at(1).end.kind, EndKind::kTimedOut);

@@ -70,6 +70,38 @@ TEST(Recovery, ACancelledQueuedRunEnds) {
     EXPECT_EQ(d.one<Publish>().reason, Reason::kCancelledByUser);
 }
 
+// Its row holds the lease until its end is recorded: given to the next one before that, the store would
+// refuse.
+TEST(Recovery, ARunThatEndsBeforeItBeganKeepsItsInstanceUntilThatIsRecorded) {
+    for (const bool damaged : {false, true}) {
+        Driver d;
+        d.add_instance("a");
+        RunRestored ends = row(d, {Stored::kNotBegun, RunState::kStaging, !damaged});
+        ends.saved.lease = {"a"};
+        if (damaged) ends.unreadable = "no JSON";
+        d.apply(ends);
+        const Publish publish = d.one<Publish>();
+        RunRestored waits = row(d, {});
+        waits.run.run = {"r2"};
+        d.apply(waits);
+        EXPECT_EQ(d.shown("r2"), RunState::kQueued);
+        EXPECT_TRUE(d.all<Stage>().empty());
+        d.apply(Published{publish.ticket});
+        EXPECT_EQ(d.one<Stage>().ticket.run, RunId{"r2"});
+    }
+}
+
+TEST(Recovery, ARunThatHadBeenGivenAnInstanceGetsThatOneAgain) {
+    Driver d;
+    d.add_instance("a");
+    d.add_instance("b");
+    RunRestored given = row(d, {Stored::kNotBegun, RunState::kStaging});
+    given.run.target.instance.clear();
+    given.saved.lease = {"b"};
+    d.apply(given);
+    EXPECT_EQ(d.one<Stage>().instance, InstanceName{"b"});
+}
+
 TEST(Recovery, ACancelledRunOfADeadHostEndsAfterThePatience) {
     Driver d;
     d.add_instance("a", false);
