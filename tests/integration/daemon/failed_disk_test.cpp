@@ -5,6 +5,9 @@
 
 #include <chrono>
 #include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "nsad_process.hpp"
 #include "specs.hpp"
@@ -16,18 +19,20 @@ using language::Status;
 using std::chrono::seconds;
 
 // The nth fsync or fdatasync after the file "armed" appears fails (tests/faults/io_faults.cpp).
-NsadOptions failing_disk(const TempDir& dir, int nth) {
+NsadOptions failing_disk(const TempDir& dir, int nth, const std::string& error) {
     return {.environment = {"LD_PRELOAD=" NSA_IO_FAULTS_PATH,
-                            "NSA_IO_FAULT=sync:" + std::to_string(nth) + ":eio",
+                            "NSA_IO_FAULT=sync:" + std::to_string(nth) + ":" + error,
                             "NSA_IO_FAULT_FROM=" + (dir / "armed").string(),
                             "NSA_IO_FAULT_LOG=" + (dir / "fault").string()}};
 }
 
 TEST(FailedDisk, CostsNoRunAndNoJobWhereverItHits) {
-    for (const int nth : {4, 8, 12, 18}) {
-        SCOPED_TRACE("fsync " + std::to_string(nth));
+    const std::vector<std::pair<int, std::string>> faults = {
+        {4, "eio"}, {8, "enospc"}, {12, "eio"}, {18, "enospc"}};
+    for (const auto& [nth, error] : faults) {
+        SCOPED_TRACE("fsync " + std::to_string(nth) + " " + error);
         TempDir dir;
-        NsadProcess nsad(dir.path(), failing_disk(dir, nth));
+        NsadProcess nsad(dir.path(), failing_disk(dir, nth, error));
         std::ofstream{dir / "armed"} << "a daemon that cannot even start is another test's\n";
         std::vector<RunId> taken;
         for (int i = 0; i < 3; ++i) {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/wait.h>
 
 #include <fstream>
@@ -112,6 +113,32 @@ TEST(Store, ADamagedFileIsRefusedWithTheNameOfTheBackupThatHelps) {
                                std::filesystem::copy_options::overwrite_existing);
     NsadProcess nsad(dir.path());
     EXPECT_EQ(nsad.wait_done(id).status, Status::kPass);
+}
+
+// Longer than SQLite waits for a lock: the daemon tries again instead of leaving.
+TEST(Store, AStartWaitsForADatabaseThatAnotherProgramKeepsLocked) {
+    TempDir dir;
+    std::filesystem::create_directories(dir / "state");
+    const std::string file = (dir / "state" / "nsa.db").string();
+    must(must(store::Store::open(file)).submit(new_run("r-20260101-000000-000001")));
+    sqlite3* other = nullptr;
+    ASSERT_EQ(::sqlite3_open(file.c_str(), &other), SQLITE_OK);
+    ASSERT_EQ(::sqlite3_exec(other, "PRAGMA locking_mode = EXCLUSIVE; UPDATE run SET name = 'locked'",
+                             nullptr, nullptr, nullptr),
+              SQLITE_OK);
+    std::thread holder([other] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(6500));
+        ::sqlite3_close(other);
+    });
+    std::string refused;
+    try {
+        NsadProcess nsad(dir.path());
+        EXPECT_EQ(nsad.wait_done(RunId{"r-20260101-000000-000001"}).status, Status::kPass);
+    } catch (const std::exception& error) {
+        refused = error.what();
+    }
+    holder.join();
+    EXPECT_EQ(refused, "");
 }
 
 TEST(Store, ACopyIsMadeBesideARunningDaemonOnRequest) {
