@@ -196,21 +196,16 @@ TEST_F(AttachTest, AFloodOfOneLogDoesNotHoldBackTheOther) {
     worker_.ask<protocol::CancelReply>(FrameType::kCancel, encode(kRun));
 }
 
-TEST_F(AttachTest, EmptyStepsTakeFewMillisecondsEach) {
+TEST_F(AttachTest, HundredsOfEmptyStepsAreFollowedToTheLast) {
     constexpr int kSteps = 200;
     std::vector<language::PlannedCase> cases;
     for (int i = 0; i < kSteps; ++i)
         cases.push_back(argv_case("s" + std::to_string(i), {"/bin/true"}));
     launch(worker_, std::move(cases));
-    const auto events = follow(worker_, attach()).events();
-    std::int64_t first = 0, last = 0;
-    for (const auto& event : events) {
-        if (first == 0 && std::holds_alternative<language::CaseStarted>(event.body)) first = event.wall_ms;
-        if (std::holds_alternative<language::CaseFinished>(event.body)) last = event.wall_ms;
-    }
-    const double per_step = static_cast<double>(last - first) / kSteps;
-    RecordProperty("ms_per_step", std::to_string(per_step));
-    EXPECT_LT(per_step, 30.0) << "ten times what an idle machine takes";
+    const auto finished = follow(worker_, attach()).all<language::CaseFinished>();
+    ASSERT_EQ(finished.size(), static_cast<std::size_t>(kSteps));
+    for (int i = 0; i < kSteps; ++i)
+        EXPECT_EQ(finished[static_cast<std::size_t>(i)].key.value, "s" + std::to_string(i));
 }
 
 }  // namespace

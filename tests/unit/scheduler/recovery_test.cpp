@@ -1,3 +1,5 @@
+#include <ctime>
+
 #include "driver.hpp"
 
 namespace nsa::scheduler {
@@ -141,13 +143,13 @@ TEST(Recovery, TenThousandQueuedRunsAreTakenInQuickly) {
     Driver d;
     d.add_instance("a");
     d.submit("r0", "a");
-    const auto begin = std::chrono::steady_clock::now();
+    const std::clock_t begin = std::clock();  // processor time: a busy machine fails nothing
     RunRestored waiting = row(d, {});
     for (int i = 0; i < 10'000; ++i) {
         waiting.run.run = {"q" + std::to_string(i)};
         d.apply(waiting);
     }
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, 2s);
+    EXPECT_LT((std::clock() - begin) / CLOCKS_PER_SEC, 2);
     EXPECT_EQ(d.state.runs.size(), 10'001U);
 }
 
