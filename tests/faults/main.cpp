@@ -10,6 +10,7 @@
 #include <iostream>
 
 #include "lab.hpp"
+#include "private_network.hpp"
 #include "summary.hpp"
 
 namespace {
@@ -145,6 +146,10 @@ int main(int argc, char** argv) {
     try {
         declare(app, choice);
         app.parse(argc, argv);
+        const std::string refused = nsa::faults::enter_private_network();
+        std::cout << "network: "
+                  << (refused.empty() ? "private namespace" : "loopback of this machine (" + refused + ")")
+                  << std::endl;
         return run(choice, chosen(choice.only));
     } catch (const CLI::ParseError& error) {
         return app.exit(error);
