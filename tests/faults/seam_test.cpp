@@ -1,16 +1,15 @@
 // Failpoints are chosen at link time: what is released cannot be told to die.
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <iterator>
 #include <string>
+
+#include "support/temp_dir.hpp"
 
 namespace nsa::faults {
 namespace {
 
 bool knows_failpoints(const char* program) {
-    std::ifstream file(program, std::ios::binary);
-    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    const std::string bytes = test::read_file(program);
     EXPECT_GT(bytes.size(), 1'000'000U) << program;
     return bytes.find("NSA_FAILPOINT") != std::string::npos;
 }
