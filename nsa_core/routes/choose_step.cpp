@@ -4,6 +4,7 @@
 
 #include "nsa_core/cuda/decode/plan.hpp"
 #include "nsa_core/routes.hpp"
+#include "nsa_core/routes/decode_shape.hpp"
 
 namespace nsa::core {
 namespace {
@@ -15,29 +16,6 @@ constexpr int kFirstLargeWidth = 128;  // of keys; see has_small_shared_memory
 // every width fits. Rings of keys and values of 128 and more take 112.
 bool has_small_shared_memory(int sm) {
     return sm == 86 || sm == 89 || sm / 10 == 12;
-}
-
-cuda::DecodeShape shape_of(const StepRequest& request) {
-    const NsaConfig& c = request.config;
-    // What does not fit becomes the largest int, not another size: a window of 2^32 + 1 is not one of 1.
-    const auto narrow = [](std::int64_t value) {
-        return static_cast<int>(std::min<std::int64_t>(value, std::numeric_limits<int>::max()));
-    };
-    return {.dtype = request.dtype == DType::kBf16 ? cuda::HalfType::kBf16 : cuda::HalfType::kFp16,
-            .batch = 1,
-            .heads = narrow(c.heads),
-            .groups = narrow(c.groups),
-            .dk = narrow(c.dk),
-            .dv = narrow(c.dv),
-            .l = narrow(c.l),
-            .d = narrow(c.d),
-            .l_sel = narrow(c.l_sel),
-            .n = narrow(c.n),
-            .n_initial = narrow(c.n_initial),
-            .n_local = narrow(c.n_local),
-            .w = narrow(c.w),
-            .page_tokens = narrow(request.page_tokens),
-            .max_tokens = narrow(request.max_tokens)};
 }
 
 std::optional<std::string> cuda_unsupported(const StepRequest& request) {
@@ -64,10 +42,32 @@ std::optional<std::string> cuda_unsupported(const StepRequest& request) {
                " for heads with dk = " + std::to_string(request.config.dk) + "; dk below " +
                std::to_string(kFirstLargeWidth) + " fits";
     }
-    return cuda::decode_unsupported(shape_of(request));
+    return cuda::decode_unsupported(decode_shape(request, /*batch=*/1));
 }
 
 }  // namespace
+
+cuda::DecodeShape decode_shape(const StepRequest& request, std::int64_t batch) {
+    const NsaConfig& c = request.config;
+    const auto narrow = [](std::int64_t value) {
+        return static_cast<int>(std::min<std::int64_t>(value, std::numeric_limits<int>::max()));
+    };
+    return {.dtype = request.dtype == DType::kBf16 ? cuda::HalfType::kBf16 : cuda::HalfType::kFp16,
+            .batch = narrow(batch),
+            .heads = narrow(c.heads),
+            .groups = narrow(c.groups),
+            .dk = narrow(c.dk),
+            .dv = narrow(c.dv),
+            .l = narrow(c.l),
+            .d = narrow(c.d),
+            .l_sel = narrow(c.l_sel),
+            .n = narrow(c.n),
+            .n_initial = narrow(c.n_initial),
+            .n_local = narrow(c.n_local),
+            .w = narrow(c.w),
+            .page_tokens = narrow(request.page_tokens),
+            .max_tokens = narrow(request.max_tokens)};
+}
 
 std::optional<std::string> unsupported_reason(Route route, const StepRequest& request) {
     if (route == Route::kReference) return std::nullopt;

@@ -38,7 +38,8 @@ class CudaStep {
     [[nodiscard]] static std::optional<std::string> unsupported_reason(const NSAAttention& module,
                                                                        std::int64_t capacity);
 
-    /// Reserves `capacity` tokens in the cache, which must have batch 1 and outlive this object. Weights are
+    /// Reserves `capacity` tokens in the cache, which must be one of this layer for one sequence and outlive
+    /// this object. Weights are
     /// shared with the module, not copied: training updates are seen. Throws InputError with the reason when
     /// unsupported.
     CudaStep(const NSAAttention& module, DecodeCache& cache, std::int64_t capacity,

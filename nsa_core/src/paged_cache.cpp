@@ -160,7 +160,7 @@ void PagedCache::release(std::int64_t sequence) {
 }
 
 void PagedCache::advance() {
-    position_.add_(position_.ge(0).to(at::kInt));
+    position_.add_(position_.ge(0).logical_and_(position_.lt(size_.max_tokens)).to(at::kInt));
 }
 
 KeysValues PagedCache::gather(const KeysValues& pool, std::int64_t sequence, std::int64_t rows) const {

@@ -31,12 +31,17 @@ T shuffle(std::uint32_t mask, T value, SourceOf source_of) {
         T taken;
         int source;
     } mine{value, value, source_of(current->index)};
-    together(kShuffle, mask, mine, [mask](Exchange& lane, int) {
-        if ((mask >> lane.source & 1) == 0)
-            fail("a shuffle from lane " + std::to_string(lane.source) + ", which does not take part");
-        lane.taken = deposit_of<Exchange>(lane.source).given;
-    });
-    if (current->index == 0) ++current_gang().counters->shuffles;
+    if (arrive(kShuffle, mask, &mine)) {
+        for (std::uint32_t rest = mask; rest != 0; rest &= rest - 1) {
+            Exchange& lane = deposit_of<Exchange>(std::countr_zero(rest));
+            if ((mask >> lane.source & 1) == 0)
+                fail("a shuffle from lane " + std::to_string(lane.source) + ", which does not take part");
+            lane.taken = deposit_of<Exchange>(lane.source).given;
+        }
+        ++current_gang().counters->shuffles;
+        leave(mask);
+    }
+    may_take_off();
     return mine.taken;
 }
 
@@ -72,8 +77,7 @@ T atomically(T* at, Update update) {
 }  // namespace nsa::emulator
 
 inline void __syncwarp(unsigned mask = nsa::emulator::kAllLanes) {
-    int nothing = 0;
-    nsa::emulator::together(nsa::emulator::kSyncWarp, mask, nothing, [](int&, int) {});
+    nsa::emulator::meet(nsa::emulator::kSyncWarp, mask);
 }
 inline void __syncthreads() {
     (void)nsa::emulator::block_barrier(nsa::emulator::kSyncThreads, 0);

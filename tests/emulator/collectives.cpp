@@ -76,6 +76,11 @@ void leave(std::uint32_t mask) {
         wake(*warp.lanes[static_cast<std::size_t>(std::countr_zero(rest))]);
 }
 
+void meet(const char* name, std::uint32_t mask) {
+    if (arrive(name, mask, nullptr)) leave(mask);
+    may_take_off();
+}
+
 int block_barrier(const char* name, int says) {
     Block& block = current_block();
     if (block.barrier != nullptr && block.barrier != name)
@@ -94,8 +99,7 @@ int block_barrier(const char* name, int says) {
 }
 
 void cluster_arrive() {
-    int nothing = 0;
-    together(kClusterArrive, kAllLanes, nothing, [](int&, int) {});
+    meet(kClusterArrive, kAllLanes);
     Gang& gang = current_gang();
     if (std::exchange(current->at_cluster_barrier, true))
         fail("a second arrival at the cluster barrier without a wait");
@@ -104,8 +108,7 @@ void cluster_arrive() {
 }
 
 void cluster_wait() {
-    int nothing = 0;
-    together(kClusterAligned, kAllLanes, nothing, [](int&, int) {});
+    meet(kClusterAligned, kAllLanes);
     if (!std::exchange(current->at_cluster_barrier, false))
         fail("a wait at the cluster barrier without an arrival");
     if (current_gang().cluster_phase == current->cluster_phase) wait_at(kClusterWait);

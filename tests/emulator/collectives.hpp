@@ -26,16 +26,8 @@ template <class T>
     return *static_cast<T*>(current->warp->lanes[static_cast<std::size_t>(index)]->deposit);
 }
 
-/// A collective of the lanes in `mask`: compute(lane i's deposit, i) for each of them, in order.
-template <class T, class Compute>
-void together(const char* name, std::uint32_t mask, T& deposit, Compute compute) {
-    if (arrive(name, mask, &deposit)) {
-        for (int i = 0; i < kLanes; ++i)
-            if ((mask >> i & 1) != 0) compute(deposit_of<T>(i), i);
-        leave(mask);
-    }
-    may_take_off();
-}
+/// The lanes in `mask` meet, and that is all.
+void meet(const char* name, std::uint32_t mask);
 
 /// Barrier of all live threads of the block; the sum of what they say.
 int block_barrier(const char* name, int says);

@@ -55,3 +55,8 @@
 
 #define cudaLaunchKernelEx ::nsa::emulator::launch_kernel
 #define cudaFuncSetAttribute ::nsa::emulator::set_function_attribute
+#define cudaFuncGetAttributes ::nsa::emulator::function_attributes
+#define cudaDeviceGetAttribute ::nsa::emulator::device_attribute
+#define cudaOccupancyMaxActiveClusters ::nsa::emulator::most_clusters
+#define cudaGetDevice ::nsa::emulator::current_device
+#define cudaGetLastError() cudaSuccess

@@ -44,7 +44,7 @@ void run_queued(std::vector<Queued>& all, std::size_t i, std::vector<Finished>& 
         ahead = nullptr;
     }
     const Counters counters = launch(mine.launch, mine.kernel, std::move(ahead));
-    finished.push_back({mine.launch.name, mine.launch, counters});
+    finished.push_back({mine.launch, counters});
 }
 
 }  // namespace
@@ -52,7 +52,7 @@ void run_queued(std::vector<Queued>& all, std::size_t i, std::vector<Finished>& 
 cudaError_t set_function_attribute(const void* function, cudaFuncAttribute attribute, int value) {
     FunctionLimits& mine = limits[function];
     if (attribute == cudaFuncAttributeMaxDynamicSharedMemorySize) {
-        if (value < 0 || value > 227 * 1024) return cudaErrorInvalidValue;
+        if (value < 0 || static_cast<std::size_t>(value) > Device::kSharedBytes) return cudaErrorInvalidValue;
         mine.shared_bytes = static_cast<std::size_t>(value);
         return cudaSuccess;
     }
@@ -61,6 +61,41 @@ cudaError_t set_function_attribute(const void* function, cudaFuncAttribute attri
         return cudaSuccess;
     }
     return cudaErrorInvalidValue;
+}
+
+cudaError_t function_attributes(cudaFuncAttributes* attributes) {
+    *attributes = {};
+    attributes->ptxVersion = Device::kSm;
+    attributes->binaryVersion = Device::kSm;
+    return cudaSuccess;
+}
+
+cudaError_t device_attribute(int* value, cudaDeviceAttr attribute, int device) {
+    if (device != 0) return cudaErrorInvalidDevice;
+    switch (attribute) {
+        case cudaDevAttrComputeCapabilityMajor:
+            *value = Device::kSm / 10;
+            return cudaSuccess;
+        case cudaDevAttrComputeCapabilityMinor:
+            *value = Device::kSm % 10;
+            return cudaSuccess;
+        case cudaDevAttrMultiProcessorCount:
+            *value = Device::kMultiprocessors;
+            return cudaSuccess;
+        case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+            *value = static_cast<int>(Device::kSharedBytes);
+            return cudaSuccess;
+        case cudaDevAttrCooperativeLaunch:
+            *value = 1;
+            return cudaSuccess;
+        default:
+            return cudaErrorNotSupported;
+    }
+}
+
+cudaError_t current_device(int* device) {
+    *device = 0;
+    return cudaSuccess;
 }
 
 cudaError_t enqueue(const cudaLaunchConfig_t& config, const void* function, std::function<void()> kernel) {

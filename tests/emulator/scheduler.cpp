@@ -40,10 +40,13 @@ std::string deadlock(const std::vector<Warp*>& warps) {
 }
 
 Warp* next_warp(const std::vector<Warp*>& warps, Schedule& schedule) {
-    std::vector<Warp*> ready;
-    for (Warp* warp : warps)
-        if (warp->runnable != 0) ready.push_back(warp);
-    return ready.empty() ? nullptr : ready[schedule.pick(ready.size())];
+    const auto ready = [](const Warp* warp) { return warp->runnable != 0; };
+    const auto count = static_cast<std::size_t>(std::ranges::count_if(warps, ready));
+    if (count == 0) return nullptr;
+    auto next = std::ranges::find_if(warps, ready);
+    for (std::size_t skip = schedule.pick(count); skip > 0; --skip)
+        next = std::find_if(next + 1, warps.end(), ready);
+    return *next;
 }
 
 bool wake_spinning(const std::vector<Warp*>& warps) {

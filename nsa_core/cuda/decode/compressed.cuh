@@ -151,7 +151,7 @@ __global__ void __launch_bounds__(kDecodeWarps* kWarpSize)
     const int sequence = static_cast<int>(blockIdx.z);
     const int group = static_cast<int>(blockIdx.y);
     const RawToken step{p, sequence * shape.groups + group, p.position[sequence]};
-    if (step.t < 0) return;  // an idle slot: the second kernel does not look at the workspace either
+    if (!takes_part(step.t, shape)) return;  // the second kernel does not look at the workspace either
 
     const int* pages = p.page_table + static_cast<std::int64_t>(sequence) * p.page_stride;
     const int visible = visible_compressed(step.t, shape);

@@ -9,6 +9,11 @@ namespace nsa::core::cuda {
 
 inline constexpr int kBlocksPerChunk = kChunkRows / kTokensPerBlock;
 
+/// Whether there is a step at this position: not in an idle slot, nor behind what the cache was made for.
+__device__ __forceinline__ bool takes_part(int t, const DecodeShape& shape) {
+    return static_cast<unsigned>(t) < static_cast<unsigned>(shape.max_tokens);
+}
+
 /// Compressed tokens that token t sees. A case of its own below l: dividing a negative number truncates to 1.
 __device__ __forceinline__ int visible_compressed(int t, const DecodeShape& shape) {
     return t + 1 < shape.l ? 0 : (t + 1 - shape.l) / shape.d + 1;

@@ -26,15 +26,17 @@ struct SelectedShared {
     WarpScales scales;
 };
 
+/// What takes the place of a step that is none: see DecodeParams.
 template <class T, int kDv>
-__device__ void write_idle(const PairStep<T>& step) {
+__device__ void write_no_step(const PairStep<T>& step) {
     const DecodeShape& shape = step.p.shape;
     const int heads = shape.heads_per_group();
     if (cluster_rank() != 0) return;
+    const std::uint32_t nothing = step.t < 0 ? 0U : 0xFFFFFFFFU;  // two zeros, or two NaN
     std::uint32_t* out = reinterpret_cast<std::uint32_t*>(step.p.out) +
                          static_cast<std::int64_t>(step.pair()) * heads * kDv / 2;
     for (int i = threadIdx.x; i < heads * kDv / 2; i += blockDim.x)
-        out[i] = 0;
+        out[i] = nothing;
     if (step.p.blocks == nullptr) return;
     for (int i = threadIdx.x; i < shape.n; i += blockDim.x)
         step.p.blocks[step.pair() * shape.n + i] = -1;
@@ -71,7 +73,8 @@ __global__ void __launch_bounds__(kDecodeWarps* kWarpSize)
     auto& shared = *dynamic_shared<SelectedShared<kDk, kDv>>();
     const PairStep<T> step{p, constants, static_cast<int>(blockIdx.z), static_cast<int>(blockIdx.y),
                            p.position[blockIdx.z]};
-    if (step.t < 0) return write_idle<T, kDv>(step);  // the whole cluster: it shares the sequence
+    if (!takes_part(step.t, p.shape)) return write_no_step<T, kDv>(step);  // the whole cluster
+    cluster_arrive_relaxed();  // waited for before the first message to a neighbour
 
     const int heads = p.shape.heads_per_group();
     const int warp = warp_index();
@@ -87,6 +90,7 @@ __global__ void __launch_bounds__(kDecodeWarps* kWarpSize)
         attend_window(step, attention);
         fold_warps(attention, shared.scales, shared.after.outputs, shared.window);
     }
+    cluster_wait_relaxed();  // the whole cluster runs
     if (parts.selected) {
         wait_for_previous_kernel();
         const SelectionInput input = selection_input(step);

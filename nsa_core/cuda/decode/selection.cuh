@@ -180,7 +180,8 @@ __device__ __forceinline__ int keep_best_of_all(RankKey* keys, int count, int n,
 
 /// Fills shared.blocks and shared.rows and returns how many there are. `keys`: scratch in shared memory, one
 /// for every block that a thread block of the cluster ranks and one more. row_of(token): its row in the pool.
-/// shared.log2_sum is there. All threads of the cluster call it together.
+/// shared.log2_sum is there. All threads of the cluster call it together, and know that all of it runs: it
+/// writes to its neighbours' shared memory.
 template <class RowOf>
 __device__ __forceinline__ int select_blocks(const DecodeShape& shape, const SelectionInput& in,
                                              SelectionShared& shared, RankKey* keys, RowOf row_of) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <utility>
 
 #include "nsa_core/cuda/decode/plan.hpp"
@@ -11,6 +12,7 @@ namespace {
 
 constexpr std::array<std::pair<int, int>, 5> kWidths{{{32, 32}, {64, 64}, {96, 96}, {128, 128}, {192, 128}}};
 constexpr std::array kHeadsPerGroup{1, 2, 4, 8, 16};
+constexpr int kMaxTokens = 1 << 30;  // so that no sum of a position and a chunk leaves 32 bits
 constexpr int kMaxGridSide = 65535;  // thread blocks along y and z of a grid: groups and batch
 
 std::optional<std::string> blocks_unsupported(const DecodeShape& s) {
@@ -36,6 +38,10 @@ std::optional<std::string> blocks_unsupported(const DecodeShape& s) {
                std::to_string(s.max_tokens) + " tokens are " +
                std::to_string((s.max_tokens - 1) / s.l_sel + 1);
     }
+    if (s.max_tokens > kMaxTokens || s.page_tokens > kMaxTokens) {
+        return "up to 2^30 tokens in a sequence and in a page, and these are " +
+               std::to_string(s.max_tokens) + " and " + std::to_string(s.page_tokens);
+    }
     return std::nullopt;
 }
 
@@ -55,6 +61,11 @@ std::optional<std::string> decode_unsupported(const DecodeShape& s) {
     if (s.batch > kMaxGridSide || s.groups > kMaxGridSide) {
         return takes + "up to " + std::to_string(kMaxGridSide) + " sequences and groups, and these are " +
                std::to_string(s.batch) + " and " + std::to_string(s.groups);
+    }
+    // Kernels count elements of q, the output and the step's own rows in 32 bits.
+    const std::int64_t elements = std::int64_t{s.batch} * s.heads * std::max(s.dk, s.dv);
+    if (elements > std::numeric_limits<std::int32_t>::max()) {
+        return takes + "up to 2^31 - 1 elements of q, and these are " + std::to_string(elements);
     }
     if (s.n_local < 1 || s.w < 1) return takes + "n_local and w from 1 up";
     if (const auto reason = blocks_unsupported(s)) return takes + *reason;

@@ -3,6 +3,7 @@
 
 #include "nsa_core/cuda/step/kernel.cuh"
 #include "nsa_core/cuda/step/launch.hpp"
+#include "nsa_core/cuda/step/shared_limit.hpp"
 
 namespace nsa::core::cuda::step {
 namespace {
@@ -49,8 +50,8 @@ cudaLaunchConfig_t configuration(const Geometry& geometry, cudaLaunchAttribute& 
 
 cudaError_t prepare_cluster(const Geometry& geometry) {
     const Kernel kernel = kernel_for(geometry);
-    const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                   static_cast<int>(geometry.shared_bytes));
+    const cudaError_t error =
+        allow_shared_memory(reinterpret_cast<const void*>(kernel), geometry.shared_bytes);
     if (error != cudaSuccess) return error;
     return cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
 }

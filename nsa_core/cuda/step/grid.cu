@@ -3,6 +3,7 @@
 
 #include "nsa_core/cuda/step/kernel.cuh"
 #include "nsa_core/cuda/step/launch.hpp"
+#include "nsa_core/cuda/step/shared_limit.hpp"
 
 namespace nsa::core::cuda::step {
 namespace {
@@ -27,8 +28,7 @@ Kernel kernel_for(const Geometry& geometry) {
 }  // namespace
 
 cudaError_t prepare_grid(const Geometry& geometry) {
-    return cudaFuncSetAttribute(kernel_for(geometry), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                static_cast<int>(geometry.shared_bytes));
+    return allow_shared_memory(reinterpret_cast<const void*>(kernel_for(geometry)), geometry.shared_bytes);
 }
 
 bool grid_runs(const Geometry& geometry) {

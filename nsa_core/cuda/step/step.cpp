@@ -8,6 +8,7 @@ namespace {
 constexpr std::size_t kClusterShared =
     227 * 1024;                                  // bytes a thread block can have on sm_90, where clusters are
 constexpr std::size_t kGridShared = 163 * 1024;  // on sm_80
+constexpr int kMaxCapacity = 1 << 21;            // so that offsets of a layout stay within 32 bits
 constexpr std::size_t kCounterBytes = 256;       // before a grid's inbox: its arrival counter
 
 int ranks_of(StepTeam team) {
@@ -53,7 +54,10 @@ std::optional<std::string> bad_sizes(const StepShape& s) {
     if (s.gate_hidden < 1 || s.gate_hidden > 1024) {
         return number("gate_hidden", s.gate_hidden) + "; the kernel takes 1 to 1024";
     }
-    if (s.capacity < 1) return number("capacity", s.capacity) + " tokens; it must be at least 1";
+    if (s.capacity < 1 || s.capacity > kMaxCapacity) {
+        return number("capacity", s.capacity) + " tokens; the kernel takes 1 to " +
+               std::to_string(kMaxCapacity);
+    }
     return std::nullopt;
 }
 
@@ -62,7 +66,7 @@ std::optional<std::string> bad_blocks(const StepShape& s) {
         return number("d", s.d) + " must divide " + number("l", s.l) + " and " + number("l_sel", s.l_sel);
     }
     if (s.w < 1 || s.n < 1 || s.n > 1024 || s.n_local < 1 || s.n_initial < 0 ||
-        s.n_initial + s.n_local > s.n) {
+        std::int64_t{s.n_initial} + s.n_local > s.n) {
         return number("n", s.n) + " selected blocks with " + number("n_initial", s.n_initial) + " and " +
                number("n_local", s.n_local) + " forced, " + number("w", s.w) +
                "; the kernel takes up to 1024 blocks, the forced ones among them and the query's own always, "

@@ -34,8 +34,8 @@ enum class StepTeam : std::uint8_t {
 
 [[nodiscard]] std::size_t step_workspace_bytes(const StepShape& shape, StepTeam team);
 
-/// Once per process and device before launches of `team`: raises the kernel's shared memory limit. Not under
-/// capture.
+/// Once per process and device before launches of `team`: raises the kernel's shared memory limit, and never
+/// lowers it for another step that lives. Not under capture.
 [[nodiscard]] cudaError_t prepare_step(const StepShape& shape, StepTeam team);
 
 /// One launch on `stream`, without host reads, allocation or synchronisation: may be captured. The shape must

@@ -59,7 +59,9 @@ class PagedCache {
     void fill(std::int64_t sequence, const PrefilledSequence& rows);
     /// Gives the pages of the sequence back and makes its slot idle.
     void release(std::int64_t sequence);
-    /// The step's token is part of every sequence that is not idle; on the device, without waiting for it.
+    /// The step's token is part of every sequence that is not idle; on the device, without waiting for it. A
+    /// sequence of max_tokens stays where it is, and route cuda refuses a further step of it (its output is
+    /// NaN). Pages for the next token are the caller's to reserve before its step.
     void advance();
 
     /// Rows of one sequence in order, copied out of the pages: [G, rows, c].

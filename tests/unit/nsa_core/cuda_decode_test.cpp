@@ -122,7 +122,7 @@ INSTANTIATE_TEST_SUITE_P(Values, CudaDecodeData,
                          data_name);
 
 TEST_F(CudaDecodeTest, pages_of_every_size_give_the_same_step) {
-    for (const std::int64_t page : {64, 128, 256}) {
+    for (const std::int64_t page : {64, 128, 192, 256, 320}) {
         SCOPED_TRACE(page);
         StepCase c = case_of(config_of({128, 128}, 16), DType::kBf16);
         c.page_tokens = page;
@@ -143,8 +143,8 @@ TEST_F(CudaDecodeTest, other_counts_of_blocks_and_windows_equal_the_oracle) {
     struct Change {
         std::int64_t n, n_initial, n_local, w;
     };
-    for (const Change change :
-         {Change{4, 1, 2, 64}, Change{8, 2, 3, 100}, Change{32, 1, 2, 1}, Change{3, 1, 2, 2048}}) {
+    for (const Change change : {Change{4, 1, 2, 64}, Change{8, 2, 3, 100}, Change{32, 1, 2, 1},
+                                Change{3, 1, 2, 2048}, Change{4, 1, 2, 15}, Change{4, 1, 2, 17}}) {
         SCOPED_TRACE("n " + std::to_string(change.n) + ", w " + std::to_string(change.w));
         NsaConfig config = config_of({64, 64}, 8);
         config.n = change.n;

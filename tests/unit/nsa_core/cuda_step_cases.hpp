@@ -1,4 +1,4 @@
-// Layers, caches and checks for the tests of the one-kernel step.
+// The one-kernel step on a GPU, for its tests.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -6,12 +6,9 @@
 
 #include <cstdint>
 #include <functional>
-#include <initializer_list>
 
-#include "cases.hpp"
-#include "nsa_core/config.hpp"
-#include "nsa_core/module.hpp"
 #include "nsa_core/routes/cuda_step.hpp"
+#include "step_cases.hpp"
 
 namespace nsa::core::test {
 
@@ -20,43 +17,14 @@ inline constexpr cuda::StepTeam kTeams[] = {cuda::StepTeam::kCluster16, cuda::St
 
 [[nodiscard]] at::TensorOptions on_gpu(at::ScalarType type);
 
-/// The same layer twice: what the kernel runs, and the truth in fp64 from the very same weights.
-struct Layer {
-    explicit Layer(const NsaConfig& config, RoutePolicy policy = {});
-
-    NSAAttention fp32;
-    NSAAttention fp64;
+struct GpuLayer : Layer {
+    explicit GpuLayer(const NsaConfig& config, RoutePolicy policy = {});
 };
+[[nodiscard]] at::Tensor gpu_token(const NsaConfig& c, std::int64_t t);
 
-/// The input of token t, [1,dim].
-[[nodiscard]] at::Tensor token(const NsaConfig& c, std::int64_t t);
-
-/// Random rows of `length` tokens, alike in all caches, as if they had been decoded.
-void fill(const NsaConfig& c, std::int64_t length, std::initializer_list<DecodeCache*> caches);
-
-/// One step in truth, with the importance that its choice was made from.
-struct Truth {
-    at::Tensor out;         // [1,dim]
-    at::Tensor blocks;      // [G,picks]
-    at::Tensor importance;  // [G,blocks]
-};
-
-/// Whether the kernel picked the same blocks [G,n]; expects of a different pick that it is one of a tie.
-[[nodiscard]] bool same_blocks(const Truth& truth, const at::Tensor& picked);
-
-/// Largest errors over the steps whose blocks agree, and how many did not.
-struct Tally {
-    double ours = 0;
-    double plain = 0;  // of the layer's own fp32 decode
-    std::int64_t ties = 0;
-    std::int64_t steps = 0;
-
-    /// As good as an honest fp32 implementation: twice its error, and a rounding of values around 1.
-    void expect_good() const;
-};
-
-/// Steps `count` tokens from `begin` on, behind random rows, with every check on each: output, blocks, reads.
-[[nodiscard]] Tally run(const Layer& layer, std::int64_t begin, std::int64_t count, CudaStepOptions options);
+/// See run_candidate.
+[[nodiscard]] Tally run(const GpuLayer& layer, std::int64_t begin, std::int64_t count,
+                        CudaStepOptions options);
 
 class CudaStepTest : public testing::Test {
   protected:
@@ -67,12 +35,5 @@ class CudaStepTest : public testing::Test {
                          const std::function<void(cuda::StepTeam)>& body);
 };
 using CudaStepSmall = CudaStepTest;
-
-template <class Change>
-[[nodiscard]] NsaConfig with(const Change& change) {
-    NsaConfig c;
-    change(c);
-    return c;
-}
 
 }  // namespace nsa::core::test

@@ -30,7 +30,7 @@ TEST_F(CudaStepTest, equal_importance_picks_the_lower_blocks) {
     fill(c, length, {&cache});
     cache.cmp().k.storage().fill_(0.5);
     CudaStep step{module, cache, length + 1};
-    (void)step.step(token(c, length));
+    (void)step.step(gpu_token(c, length));
     const at::Tensor blocks = step.blocks().to(at::kCPU);
     for (std::int64_t g = 0; g < c.groups; ++g) {
         // Block 0 is forced; the last block overlaps fewer tokens; 30 and 31 are local.
@@ -42,7 +42,7 @@ TEST_F(CudaStepTest, equal_importance_picks_the_lower_blocks) {
 }
 
 TEST_F(CudaStepTest, huge_scores_do_not_overflow) {
-    const Layer layer{NsaConfig{}};
+    const GpuLayer layer{NsaConfig{}};
     {
         const at::NoGradGuard no_grad;
         for (const NSAAttention* module : {&layer.fp32, &layer.fp64}) {
@@ -64,7 +64,7 @@ TEST_F(CudaStepTest, a_visible_nan_makes_the_output_nan_and_picks_the_forced_and
     fill(c, 1500, {&cache});
     cache.cmp().k.storage().select(2, 7).fill_(kNaN);
     CudaStep step{module, cache, 1501};
-    EXPECT_TRUE(step.step(token(c, 1500)).isnan().all().item<bool>());
+    EXPECT_TRUE(step.step(gpu_token(c, 1500)).isnan().all().item<bool>());
     const at::Tensor blocks = step.blocks().to(at::kCPU);
     for (std::int64_t g = 0; g < c.groups; ++g) {
         for (int i = 0; i < 14; ++i)
@@ -84,7 +84,7 @@ TEST_F(CudaStepTest, two_runs_and_a_graph_are_equal_bit_for_bit) {
             CudaStep step{module, cache, 1340, {.team = team, .graph = graph}};
             std::vector<at::Tensor> results;
             for (std::int64_t t = 1300; t < 1340; ++t)
-                results.push_back(step.step(token(c, t)).flatten().clone());
+                results.push_back(step.step(gpu_token(c, t)).flatten().clone());
             results.push_back(cache.cmp().k.rows().flatten());
             return at::cat(results);
         };
@@ -101,12 +101,12 @@ TEST_F(CudaStepTest, a_cache_that_is_truncated_and_decoded_into_by_other_means_g
     CudaStep step{module, cache, 64, {.graph = true}};
     std::vector<at::Tensor> straight;
     for (std::int64_t t = 0; t < 50; ++t)
-        straight.push_back(step.step(token(c, t)).clone());
+        straight.push_back(step.step(gpu_token(c, t)).clone());
     cache.truncate(30);
-    EXPECT_TRUE(at::equal(step.step(token(c, 30)), straight[30]));
-    (void)module.decode(token(c, 31), cache);
+    EXPECT_TRUE(at::equal(step.step(gpu_token(c, 30)), straight[30]));
+    (void)module.decode(gpu_token(c, 31), cache);
     for (std::int64_t t = 32; t < 50; ++t)
-        EXPECT_LT(max_abs(step.step(token(c, t)), straight[static_cast<std::size_t>(t)]), 1e-5)
+        EXPECT_LT(max_abs(step.step(gpu_token(c, t)), straight[static_cast<std::size_t>(t)]), 1e-5)
             << "t = " << t;
 }
 
@@ -116,8 +116,8 @@ TEST_F(CudaStepTest, without_advancing_the_same_step_repeats) {
     DecodeCache cache = module.make_cache(1, 512);
     fill(c, 511, {&cache});
     CudaStep step{module, cache, 512, {.graph = true, .advance = false}};
-    const at::Tensor first = step.step(token(c, 511)).clone();
-    EXPECT_TRUE(at::equal(step.step(token(c, 511)), first));
+    const at::Tensor first = step.step(gpu_token(c, 511)).clone();
+    EXPECT_TRUE(at::equal(step.step(gpu_token(c, 511)), first));
     EXPECT_EQ(cache.length(), 511);
 }
 
@@ -136,7 +136,7 @@ TEST_F(CudaStepSmall, nothing_is_written_beside_the_results) {
                                      cache.win().k.storage().clone(), cache.cmp().v.storage().clone()};
         for (std::int64_t t = 280; t < 290; ++t) {  // 287 completes a compressed token
             canvas.select(0, 1).fill_(kNaN);
-            EXPECT_FALSE(step.step(token(c, t)).isnan().any().item<bool>()) << "t = " << t;
+            EXPECT_FALSE(step.step(gpu_token(c, t)).isnan().any().item<bool>()) << "t = " << t;
         }
         EXPECT_TRUE(canvas.select(0, 0).eq(7).all().item<bool>());
         EXPECT_TRUE(canvas.select(0, 2).eq(9).all().item<bool>());
@@ -219,7 +219,7 @@ TEST_F(CudaStepSmall, what_it_cannot_run_is_refused_with_the_reason) {
     const NSAAttention module{NsaConfig{}, on_gpu(at::kFloat), 5};
     DecodeCache cache = module.make_cache(1, 2);
     CudaStep step{module, cache, 2};
-    const at::Tensor x = token(module.config(), 0);
+    const at::Tensor x = gpu_token(module.config(), 0);
     (void)step.step(x);
     (void)step.step(x);
     EXPECT_THROW((void)step.step(x), InputError);  // full

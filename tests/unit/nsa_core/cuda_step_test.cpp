@@ -18,12 +18,12 @@ namespace {
 using namespace test;
 
 TEST_F(CudaStepTest, every_step_from_the_first_to_the_700th_equals_decode_in_fp64) {
-    const Layer layer{NsaConfig{}};
+    const GpuLayer layer{NsaConfig{}};
     run(layer, 0, 701, {}).expect_good();
 }
 
 TEST_F(CudaStepTest, steps_near_1024_2048_4096_and_8192_equal_decode_in_fp64_on_every_team) {
-    const Layer layer{NsaConfig{}};
+    const GpuLayer layer{NsaConfig{}};
     for (const std::int64_t begin : {1010, 2030, 4085, 8170}) {
         SCOPED_TRACE(begin);
         on_teams(layer.fp32.config(), begin + 22,
@@ -50,7 +50,7 @@ TEST_F(CudaStepTest, steps_equal_decode_in_fp64_over_widths_groups_blocks_gates_
     };
     for (const NsaConfig& c : cases) {
         SCOPED_TRACE(testing::Message() << "case " << &c - cases);
-        const Layer layer{c};
+        const GpuLayer layer{c};
         for (const std::int64_t begin : {0, 240, 390}) {
             SCOPED_TRACE(begin);
             on_teams(c, begin + 40,
@@ -62,7 +62,7 @@ TEST_F(CudaStepTest, steps_equal_decode_in_fp64_over_widths_groups_blocks_gates_
 TEST_F(CudaStepTest, a_forced_branch_is_the_only_one_that_counts) {
     for (const Branch branch : kBranches) {
         SCOPED_TRACE(name(branch));
-        const Layer layer{NsaConfig{}, {.force_branch = branch}};
+        const GpuLayer layer{NsaConfig{}, {.force_branch = branch}};
         run(layer, 1100, 20, {}).expect_good();
     }
 }

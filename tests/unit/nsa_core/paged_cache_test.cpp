@@ -89,6 +89,14 @@ TEST(PagedCacheTest, only_busy_slots_advance) {
     EXPECT_TRUE(at::equal(cache.position(), at::tensor({6, -1}, at::kInt)));
 }
 
+TEST(PagedCacheTest, a_full_sequence_does_not_advance) {
+    PagedCache cache = cache_of(small_config());
+    cache.position().select(0, 0).fill_(99);  // of 100
+    cache.advance();
+    cache.advance();
+    EXPECT_TRUE(at::equal(cache.position(), at::tensor({100, -1}, at::kInt)));
+}
+
 TEST(PagedCacheTest, a_copy_is_independent) {
     PagedCache cache = cache_of(small_config());
     cache.fill(0, prefilled(small_config(), 5));

@@ -100,6 +100,19 @@ TEST(DecodePlanTest, a_grid_has_so_many_sequences_at_most) {
     EXPECT_THAT(decode_unsupported(shape(65536, 100)).value_or(""), HasSubstr("65536 and 4"));
 }
 
+TEST(DecodePlanTest, what_would_leave_32_bits_is_refused) {
+    cuda::DecodeShape many = shape(65535, 100);
+    many.heads = 512;
+    many.groups = 32;
+    EXPECT_THAT(decode_unsupported(many).value_or(""), HasSubstr("elements of q"));
+    cuda::DecodeShape large = shape(1, std::numeric_limits<int>::max());
+    large.l = large.d = 1 << 18;
+    large.l_sel = large.page_tokens = 1 << 20;
+    EXPECT_THAT(decode_unsupported(large).value_or(""), HasSubstr("up to 2^30 tokens"));
+    large.max_tokens = 1 << 30;
+    EXPECT_EQ(decode_unsupported(large), std::nullopt);
+}
+
 TEST(DecodePlanTest, division_by_multiplication_is_exact) {
     for (const int by : {1, 2, 3, 5, 7, 12, 48, 64, 192, 320, 641, 65537, (1 << 30) - 1, 1 << 30}) {
         SCOPED_TRACE(by);
