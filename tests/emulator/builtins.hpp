@@ -77,6 +77,7 @@ T atomically(T* at, Update update) {
 }  // namespace nsa::emulator
 
 inline void __syncwarp(unsigned mask = nsa::emulator::kAllLanes) {
+    nsa::emulator::current->copies.publish();
     nsa::emulator::meet(nsa::emulator::kSyncWarp, mask);
 }
 inline void __syncthreads() {

@@ -85,6 +85,7 @@ int block_barrier(const char* name, int says) {
     Block& block = current_block();
     if (block.barrier != nullptr && block.barrier != name)
         fail(std::string{name} + " while other threads of the block wait at " + block.barrier);
+    current->copies.publish();
     block.barrier = name;
     block.said += says;
     current->at_block_barrier = true;
@@ -99,6 +100,7 @@ int block_barrier(const char* name, int says) {
 }
 
 void cluster_arrive() {
+    current->copies.publish();
     meet(kClusterArrive, kAllLanes);
     Gang& gang = current_gang();
     if (std::exchange(current->at_cluster_barrier, true))

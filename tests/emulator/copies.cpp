@@ -30,7 +30,13 @@ void PendingCopies::wait(int pending) {
         std::memcpy(copy->to, copy->from, copy->copied);
         std::memset(copy->to + copy->copied, 0, copy->bytes - copy->copied);
     }
+    landed_.insert(landed_.end(), copies_.begin(), end);
     copies_.erase(copies_.begin(), end);
+}
+
+bool PendingCopies::unpublished(const std::byte* begin, std::size_t bytes) const {
+    return std::ranges::any_of(
+        landed_, [&](const Copy& copy) { return copy.to < begin + bytes && begin < copy.to + copy.bytes; });
 }
 
 }  // namespace nsa::emulator

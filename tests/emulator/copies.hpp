@@ -1,5 +1,6 @@
 // cp.async: a copy happens as late as it may, in the wait that covers its group, and until then its
-// destination is NaN. So what reads it without a wait, or before the other lanes' waits, reads NaN.
+// destination is NaN. So what reads it without a wait, or before the other lanes' waits, reads NaN. What has
+// landed is another lane's to read behind a barrier only: matrix loads, at which all lanes meet, ask for it.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +20,12 @@ class PendingCopies {
     void wait(int pending);
     [[nodiscard]] std::size_t under_way() const { return copies_.size(); }
 
+    /// A barrier of the thread: others may read what has landed.
+    void publish() { landed_.clear(); }
+    [[nodiscard]] bool all_published() const { return landed_.empty(); }
+    /// Whether the bytes hold something that has landed since the last barrier.
+    [[nodiscard]] bool unpublished(const std::byte* begin, std::size_t bytes) const;
+
   private:
     struct Copy {
         std::byte* to;
@@ -28,6 +35,7 @@ class PendingCopies {
         std::int64_t group;
     };
     std::vector<Copy> copies_;  // in order
+    std::vector<Copy> landed_;
     std::int64_t committed_ = 0;
 };
 

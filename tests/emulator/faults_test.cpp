@@ -91,6 +91,23 @@ TEST(Faults, a_missing_wait_and_a_missing_warp_barrier_behind_it_show) {
     EXPECT_TRUE(differs(true, false));
 }
 
+TEST(Faults, matrices_that_another_lane_copied_need_a_barrier_behind_its_wait) {
+    Buffer<float> from{std::vector<float>(128, 3)};
+    const auto fault = [&](bool syncs) {
+        return fault_of({.shared_bytes = 512}, [&] {
+            float* shared = dynamic_shared<float>();
+            copy_async(shared_address(shared + lane_index() * 4), from.data() + lane_index() * 4);
+            commit_copies();
+            wait_copies<0>();
+            if (syncs) __syncwarp();
+            std::uint32_t r[4];
+            load_matrices(r, shared_address(shared + lane_index() * 4));
+        });
+    };
+    EXPECT_EQ(fault(true), "none");
+    EXPECT_THAT(fault(false), HasSubstr("ldmatrix of what lane 0 copied, without a barrier behind its wait"));
+}
+
 TEST(Faults, a_divergent_shuffle_is_named) {
     const std::string fault = fault_of(kTwoWarps, [] {
         if (threadIdx.x >= 32 && lane_index() == 3) return;

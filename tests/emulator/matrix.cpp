@@ -4,9 +4,11 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "emulator/collectives.hpp"
+#include "emulator/error.hpp"
 
 namespace nsa::emulator {
 namespace {
@@ -88,7 +90,19 @@ std::uint64_t passes(int matrix) {
     return most;
 }
 
+// A row that a lane has copied is the other lanes' to read behind a barrier.
+void check_published() {
+    for (const auto& lane : current->warp->lanes) {
+        if (lane->copies.all_published()) continue;
+        for (int i = 0; i < kLanes; ++i)
+            if (lane->copies.unpublished(deposit_of<MatrixRow>(i).row, 16))
+                fail("ldmatrix of what lane " + std::to_string(lane->index) +
+                     " copied, without a barrier behind its wait");
+    }
+}
+
 void load_warp(bool transposed) {
+    check_published();
     for (int matrix = 0; matrix < 4; ++matrix) {
         current_gang().counters->ldmatrix_conflicts += passes(matrix) - 1;
         for (int lane = 0; lane < kLanes; ++lane) {
