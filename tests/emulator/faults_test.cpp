@@ -213,6 +213,21 @@ TEST(Faults, a_launch_that_no_device_takes_is_refused) {
     EXPECT_THAT(fault_of({.shared_bytes = 300000}, [] {}), HasSubstr("300000 bytes of shared memory"));
 }
 
+TEST(FaultsDeathTest, memory_that_is_not_there_ends_the_process_with_the_place) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    volatile std::uintptr_t nowhere = 16;
+    const auto write = [&] {
+        if (threadIdx.x == 35) *reinterpret_cast<int*>(nowhere) = 1;
+    };
+    EXPECT_DEATH(launch(kTwoWarps, write), "warp 1, lane 3: memory that is not there");
+    const auto large = [] {
+        volatile char array[1 << 20];
+        array[0] = static_cast<char>(threadIdx.x);
+        (void)array[0];
+    };
+    EXPECT_DEATH(launch(kTwoWarps, large), "its stack is used up");
+}
+
 TEST(DependentLaunch, reads_before_the_wait_do_not_see_the_kernel_ahead) {
     Buffer<float> made{std::vector<float>{0}};
     Buffer<float> seen{2};

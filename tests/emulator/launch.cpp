@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "emulator/collectives.hpp"
+#include "emulator/crash.hpp"
 #include "emulator/machine.hpp"
 
 namespace nsa::emulator {
@@ -91,6 +92,7 @@ void check(const Launch& launch) {
 
 Counters launch(const Launch& launch, const std::function<void()>& kernel, std::function<void()> previous) {
     check(launch);
+    report_crashes();
     Counters counters{.shared_bytes = launch.shared_bytes};
     const unsigned blocks = launch.grid.x * launch.grid.y * launch.grid.z;
     const unsigned together = launch.cooperative ? blocks : launch.cluster;
