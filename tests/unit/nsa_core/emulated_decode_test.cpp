@@ -197,6 +197,9 @@ TEST(EmulatedDecode, long_sequences_equal_the_oracle) {
     c.positions = {5000, -1, 2047, 2048, 2064};
     check(c, kSm80, 8);
     check(c, kSm90, 8);
+    c.positions = {2900};
+    for (std::uint64_t seed = 0; seed < 12; seed += 2)
+        check(c, kSm80, seed);
     c.positions = {2048 * 16 - 1};
     check(c, kSm80, 9);
 }
