@@ -23,6 +23,7 @@ inline void barrier_init(std::uint64_t* barrier, int count) {
 }
 
 inline void barrier_arrive(std::uint64_t* barrier) {
+    current->copies.publish();
     may_take_off();
     auto state = std::bit_cast<BarrierState>(*barrier);
     if (state.missing == 0 || state.missing > state.count) fail("arrival at a barrier that was not made");

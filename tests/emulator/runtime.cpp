@@ -44,7 +44,7 @@ void run_queued(std::vector<Queued>& all, std::size_t i, std::vector<Finished>& 
         ahead = nullptr;
     }
     const Counters counters = launch(mine.launch, mine.kernel, std::move(ahead));
-    finished.push_back({mine.launch, counters});
+    finished.push_back({mine.launch.name, mine.launch, counters});
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ namespace nsa::emulator {
 
 /// A launch that ran.
 struct Finished {
+    std::string kernel;
     Launch launch;
     Counters counters;
 };

@@ -58,7 +58,7 @@ TEST(Runtime, launches_run_in_order_when_they_are_finished) {
         EXPECT_EQ(reached[0], 0);
         const std::vector<Finished> done = finish(seed);
         ASSERT_EQ(done.size(), 3U);
-        EXPECT_THAT(done[0].launch.name, testing::HasSubstr("double_all"));
+        EXPECT_THAT(done[0].kernel, testing::HasSubstr("double_all"));
         EXPECT_EQ(done[2].counters.blocks, 2U);
         EXPECT_EQ(reached[0], 6);
         for (const float value : values.values())

@@ -97,7 +97,7 @@ void check(const StepCase& c, const cuda::DecodePlan& plan, std::uint64_t seed) 
     StepProblem problem{c};
     const auto step = [&](const PagedStepInputs& in, const PagedCache& cache, const PagedStepOutputs& out) {
         for (const emulator::Finished& launch : run_emulated(plan, seed++, in, cache, out))
-            EXPECT_EQ(launch.counters.ldmatrix_conflicts, 0U) << launch.launch.name;
+            EXPECT_EQ(launch.counters.ldmatrix_conflicts, 0U) << launch.kernel;
     };
     expect_clean(c, parity::check_step(c, problem, at::kCPU, step));
 }
