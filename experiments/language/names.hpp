@@ -123,6 +123,10 @@ inline constexpr std::array kEnumNames<EngineKind>{EnumName<EngineKind>{EngineKi
                                                    EnumName<EngineKind>{EngineKind::kSlurm, "slurm"}};
 
 template <>
+inline constexpr std::array kEnumNames<Dirty>{EnumName<Dirty>{Dirty::kForbid, "forbid"},
+                                              EnumName<Dirty>{Dirty::kRecord, "record"}};
+
+template <>
 inline constexpr std::array kEnumNames<ParserKind>{
     EnumName<ParserKind>{ParserKind::kCsv, "csv"}, EnumName<ParserKind>{ParserKind::kJunit, "junit"},
     EnumName<ParserKind>{ParserKind::kJsonLines, "jsonl"}, EnumName<ParserKind>{ParserKind::kRegex, "regex"}};

@@ -9,6 +9,7 @@
 
 #include "language/ids.hpp"
 #include "language/spec.hpp"
+#include "language/working_tree.hpp"
 
 namespace nsa::language {
 
@@ -74,7 +75,8 @@ struct Plan {
     Repeat repeat;
     Budget budget;
     Target target;
-    Code code;  // as the author states it
+    Code code;                                // as the author states it
+    std::optional<WorkingTree> working_tree;  // as found at the submission, where code.dirty asks for it
     Report report;
 
     bool operator==(const Plan&) const = default;

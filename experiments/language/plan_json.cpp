@@ -4,6 +4,7 @@
 #include "language/codec.hpp"
 #include "language/json_text.hpp"
 #include "language/plan.hpp"
+#include "language/working_tree_json.hpp"
 
 namespace nsa::language {
 
@@ -118,6 +119,7 @@ void visit_fields(Visitor& v, Self& self) {
     v.optional("repo", self.repo);
     v.optional("ref", self.ref);
     v.optional("commit", self.commit);
+    v.optional("dirty", self.dirty);
 }
 
 template <class Visitor, OneOf<Report> Self>
@@ -141,6 +143,7 @@ void visit_fields(Visitor& v, Self& self) {
     v.optional("budget", self.budget);
     v.required("target", self.target);
     v.optional("code", self.code);
+    v.optional("working_tree", self.working_tree);
     v.required("report", self.report);
 }
 

@@ -56,9 +56,14 @@ struct Budget {
     bool operator==(const Budget&) const = default;
 };
 
-// What is under test, as its author states it: recorded, never acted on.
+// What a spec says about uncommitted edits of the code under test.
+enum class Dirty { kForbid, kRecord };
+
+// What is under test, as its author states it. Recorded; acted on only where `dirty` asks for it, see
+// working_tree.hpp: then `repo` is the path of a git working tree, relative to the spec's folder.
 struct Code {
     std::string repo, ref, commit;
+    std::optional<Dirty> dirty;  // nothing: nobody looks
 
     bool operator==(const Code&) const = default;
 };

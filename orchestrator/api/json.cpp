@@ -5,6 +5,7 @@
 #include "api/utf8.hpp"
 #include "language/codec.hpp"
 #include "language/json_text.hpp"
+#include "language/working_tree_json.hpp"
 
 // The words of ErrorCode are to_string's; read back by trying all.
 template <>
@@ -29,6 +30,7 @@ void visit_fields(Visitor& v, Self& self) {
     v.optional("file", self.file);
     v.optional("instance", self.instance);
     v.optional("idempotency_key", self.idempotency_key);
+    v.optional("working_tree", self.working_tree);
 }
 
 template <class Visitor, OneOf<SubmitReply> Self>

@@ -11,6 +11,7 @@
 #include "language/ids.hpp"
 #include "language/run_state.hpp"
 #include "language/verdict.hpp"
+#include "language/working_tree.hpp"
 
 namespace nsa::api {
 
@@ -18,6 +19,7 @@ struct SubmitRequest {
     std::string spec_yaml, file;  // file: name for messages
     std::string instance;         // overrides the spec's target.instance when not empty
     std::string idempotency_key;  // same key and body: same run; same key, other body: kConflict
+    std::optional<language::WorkingTree> working_tree;  // of the spec's code.repo, where code.dirty is set
     bool operator==(const SubmitRequest&) const = default;
 };
 struct SubmitReply {

@@ -3,12 +3,14 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "cli/console.hpp"
 #include "cli/control.hpp"
 #include "cli/invocation.hpp"
 #include "language/result.hpp"
+#include "language/working_tree.hpp"
 
 namespace nsa::cli {
 
@@ -19,13 +21,19 @@ int schema(const Console& console);
 
 // The text of an experiment file; "-": standard input. kNotFound, kUsage.
 Result<std::string> read_spec_file(const Console& console, const std::string& file);
-// True, or complained.
-bool spec_is_valid(const Console& console, const std::string& yaml, const std::string& file);
+
+// What is handed in: the text of the spec, and the working tree that its code.dirty asks for.
+struct Submission {
+    std::string yaml;
+    std::optional<language::WorkingTree> working_tree;
+};
+// Read, validated, looked at; nothing when something is wrong, and complained.
+std::optional<Submission> prepare_submission(const Console& console, const std::string& file);
 
 // `in_process`: the daemon's work is done by this program, so it must stay until the run is done.
 int submit(Control& control, const Console& console, const SubmitArgs& args, Output output);
-int run(Control& control, const Console& console, const RunArgs& args, const std::string& yaml,
-        bool in_process, Output output);
+int run(Control& control, const Console& console, const RunArgs& args, Submission submission, bool in_process,
+        Output output);
 int ps(Control& control, const Console& console, const PsArgs& args, Output output);
 int status(Control& control, const Console& console, const StatusArgs& args, Output output);
 int cancel(Control& control, const Console& console, const CancelArgs& args, Output output);

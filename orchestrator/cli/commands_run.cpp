@@ -24,11 +24,12 @@ std::string fresh_key() {
     return fmt::format("nsactl-{:08x}{:08x}", random(), random());
 }
 
-Result<api::SubmitReply> hand_in(Control& control, const Console& console, const std::string& yaml,
+Result<api::SubmitReply> hand_in(Control& control, const Console& console, Submission submission,
                                  const std::string& file, const std::string& instance,
                                  const std::string& key) {
     api::SubmitRequest request;
-    request.spec_yaml = yaml;
+    request.spec_yaml = std::move(submission.yaml);
+    request.working_tree = std::move(submission.working_tree);
     request.file = file == "-" ? "stdin" : file;
     request.instance = instance;
     request.idempotency_key = key.empty() ? fresh_key() : key;
@@ -73,10 +74,9 @@ Result<RunId> find_run(Control& control, const std::string& text) {
 }
 
 int submit(Control& control, const Console& console, const SubmitArgs& args, Output output) {
-    const auto yaml = read_spec_file(console, args.spec);
-    if (!yaml) return console.complain(yaml.error());
-    if (!spec_is_valid(console, *yaml, args.spec)) return exit_code::kUsage;
-    const auto reply = hand_in(control, console, *yaml, args.spec, args.instance, args.key);
+    auto submission = prepare_submission(console, args.spec);
+    if (!submission) return exit_code::kUsage;
+    const auto reply = hand_in(control, console, std::move(*submission), args.spec, args.instance, args.key);
     if (!reply) return control.interrupts() > 0 ? exit_code::kInterrupted : console.complain(reply.error());
     if (args.wait) {
         FollowOptions options;
@@ -94,9 +94,9 @@ int submit(Control& control, const Console& console, const SubmitArgs& args, Out
     return 0;
 }
 
-int run(Control& control, const Console& console, const RunArgs& args, const std::string& yaml,
-        bool in_process, Output output) {
-    const auto reply = hand_in(control, console, yaml, args.spec, args.instance, "");
+int run(Control& control, const Console& console, const RunArgs& args, Submission submission, bool in_process,
+        Output output) {
+    const auto reply = hand_in(control, console, std::move(submission), args.spec, args.instance, "");
     if (!reply) return control.interrupts() > 0 ? exit_code::kInterrupted : console.complain(reply.error());
     FollowOptions options;
     options.on_interrupt = in_process ? OnInterrupt::kCancelOnSecond : OnInterrupt::kLeave;

@@ -9,6 +9,7 @@
 
 #include "api/utf8.hpp"
 #include "cli/commands.hpp"
+#include "cli/look_at_tree.hpp"
 #include "cli/plan_text.hpp"
 #include "cli/pretty_json.hpp"
 #include "language/plan.hpp"
@@ -26,7 +27,7 @@ using language::Diagnostic;
 struct Finding {
     std::string file;
     std::vector<Diagnostic> diagnostics;  // of the reader
-    std::optional<Error> error;           // of the file or of its expansion
+    std::optional<Error> error;           // of the file, of its expansion, of its working tree
     std::optional<language::Plan> plan;   // when it is valid
 };
 
@@ -56,6 +57,18 @@ Finding examine_file(const Console& console, const std::string& file) {
     finding.file = shown_name(file);
     finding.error = yaml.error();
     return finding;
+}
+
+// Adds the working tree that a valid spec asks for. One that is not as asked makes it invalid.
+void find_tree(Finding& finding, const std::string& file) {
+    if (!finding.plan) return;
+    auto tree = look_at_code(finding.plan->code, file);
+    if (tree) {
+        finding.plan->working_tree = std::move(*tree);
+    } else {
+        finding.error = tree.error();
+        finding.plan.reset();
+    }
 }
 
 void print_problems(const Console& console, const Finding& finding) {
@@ -104,10 +117,17 @@ Result<std::string> read_spec_file(const Console& console, const std::string& fi
     return text;
 }
 
-bool spec_is_valid(const Console& console, const std::string& yaml, const std::string& file) {
-    const Finding finding = examine(yaml, file);
+std::optional<Submission> prepare_submission(const Console& console, const std::string& file) {
+    auto yaml = read_spec_file(console, file);
+    if (!yaml) {
+        console.complain(yaml.error());
+        return {};
+    }
+    Finding finding = examine(*yaml, file);
+    find_tree(finding, file);
     print_problems(console, finding);
-    return finding.plan.has_value();
+    if (!finding.plan) return {};
+    return Submission{std::move(*yaml), std::move(finding.plan->working_tree)};
 }
 
 int validate(const Console& console, const ValidateArgs& args, Output output) {
@@ -131,6 +151,7 @@ int validate(const Console& console, const ValidateArgs& args, Output output) {
 
 int plan(const Console& console, const PlanArgs& args, Output output) {
     Finding finding = examine_file(console, args.spec);
+    find_tree(finding, args.spec);
     print_problems(console, finding);
     if (!finding.plan) return exit_code::kUsage;
     if (!args.instance.empty()) finding.plan->target.instance = args.instance;

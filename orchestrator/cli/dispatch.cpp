@@ -8,14 +8,13 @@ namespace {
 // With a daemon: its run. Without: this process does the daemon's work until the run is done.
 int run_anywhere(const RunArgs& args, const Paths& paths, const Console& console, const Parts& parts,
                  Output output) {
-    const auto yaml = read_spec_file(console, args.spec);
-    if (!yaml) return console.complain(yaml.error());
-    if (!spec_is_valid(console, *yaml, args.spec)) return language::exit_code::kUsage;
+    auto submission = prepare_submission(console, args.spec);
+    if (!submission) return language::exit_code::kUsage;
     if (parts.daemon_listens(paths))
-        return run(parts.connect(paths)->control(), console, args, *yaml, false, output);
+        return run(parts.connect(paths)->control(), console, args, std::move(*submission), false, output);
     auto own = parts.become_daemon(paths);
     if (!own) return console.complain(own.error());
-    return run((*own)->control(), console, args, *yaml, true, output);
+    return run((*own)->control(), console, args, std::move(*submission), true, output);
 }
 
 }  // namespace

@@ -105,6 +105,7 @@ std::string plan_text(const Plan& plan, Paint paint) {
     line("plan", plan_counts(plan));
     line("instance", target_text(plan.target));
     if (!plan.tools.empty()) line("tools", language::join(std::span<const std::string>(plan.tools)));
+    if (plan.working_tree) line("code", plan.code.repo + " " + language::describe(*plan.working_tree));
     line("spec", "sha256 " + plan.spec_hash.value);
     line("thresholds", "sha256 " + plan.thresholds_hash.value);
     const language::Timeouts& limits = plan.timeouts;

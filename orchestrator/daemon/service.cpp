@@ -23,7 +23,11 @@ constexpr milliseconds kSettle{20'000};        // for the first answer of an ins
 Result<language::Plan> plan_of(const api::SubmitRequest& request) {
     const Result<language::ExperimentSpec> spec = language::parse_spec(request.spec_yaml, request.file);
     if (!spec) return spec.error();
-    return language::make_plan(*spec, request.spec_yaml);
+    const Result<void> tree_allowed = language::check_working_tree(spec->code, request.working_tree);
+    if (!tree_allowed) return tree_allowed.error();
+    Result<language::Plan> plan = language::make_plan(*spec, request.spec_yaml);
+    if (plan && spec->code.dirty) plan->working_tree = request.working_tree;
+    return plan;
 }
 
 const store::CaseRow* find_case(const store::RunRow& row, const CaseKey& key) {

@@ -122,6 +122,11 @@ std::string core_of(const RunFacts& facts) {
 
 std::string code_of(const RunFacts& facts) {
     const language::Code& code = facts.plan.code;
+    if (facts.plan.working_tree) {
+        const std::string ref = code.ref.empty() ? "" : code.ref + " ";
+        return escape(code.repo + " " + ref + language::describe(*facts.plan.working_tree) +
+                      ", as found at the submission");
+    }
     if (code.repo.empty() && code.ref.empty() && code.commit.empty())
         return "not stated in the spec" + core_of(facts);
     const std::string at = code.commit.empty() ? "commit not stated" : code.commit;

@@ -47,9 +47,10 @@ inline constexpr std::array kSpecKeys{
 };
 
 inline constexpr std::array kCodeKeys{
-    Key{"repo", kText, "repository"},
+    Key{"repo", kText, "repository; with dirty: path of a git working tree, relative to the spec"},
     Key{"ref", kText, "branch or tag"},
     Key{"commit", kText, "commit"},
+    Key{"dirty", R"({"enum":["forbid","record"]})", "uncommitted edits in repo: refused, or recorded"},
 };
 
 inline constexpr std::array kTargetKeys{
@@ -93,7 +94,6 @@ struct LaterKey {
 };
 inline constexpr std::array kLaterSpecKeys{
     LaterKey{"baseline", "checks with fixed values, like ms_total <= 6.5 ms"}};
-inline constexpr std::array kLaterCodeKeys{LaterKey{"dirty", "a commit that holds all edits"}};
 
 inline constexpr std::array kReportKeys{
     Key{"subject", kText, "title, instead of the experiment's subject"},

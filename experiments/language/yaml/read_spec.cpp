@@ -12,10 +12,16 @@ namespace {
 
 Code read_code(const Node& node, Context& context) {
     Code code;
-    const Mapping mapping(node, "code", kCodeKeys, context, kLaterCodeKeys);
+    const Mapping mapping(node, "code", kCodeKeys, context);
     if (const Node* repo = mapping.find("repo")) read_one_line(*repo, "repo", code.repo, context);
     if (const Node* ref = mapping.find("ref")) read_one_line(*ref, "ref", code.ref, context);
     if (const Node* commit = mapping.find("commit")) read_one_line(*commit, "commit", code.commit, context);
+    const Node* dirty = mapping.find("dirty");
+    if (dirty == nullptr) return code;
+    read_word(*dirty, "dirty", code.dirty.emplace(), context);
+    if (mapping.find("repo") == nullptr)
+        context.problems.add(node, "'repo' is missing in code",
+                             "the path of a git working tree, for 'dirty'");
     return code;
 }
 

@@ -91,6 +91,20 @@ TEST(LocalRun, TheSameIdempotencyKeyIsTheSameRunAndAnotherBodyIsRefused) {
     EXPECT_EQ(nsad.call(nsad.api().list_runs(10)).size(), 1U);
 }
 
+TEST(LocalRun, ASubmissionIsRefusedWhenNobodyLookedAtTheWorkingTreeThatItsSpecNames) {
+    TempDir dir;
+    NsadProcess nsad(dir.path());
+    api::SubmitRequest request;
+    request.spec_yaml = shell_spec("true", "code: {repo: ., dirty: forbid}\n");
+    request.instance = "local";
+    EXPECT_THROW(nsad.call(nsad.api().submit(request)), std::runtime_error);
+    request.working_tree = language::WorkingTree{"c0ffee", 1, "7ee5"};
+    EXPECT_THROW(nsad.call(nsad.api().submit(request)), std::runtime_error) << "edits are forbidden";
+    request.working_tree->edited = 0;
+    nsad.wait_done(nsad.call(nsad.api().submit(request)).run);
+    EXPECT_EQ(nsad.call(nsad.api().list_runs(10)).size(), 1U);
+}
+
 TEST(LocalRun, ACancelledRunEndsCancelledAndItsProcessesAreGone) {
     TempDir dir;
     NsadProcess nsad(dir.path());

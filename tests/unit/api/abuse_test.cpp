@@ -63,8 +63,9 @@ TEST_F(Abuse, a_body_must_be_json_by_type_syntax_and_field) {
     EXPECT_EQ(error_in(post("application/json", R"({"file":"x"})")),
               fail(ErrorCode::kUsage, "the field is missing", "request body, JSON.spec_yaml"));
     EXPECT_EQ(error_in(post("application/json", R"({"spec_yaml":1})")).code, ErrorCode::kUsage);
-    EXPECT_EQ(error_in(post("application/json", R"({"spec_yaml":"","idempotencykey":"k"})")).text,
-              "unknown field 'idempotencykey'; known are spec_yaml, file, instance, idempotency_key");
+    EXPECT_EQ(
+        error_in(post("application/json", R"({"spec_yaml":"","idempotencykey":"k"})")).text,
+        "unknown field 'idempotencykey'; known are spec_yaml, file, instance, idempotency_key, working_tree");
     EXPECT_TRUE(service.submissions.empty());
 }
 

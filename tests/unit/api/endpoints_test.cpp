@@ -20,6 +20,7 @@ TEST_F(Endpoints, submission_arrives_as_it_was_sent_and_answers_the_run) {
     request.file = "experiments/x.yaml";
     request.instance = "a100";
     request.idempotency_key = "k-1";
+    request.working_tree = language::WorkingTree{"c0ffee", 2, "7ee5"};
     const auto first = run_here(client.submit(request));
     ASSERT_TRUE(first.has_value()) << first.error().describe();
     EXPECT_EQ(first->run, RunId{"r-first"});

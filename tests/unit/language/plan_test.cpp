@@ -285,7 +285,9 @@ Plan rich_plan() {
 }
 
 TEST(PlanJsonTest, RoundTrips) {
-    const Plan plan = rich_plan();
+    Plan plan = rich_plan();
+    plan.code = {"..", "main", "c0ffee", Dirty::kRecord};
+    plan.working_tree = WorkingTree{"c0ffee00", 2, "7ee5"};
     const Result<Plan> back = plan_from_text(to_text(plan));
     ASSERT_TRUE(back) << back.error().describe();
     EXPECT_EQ(*back, plan);

@@ -69,8 +69,10 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"baseline", head(kSteps + "baseline: {ref: r-1}\n"),
               "f:4:1: 'baseline' in the experiment is not available yet; expected checks with fixed values, "
               "like ms_total <= 6.5 ms"},
-        Fault{"dirty_code", head("code: {commit: abc, dirty: refuse}\n" + kSteps),
-              "f:3:21: 'dirty' in code is not available yet; expected a commit that holds all edits"},
+        Fault{"dirty_word", head("code: {repo: ., dirty: refuse}\n" + kSteps),
+              "f:3:24: 'dirty' is 'refuse'; expected one of forbid, record"},
+        Fault{"dirty_nowhere", head("code: {commit: abc, dirty: forbid}\n" + kSteps),
+              "f:3:7: 'repo' is missing in code; expected the path of a git working tree, for 'dirty'"},
         Fault{"repeat_zero", head("repeat: {n: 0}\n" + kSteps),
               "f:3:13: 'n' is '0'; expected a whole number from 1 to 100"},
         Fault{"interleave_word", head("repeat: {interleave: yes}\n" + kSteps),
