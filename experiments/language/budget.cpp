@@ -29,9 +29,18 @@ double highest_price(const Plan& plan) {
 }
 
 std::string describe(Duration duration) {
-    const auto minutes = (duration.count() + 59'999) / 60'000;
-    const std::string hours = std::to_string(minutes / 60) + "h";
-    return minutes % 60 == 0 ? hours : hours + " " + std::to_string(minutes % 60) + "m";
+    struct Unit {
+        std::int64_t ms;
+        const char* name;
+    };
+    std::string text;
+    std::int64_t left = duration.count();
+    for (const Unit& unit : {Unit{3'600'000, "h"}, Unit{60'000, "m"}, Unit{1'000, "s"}, Unit{1, "ms"}}) {
+        const std::int64_t whole = left / unit.ms;
+        left %= unit.ms;
+        if (whole > 0) text += (text.empty() ? "" : " ") + std::to_string(whole) + unit.name;
+    }
+    return text.empty() ? "0s" : text;
 }
 
 Result<void> check_budget(const Plan& plan) {

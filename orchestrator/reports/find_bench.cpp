@@ -39,6 +39,11 @@ double relative_spread(const Series& series) {
     return iqr / median_of(series);
 }
 
+// Medians of such samples are not compared with one another.
+bool is_noisy(const Series& series) {
+    return relative_spread(series) > kNoisySpread;
+}
+
 void find_scaling(const CaseFacts& one, const std::vector<Length>& lengths, std::vector<Finding>& findings) {
     const Length &shortest = lengths.front(), &longest = lengths.back();
     const double fast = median_of(*shortest.total), slow = median_of(*longest.total);
@@ -46,7 +51,8 @@ void find_scaling(const CaseFacts& one, const std::vector<Length>& lengths, std:
         name_of(one) + ": one decode step takes " + number(fast) + " ms at S=" + number(shortest.seq);
     if (lengths.size() > 1) text += " and " + number(slow) + " ms at S=" + number(longest.seq);
     findings.push_back({"decode_time", Certainty::kObserved, text + ".", {{one.planned.key, "ms_total"}}});
-    if (lengths.size() > 1 && longest.seq >= 2 * shortest.seq && slow < kFlatGrowth * fast) {
+    const bool comparable = ran_on_gpu(one) && !is_noisy(*shortest.total) && !is_noisy(*longest.total);
+    if (comparable && longest.seq >= 2 * shortest.seq && slow < kFlatGrowth * fast) {
         findings.push_back(
             {"decode_flat",
              Certainty::kHypothesis,
@@ -99,16 +105,20 @@ void find_reads(const CaseFacts& one, std::vector<Finding>& findings) {
 }
 
 void find_noise(const CaseFacts& one, const std::vector<Length>& lengths, std::vector<Finding>& findings) {
+    std::string where;
     for (const Length& length : lengths) {
+        if (!is_noisy(*length.total)) continue;
         const double spread = relative_spread(*length.total);
-        if (!(spread > kNoisySpread)) continue;
-        findings.push_back({"decode_noise",
-                            Certainty::kObserved,
-                            name_of(one) + ": at S=" + number(length.seq) +
-                                " the middle half of the samples spans " + percent(spread) +
-                                " of the median; differences below that mean nothing here.",
-                            {{one.planned.key, "ms_total"}}});
+        where += (where.empty() ? "" : ", ") +
+                 (spread < 1 ? percent(spread) + " of" : number(spread) + " times") +
+                 " the median at S=" + number(length.seq);
     }
+    if (where.empty()) return;
+    findings.push_back({"decode_noise",
+                        Certainty::kObserved,
+                        name_of(one) + ": the middle half of the samples spans " + where +
+                            "; differences below that mean nothing here.",
+                        {{one.planned.key, "ms_total"}}});
 }
 
 }  // namespace

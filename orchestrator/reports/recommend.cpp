@@ -101,8 +101,9 @@ class Adviser {
     void advise_on_numbers() {
         if (found("decode_noise"))
             later(
-                "Lock the clocks or take more samples before comparing decode times: the spread here hides "
-                "small differences.");
+                "Lock the clocks, keep other work off the host or take more samples before comparing decode "
+                "times: the "
+                "spread here hides differences.");
         if (found("decode_flat"))
             later(
                 "Test the hypothesis that a decode step is bound by launches: capture it in a CUDA graph, or "

@@ -86,13 +86,19 @@ void add_rows(const Repeated& repeated, std::size_t& rows, Table& table) {
 }
 
 std::string warmups_text(const RunFacts& facts) {
+    constexpr std::size_t kMostNames = 10;
+    std::string names;
+    std::size_t ran = 0;
+    for (const CaseFacts& one : facts.warmups) {
+        if (one.argv.empty()) continue;  // never started
+        if (++ran <= kMostNames) names += (names.empty() ? "" : ", ") + one.planned.key.value;
+    }
     if (facts.warmups.empty()) return {};
-    std::string out = plural(facts.warmups.size(), "warm-up") +
-                      " ran first, decided nothing and stand in no "
-                      "table: ";
-    for (std::size_t i = 0; i < facts.warmups.size() && i < 10; ++i)
-        out += (i == 0 ? "" : ", ") + facts.warmups[i].planned.key.value;
-    if (facts.warmups.size() > 10) out += " and " + std::to_string(facts.warmups.size() - 10) + " more";
+    if (ran == 0) return "No warm-up was run.\n\n";
+    std::string out = plural(ran, "warm-up") + " ran first, decided nothing and stand in no table: " + names;
+    if (ran > kMostNames) out += " and " + std::to_string(ran - kMostNames) + " more";
+    if (ran < facts.warmups.size())
+        out += "; " + std::to_string(facts.warmups.size() - ran) + " never started";
     return escape(out + ".") + "\n\n";
 }
 

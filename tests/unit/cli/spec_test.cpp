@@ -73,7 +73,7 @@ TEST_F(Specs, are_planned_with_their_commands_limits_and_thresholds) {
                          "  spec        sha256 "))
         << text;
     EXPECT_NE(text.find("  thresholds  sha256 "), std::string::npos) << text;
-    EXPECT_NE(text.find("  ceiling     1h 2m on the host\n"), std::string::npos) << text;
+    EXPECT_NE(text.find("  ceiling     1h 1m 30s on the host\n"), std::string::npos) << text;
     EXPECT_EQ(text.find("  repeat  "), std::string::npos) << text;
     EXPECT_NE(text.find("\ncount  command"), std::string::npos) << text;
     EXPECT_NE(text.find("  runs    sh -c 'echo 1'\n"), std::string::npos) << text;
@@ -91,7 +91,7 @@ TEST_F(Specs, are_planned_with_their_repetitions_and_what_they_may_cost) {
     const std::string file = write("good.yaml", kGood + more);
     EXPECT_EQ(cli::plan(console(), {file, ""}, Output::kTable), 0) << err.str();
     const std::string text = out.str();
-    EXPECT_NE(text.find("  ceiling     1h 5m on the host, 4.30 at 4 an hour; budget 2h; budget 5\n"),
+    EXPECT_NE(text.find("  ceiling     1h 4m 30s on the host, 4.30 at 4 an hour; budget 2h; budget 5\n"),
               std::string::npos)
         << text;
     EXPECT_NE(text.find("  repeat      each case 2 times after 1 that are not judged, all cases in turn\n"),
@@ -102,7 +102,7 @@ TEST_F(Specs, are_planned_with_their_repetitions_and_what_they_may_cost) {
     EXPECT_EQ(cli::validate(console(), {{write("dear.yaml", kGood + std::string("budget: {wall: 1h}\n"))}},
                             Output::kTable),
               2);
-    EXPECT_NE(err.str().find("the limits allow 1h 2m on the host, the budget is 1h"), std::string::npos)
+    EXPECT_NE(err.str().find("the limits allow 1h 1m 30s on the host, the budget is 1h"), std::string::npos)
         << err.str();
 }
 

@@ -10,6 +10,7 @@ namespace {
 
 using std::chrono::hours;
 using std::chrono::minutes;
+using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -145,10 +146,10 @@ TEST(BudgetTest, APlanThatMayTakeLongerIsRefusedWithBothFigures) {
     ExperimentSpec spec = build_and_bench({});
     spec.budget.wall = hours{2};
     EXPECT_EQ(error_of(spec), "no error");
-    spec.budget.wall = minutes{119};
+    spec.budget.wall = minutes{119} + seconds{30};
     EXPECT_EQ(
         error_of(spec),
-        "budget: the limits allow 2h on the host, the budget is 1h 59m; lower timeouts, retry.max or the "
+        "budget: the limits allow 2h on the host, the budget is 1h 59m 30s; lower timeouts, retry.max or the "
         "number of cases, or raise the budget");
 }
 

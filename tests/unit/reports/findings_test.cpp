@@ -139,11 +139,13 @@ TEST(Decode, A_flat_curve_is_a_hypothesis_and_a_rising_one_is_none) {
     EXPECT_EQ(find(analyse(a_run(Status::kPass, {rising}, true)), "decode_flat"), nullptr);
 }
 
-TEST(Decode, Noise_is_told_and_advised_on) {
+TEST(Decode, Noise_is_told_and_advised_on_and_nothing_is_concluded_from_it) {
     CaseFacts noisy = decode_case("d", true);
-    noisy.series.front().samples = {1, 2, 3, 4, 5};
+    noisy.series.front().samples = {1, 2, 3, 4, 50};
     const Analysis analysis = analyse(a_run(Status::kPass, {noisy}, true));
-    EXPECT_NE(find(analysis, "decode_noise"), nullptr);
+    ASSERT_NE(find(analysis, "decode_noise"), nullptr);
+    EXPECT_THAT(find(analysis, "decode_noise")->text, HasSubstr("spans 66.7% of the median at S=512;"));
+    EXPECT_EQ(find(analysis, "decode_flat"), nullptr);
     EXPECT_THAT(advice(analysis), HasSubstr("Lock the clocks"));
     EXPECT_EQ(find(analyse(a_run(Status::kPass, {decode_case("d", true)}, true)), "decode_noise"), nullptr);
 }
@@ -237,6 +239,26 @@ TEST(Code, That_the_spec_does_not_state_is_the_bundle_that_was_built) {
     }
     EXPECT_THAT(render(facts).markdown,
                 HasSubstr("not stated in the spec; nsa-core as installed: /opt/bin/nsa-core"));
+}
+
+TEST(Code, Is_the_working_tree_that_was_found_where_the_spec_asked_for_it) {
+    RunFacts facts = synthetic::repeated();
+    facts.plan.code = {"..", "main", "", language::Dirty::kRecord};
+    facts.plan.working_tree = language::WorkingTree{"0123456789abcdef", 1, "fedcba9876543210"};
+    EXPECT_NE(render(facts).markdown.find(".. main at 0123456789ab with uncommitted edits in 1 file (tree "
+                                          "fedcba987654), as found at the submission"),
+              std::string::npos);
+}
+
+TEST(Repetitions, Name_the_warm_ups_that_ran_and_count_those_that_never_started) {
+    RunFacts facts = synthetic::repeated();
+    facts.warmups.back().argv.clear();
+    EXPECT_NE(render(facts).markdown.find(
+                  "1 warm-up ran first, decided nothing and stand in no table: decode_sdpa"),
+              std::string::npos);
+    EXPECT_NE(render(facts).markdown.find("; 1 never started."), std::string::npos);
+    facts.warmups.front().argv.clear();
+    EXPECT_NE(render(facts).markdown.find("No warm-up was run."), std::string::npos);
 }
 
 TEST(Results, The_rows_of_a_check_have_one_order_whatever_mixture_their_labels_are) {
