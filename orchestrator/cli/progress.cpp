@@ -22,10 +22,12 @@ const CaseView* find_case(const std::optional<RunView>& run, std::size_t index, 
     return &run->cases[index];
 }
 
-std::string case_change(const CaseView& view, Paint paint) {
+// `told`: the run's own message; a case that ends for the same reason does not repeat it.
+std::string case_change(const CaseView& view, std::string_view told, Paint paint) {
     const std::string key = harmless(view.key.value);
     if (view.verdict) {
-        const std::string why = view.reason.empty() ? "" : ": " + harmless(view.reason);
+        const std::string why =
+            view.reason.empty() || view.reason == told ? "" : ": " + harmless(view.reason);
         return paint(language::to_string(*view.verdict), colour_of(*view.verdict)) + " " + key + " " +
                duration_of(view) + why;
     }
@@ -97,7 +99,8 @@ std::vector<std::string> changes(const std::optional<RunView>& before, const Run
         const CaseView& view = after.cases[i];
         const CaseView* old = find_case(before, i, view.key);
         if (old != nullptr && old->state == view.state && old->verdict == view.verdict) continue;
-        if (view.state != "waiting" || old != nullptr) lines.push_back(case_change(view, paint));
+        if (view.state != "waiting" || old != nullptr)
+            lines.push_back(case_change(view, after.message, paint));
     }
     if (state_changed && is_over) lines.push_back(state_change(after, paint));
     return lines;

@@ -127,16 +127,20 @@ std::string run_summary(const RunView& run, Paint paint) {
     std::string out =
         fmt::format("{}  {}  {}  {}  took {}\n", paint(status.text, status.colour), harmless(run.name),
                     run.run.value, case_counts(run), human_duration(elapsed_ms(run, run.finished_ms)));
-    bool explained = false;  // by its cases; the run's message would say it again
+    // What ended the run ended every case that it kept from ending by itself: said once.
+    std::size_t kept = 0;
+    bool explained = false;  // by its cases
     for (const CaseView& view : run.cases) {
         const bool speaks = view.verdict && *view.verdict != Verdict::kPass && !view.reason.empty();
-        explained = explained || speaks;
-        if (speaks)
+        const bool repeats = speaks && view.reason == run.message;
+        kept += repeats ? 1 : 0;
+        explained = explained || (speaks && !repeats);
+        if (speaks && !repeats)
             out += fmt::format("  {} {}: {}\n",
                                paint(language::to_string(*view.verdict), colour_of(*view.verdict)),
                                harmless(view.key.value), harmless(view.reason));
     }
-    if (!run.message.empty() && !explained) out += harmless(run.message) + "\n";
+    if (!run.message.empty() && (kept > 0 || !explained)) out += "  " + harmless(run.message) + "\n";
     out += run.report_path.empty() ? "report: not rendered yet; try: nsactl report " + run.run.value + "\n"
                                    : "report: " + harmless(run.report_path) + "\n";
     return out;

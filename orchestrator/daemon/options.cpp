@@ -19,31 +19,38 @@ struct Flags {
 };
 
 void declare(CLI::App& app, Flags& flags) {
-    app.set_version_flag("--version", std::string("nsad ") + kVersion + " (" + kCommit + ")");
-    app.add_option("--state-dir", flags.state_dir,
-                   "Database, lock and log. Default: $NSA_STATE_DIR, else $XDG_STATE_HOME/nsa, else "
-                   "~/.local/state/nsa");
-    app.add_option(
-        "--artifacts", flags.artifacts,
-        "Logs, artifacts and reports. Default: $NSA_ARTIFACTS_DIR, else ./artifacts if there is one, "
-        "else artifacts/ in the state folder");
-    app.add_option("--socket", flags.socket, "The API's unix socket. Default: nsad.sock in the state folder");
-    app.add_option("--worker", flags.worker, "The nsa-worker that is put on hosts. Default: beside nsad");
-    app.add_option("--nsa-core", flags.nsa_core,
-                   "The nsa-core of this machine. Default: beside nsad, if built");
-    app.add_option("--nsa-core-source", flags.nsa_core_source,
-                   "Folder nsa_core/ whose sources are built on hosts without nsa-core. Default: of the "
-                   "installation or the checkout");
-    app.add_option(
-           "--backup-every", flags.backup_minutes,
-           "Minutes between backups of the database (nsa.db.backup), made when it changed. Default: 5")
-        ->check(CLI::Range(0.001, 1e6));
-    app.add_option("--backup-to", flags.backup_to,
-                   "Copy the database to this new file, checked, and leave; a daemon may run meanwhile");
+    app.set_help_flag("-h,--help", "Show this help");
+    app.get_formatter()->column_width(26);
+    app.set_version_flag("--version", std::string("nsad ") + kVersion + " (" + kCommit + ")",
+                         "Show the version");
+    const auto option = [&app](const char* name, std::string& out, const char* type, const char* help) {
+        app.add_option(name, out, help)->type_name(type);
+    };
+    option(
+        "--state-dir", flags.state_dir, "DIR",
+        "Database, lock and log. Default: $NSA_STATE_DIR, else $XDG_STATE_HOME/nsa, else ~/.local/state/nsa");
+    option("--artifacts", flags.artifacts, "DIR",
+           "Logs, artifacts and reports. Default: $NSA_ARTIFACTS_DIR, else ./artifacts if there is one, else "
+           "artifacts/ in the state folder");
+    option("--socket", flags.socket, "PATH", "The API's unix socket. Default: nsad.sock in the state folder");
+    option("--worker", flags.worker, "PATH", "The nsa-worker that is put on hosts. Default: beside nsad");
+    option("--nsa-core", flags.nsa_core, "PATH",
+           "The nsa-core of this machine. Default: beside nsad, if built");
+    option(
+        "--nsa-core-source", flags.nsa_core_source, "DIR",
+        "Folder nsa_core/ whose sources are built on hosts without nsa-core. Default: of the installation or "
+        "the checkout");
+    app.add_option("--backup-every", flags.backup_minutes,
+                   "Time between backups of the database (nsa.db.backup), made when it changed. Default: 5")
+        ->check(CLI::Range(0.001, 1e6))
+        ->option_text("MINUTES");
+    option("--backup-to", flags.backup_to, "FILE",
+           "Copy the database to this new file, checked, and leave; a daemon may run meanwhile");
     app.add_option("--reserve-mib", flags.reserve_mib,
                    "Disk space kept so that a full disk still records what runs; at most a sixteenth of the "
                    "disk. Default: 64; 0: none")
-        ->check(CLI::Range(0, 1 << 20));
+        ->check(CLI::Range(0, 1 << 20))
+        ->option_text("MIB");
     app.add_flag("--foreground", flags.foreground, "Log to stderr too");
 }
 

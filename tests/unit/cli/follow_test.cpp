@@ -58,6 +58,34 @@ TEST_F(Follow, writes_one_line_per_change_and_the_summary_at_the_end) {
               "report: /artifacts/2026-11-23 Test Engineer Report - FA2 Routing v1.md\n");
 }
 
+TEST_F(Follow, says_once_what_ended_the_run_and_with_it_its_cases) {
+    api::RunView refused = done(Status::kInfrastructure);
+    refused.message = "the host does not accept the key";
+    for (api::CaseView& one : refused.cases) {
+        one.verdict = language::Verdict::kError;
+        one.reason = refused.message;
+        one.seconds = 0;
+    }
+    api::RunView before = with(running(), RunState::kProvisioning, 1);
+    for (api::CaseView& one : before.cases) {
+        one.state = "waiting";
+        one.verdict.reset();
+        one.seconds = 0;
+    }
+    know(before);
+    service.upcoming = {refused};
+    EXPECT_EQ(follow(), 4);
+    EXPECT_EQ(err.str(),
+              "14:00:00 PROVISIONING on a100\n"
+              "14:00:00 ERROR env 0ms\n"
+              "14:00:00 ERROR decode[S=512] 0ms\n"
+              "14:00:00 DONE NO VERDICT (infrastructure): the host does not accept the key\n");
+    EXPECT_EQ(out.str(),
+              "NO VERDICT (infrastructure)  fa2_routing  r-0123456789abc  2 cases: 2 ERROR  took 1m 29s\n"
+              "  the host does not accept the key\n"
+              "report: /artifacts/2026-11-23 Test Engineer Report - FA2 Routing v1.md\n");
+}
+
 TEST_F(Follow, prints_only_json_on_out_when_asked_to) {
     know(done(Status::kFail));
     FollowOptions options;
