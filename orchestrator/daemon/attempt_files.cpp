@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 #include "language/event.hpp"
@@ -57,6 +58,7 @@ Result<UniqueFd> AttemptFiles::open_for_writing(std::string_view path, int flags
     const bool nested = slash != std::string_view::npos;
     const Result<int> parent = folder(nested ? path.substr(0, slash) : std::string_view{});
     if (!parent) return parent.error();
+    if (const Result<int> ready = opened_for_sync(); !ready) return ready.error();
     const std::string name(nested ? path.substr(slash + 1) : path);
     UniqueFd file(::openat(*parent, name.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0644));
     if (!file) return system_error(errno, dir_ / path);
@@ -163,10 +165,31 @@ Result<std::vector<store::ArtifactRow>> AttemptFiles::describe_all() const {
     return rows;
 }
 
-Result<void> AttemptFiles::sync() const {
-    const UniqueFd fd(::open(dir_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!fd) return system_error(errno, dir_);
-    if (::syncfs(fd.get()) != 0) return system_error(errno, dir_);
+Result<int> AttemptFiles::opened_for_sync() {
+    if (!for_sync_) for_sync_ = UniqueFd(::open(dir_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!for_sync_) return system_error(errno, dir_);
+    return for_sync_.get();
+}
+
+void AttemptFiles::sync_ahead() {
+    using namespace std::chrono_literals;
+    if (ahead_.valid() && ahead_.wait_for(0s) != std::future_status::ready) return;
+    settle();
+    if (!for_sync_ || ahead_failed_ != 0) return;
+    ahead_ = std::async(std::launch::async, [fd = for_sync_.get()] { return ::syncfs(fd) == 0 ? 0 : errno; });
+}
+
+void AttemptFiles::settle() {
+    const int failed = ahead_.valid() ? ahead_.get() : 0;
+    if (failed != 0) ahead_failed_ = failed;
+}
+
+Result<void> AttemptFiles::sync() {
+    settle();
+    if (ahead_failed_ != 0) return system_error(ahead_failed_, dir_);
+    const Result<int> fd = opened_for_sync();
+    if (!fd) return fd.error();
+    if (::syncfs(*fd) != 0) return system_error(errno, dir_);
     return {};
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <future>
 #include <map>
 #include <string>
 #include <string_view>
@@ -43,14 +44,25 @@ class AttemptFiles {
     // Everything below steps/ and setup/, described, sorted by path.
     Result<std::vector<store::ArtifactRow>> describe_all() const;
     // All of it is on the disk and survives a power cut. One call for any number of files.
-    Result<void> sync() const;
+    Result<void> sync();
+    // Starts to bring what is written so far to the disk, on a thread of its own, unless one is at it. So
+    // sync() finds little left; it is still needed, and fails when this one failed.
+    void sync_ahead();
+    // Waits for one that is under way, as sync() and the destructor do.
+    void settle();
 
   private:
+    Result<int> opened_for_sync();
     Result<engines::UniqueFd> open_for_writing(std::string_view path, int flags);
     Result<int> folder(std::string_view path);  // made when missing; owned by folders_
 
     std::filesystem::path dir_;
     std::map<std::string, engines::UniqueFd, std::less<>> folders_;  // open, by relative path
+    // Opened before the first write: the kernel reports a failed write-back to descriptors that were open
+    // then.
+    engines::UniqueFd for_sync_;
+    std::future<int> ahead_;  // errno; after for_sync_, so that it ends before that is closed
+    int ahead_failed_ = 0;    // the first errno; the kernel does not tell it again
 };
 
 }  // namespace nsa::daemon

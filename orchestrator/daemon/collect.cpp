@@ -211,7 +211,14 @@ ActResult collect(Workplace& place, scheduler::Collect act) {
     } else {
         rows = co_await collect_remains(place, pull);
     }
-    if (!rows) co_return rows.error();
+    if (!rows) {
+        auto settle = [&]() -> Result<void> {
+            pull.files.settle();
+            return {};
+        };
+        co_await place.disk.call(settle);  // not in a destructor on the loop
+        co_return rows.error();
+    }
     failpoint("daemon.collect.before_sync");
     auto sync = [&] { return pull.files.sync(); };
     Result<void> durable;

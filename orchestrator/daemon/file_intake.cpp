@@ -8,6 +8,14 @@ namespace nsa::daemon {
 
 using language::ManifestEntry;
 
+namespace {
+
+// So much is worth a write-back while more comes.
+constexpr std::size_t kFilesAhead = 2'000;
+constexpr std::uint64_t kBytesAhead = std::uint64_t{64} << 20;
+
+}  // namespace
+
 Result<language::Manifest> missing_of(const AttemptFiles& files, const language::Manifest& manifest) {
     language::Manifest missing;
     const std::map<std::string, std::uint64_t> here_now = files.sizes();
@@ -59,7 +67,13 @@ Result<void> FileIntake::begin(const protocol::FilePiece& piece) {
 Result<void> FileIntake::end() {
     const ManifestEntry& entry = *open_->entry;
     const Sha256 hash = open_->hasher.finish();
+    bytes_ahead_ += open_->size;
     open_.reset();
+    if (++files_ahead_ >= kFilesAhead || bytes_ahead_ >= kBytesAhead) {
+        files_.sync_ahead();
+        files_ahead_ = 0;
+        bytes_ahead_ = 0;
+    }
     awaited_.erase(entry.path);
     failpoint("daemon.collect.file_taken");
     if (verify_ == Verify::kNothing || hash == entry.sha256) return {};

@@ -45,6 +45,8 @@ class FileIntake {
     std::map<std::string_view, const language::ManifestEntry*> awaited_;
     Verify verify_;
     std::optional<Open> open_;  // files come one after the other
+    std::size_t files_ahead_ = 0;
+    std::uint64_t bytes_ahead_ = 0;  // since the disk was last asked for them
 };
 
 }  // namespace nsa::daemon

@@ -9,7 +9,6 @@
 
 #include "engines/child.hpp"
 #include "sections.hpp"
-#include "support/temp_dir.hpp"
 
 namespace nsa::bench {
 namespace {
@@ -57,10 +56,10 @@ Figure spawns() {
 
 }  // namespace
 
-void bench_floors(Figures& figures) {
-    const test::TempDir folder;
-    figures.add(syncs(folder.path()));
-    figures.add(files(folder.path()));
+void bench_floors(Figures& figures, const std::filesystem::path& folder) {
+    std::filesystem::create_directory(folder);
+    figures.add(syncs(folder));
+    figures.add(files(folder));
     figures.add(spawns());
 }
 

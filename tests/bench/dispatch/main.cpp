@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
     try {
         const nsa::test::LoopbackSshd sshd{{"LogLevel ERROR", "MaxStartups 200"}};
         nsa::bench::Figures figures;
-        nsa::bench::bench_floors(figures);
+        nsa::bench::bench_floors(figures, sshd.dir() / "floor");
         nsa::bench::bench_tools(figures, sshd);
         nsa::bench::bench_engine(figures, sshd, programs);
         if (!programs.nsad.empty()) nsa::bench::bench_daemon(figures, sshd, programs);

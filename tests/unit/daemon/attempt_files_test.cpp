@@ -68,6 +68,20 @@ TEST(AttemptFiles, LogsOfTheSetupCountToo) {
     EXPECT_EQ(files.describe_all()->size(), 2U);
 }
 
+TEST(AttemptFiles, MayBeSentToTheDiskWhileMoreAreWritten) {
+    test::TempDir dir;
+    AttemptFiles files(dir / "run");
+    files.sync_ahead();
+    EXPECT_FALSE(std::filesystem::exists(dir / "run")) << "there was nothing to sync";
+    for (int i = 0; i < 20; ++i) {
+        ASSERT_TRUE(files.write_at("steps/a/" + std::to_string(i), 0, "bytes"));
+        files.sync_ahead();
+    }
+    files.settle();
+    EXPECT_TRUE(files.sync());
+    EXPECT_EQ(files.describe_all()->size(), 20U);
+}
+
 TEST(AttemptFiles, AreDescribedBySizeAndHashInOrderOfPath) {
     test::TempDir dir;
     AttemptFiles files(dir.path());
