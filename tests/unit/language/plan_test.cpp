@@ -268,7 +268,7 @@ Plan rich_plan() {
     spec.setup = {{"make", "-j", "2"}};
     spec.retry = {{FailureClass::kInfra, FailureClass::kInterruption}, 2};
     spec.target = {"A100:80GB", 2, EngineKind::kSsh, "box"};
-    spec.code = {"r", "main", "c0ffee"};
+    spec.code = {"r", "main", "c0ffee", {}};
     spec.timeouts.silence = std::chrono::milliseconds{1500};
     Step bench;
     bench.id = "bench";

@@ -59,7 +59,7 @@ steps:
 )");
     EXPECT_EQ(spec.name, "full-example_1");
     EXPECT_EQ(spec.subject, "Everything at once");
-    EXPECT_EQ(spec.code, (Code{"https://example.org/r.git", "main", "0123abc"}));
+    EXPECT_EQ(spec.code, (Code{"https://example.org/r.git", "main", "0123abc", {}}));
     EXPECT_EQ(spec.target, (Target{"A100:80GB", 2, EngineKind::kSsh, "box-1"}));
     EXPECT_EQ(spec.env,
               (std::map<std::string, std::string>{{"OMP_NUM_THREADS", "2"}, {"NSA_SDPA_AUDIT", "1"}}));
