@@ -15,6 +15,7 @@
 #include "nsa_core/errors.hpp"
 #include "nsa_core/geometry.hpp"
 #include "nsa_core/module.hpp"
+#include "nsa_core/routes/cuda_decode.hpp"
 #include "nsa_core/tools/csv.hpp"
 #include "nsa_core/tools/peak_memory.hpp"
 #include "nsa_core/tools/route_check.hpp"
@@ -139,7 +140,9 @@ std::optional<std::string> skip_reason(const MemoryScalingOptions& o, const NsaC
                                                  .dtype = o.dtype,
                                                  .seq = seq,
                                                  .cuda = cuda,
-                                                 .sm = cuda && !gpus.empty() ? gpus.front().sm : 0};
+                                                 .sm = cuda && !gpus.empty() ? gpus.front().sm : 0,
+                                                 .kernels = kernels_built(),
+                                                 .batch = o.batch};
             auto reason = route ? tools::why_not(*route, request, policy) : std::nullopt;
             if (reason) return *reason + " at S=" + std::to_string(seq);
         }

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
+#include <cmath>
 #include <limits>
 
 #include "nsa_core/geometry.hpp"
@@ -45,6 +46,33 @@ ErrorMetrics compare(const at::Tensor& candidate, const at::Tensor& truth) {
             .nan_count = ours.isnan().sum().item<std::int64_t>(),
             .inf_count = ours.isinf().sum().item<std::int64_t>(),
             .worst_index = unravel(ranked.argmax().item<std::int64_t>(), truth.sizes())};
+}
+
+Rounding rounding_of(DType dtype) {
+    switch (dtype) {
+        case DType::kBf16:
+            return {.relative = 0x1p-8, .absolute = 0x1p-133};
+        case DType::kFp16:
+            return {.relative = 0x1p-11, .absolute = 0x1p-24};
+        case DType::kFp32:
+            return {.relative = 0x1p-24, .absolute = 0x1p-149};
+        case DType::kFp64:
+            break;
+    }
+    return {.relative = 0x1p-53, .absolute = 0};
+}
+
+double bound_ratio(const at::Tensor& ours, const at::Tensor& plain, const at::Tensor& truth, DType dtype) {
+    if (truth.numel() == 0) return 0;
+    const auto largest = [](const at::Tensor& x) { return x.abs().max().item<double>(); };
+    const auto exact = [](const at::Tensor& x) { return x.detach().to(at::kCPU, at::kDouble); };
+    const at::Tensor value = exact(truth);
+    const Rounding rounding = rounding_of(dtype);
+    const double allowed =
+        2 * largest(exact(plain) - value) + rounding.relative * largest(value) + rounding.absolute;
+    const double error = largest(exact(ours) - value);
+    if (std::isfinite(error) && error <= allowed) return allowed == 0 ? 0 : error / allowed;
+    return std::isfinite(error) && allowed > 0 ? error / allowed : std::numeric_limits<double>::infinity();
 }
 
 at::Generator seeded_generator(std::int64_t seed) {

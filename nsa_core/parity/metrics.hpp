@@ -4,12 +4,26 @@
 #include <ATen/core/Tensor.h>
 
 #include "nsa_core/config.hpp"
+#include "nsa_core/numeric.hpp"
 #include "nsa_core/parity/trial.hpp"
 
 namespace nsa::core::parity {
 
 // Shapes must agree; any device and dtype. Computed in fp64 on the CPU.
 [[nodiscard]] ErrorMetrics compare(const at::Tensor& candidate, const at::Tensor& truth);
+
+// The most that one rounding moves a value, as a share of it, and the smallest step near 0.
+struct Rounding {
+    double relative;
+    double absolute;
+};
+[[nodiscard]] Rounding rounding_of(DType dtype);
+
+// Largest error of `ours` as a share of what it may be: twice the largest error of a plain implementation in
+// the same type, plus one rounding of the largest true value. Above 1 is a fault; NaN or infinity anywhere
+// makes it infinite.
+[[nodiscard]] double bound_ratio(const at::Tensor& ours, const at::Tensor& plain, const at::Tensor& truth,
+                                 DType dtype);
 
 // Standard normal values of the shape, the same on every device and for every dtype up to rounding.
 [[nodiscard]] at::Tensor random_normal(at::IntArrayRef shape, at::Generator& generator,

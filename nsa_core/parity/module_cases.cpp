@@ -12,6 +12,7 @@
 #include "nsa_core/module.hpp"
 #include "nsa_core/parity/golden_tensors.hpp"
 #include "nsa_core/parity/metrics.hpp"
+#include "nsa_core/parity/module_gradients.hpp"
 #include "nsa_core/parity/trial.hpp"
 #include "nsa_core/reference.hpp"
 #include "nsa_core/sdpa_audit.hpp"
@@ -106,9 +107,13 @@ struct Computed {
 Computed prefilled(const TrialPlan& plan, NSAAttention& module, const at::Tensor& x, std::int64_t seed) {
     const PrefillResult ours = module.prefill(x);
     Computed computed{.candidate = ours.out, .more = {}, .routes = by_branch(ours.routes)};
-    if (plan.golden) return computed;  // the identity is a layer of its own, with weights of its own
+    if (plan.options.gradients) computed.more = module_gradients(plan, module, x, seed);
+    // The identity is a layer of its own: with weights of its own, and with blocks of one token, which the
+    // kernels of route cuda do not take.
+    if (plan.golden || plan.options.route == Route::kCuda) return computed;
     const ErrorMetrics identity = identity_error(plan, x, seed);
-    computed.more = {{"identity_mae", identity.mae}, {"identity_max_abs", identity.max_abs}};
+    computed.more.emplace_back("identity_mae", identity.mae);
+    computed.more.emplace_back("identity_max_abs", identity.max_abs);
     return computed;
 }
 

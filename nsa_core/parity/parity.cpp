@@ -135,6 +135,8 @@ void add_flags(tools::FlagTable& table, ParityOptions& o) {
     tools::add_block_flags(table, o);
     table.integer("--seed", o.seed, 0, INT64_C(1) << 53, "seed of the first trial")
         .integer("--trials", o.trials, 1, 10000, "trials, each with the next seed")
+        .choice("--gradients", o.gradients, {{"off", false}, {"on", true}},
+                "also the gradients: of a branch in q, k and v, of the layer in its input and weights")
         .integers(
             "--positions", o.positions, -1, kMany,
             "decode_step: position of each sequence's token, -1 an idle slot; without: every edge up to "

@@ -53,6 +53,7 @@ struct ParityOptions {
     std::int64_t w = 32;
     std::int64_t seed = 0;
     std::int64_t trials = 1;  // seeds seed, seed + 1, ...
+    bool gradients = false;   // of a branch in q, k and v; of the layer in its input and weights
     // Of kDecodeStep only. Positions of the step's tokens, one for each sequence, -1 for an idle slot; empty:
     // every edge of the configuration up to `seq`.
     std::vector<std::int64_t> positions;

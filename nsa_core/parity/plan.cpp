@@ -51,9 +51,12 @@ StepRequest step_request(const ParityOptions& o, const NsaConfig& config, const 
 
 void check_step_route(const ParityOptions& options) {
     const bool is_step = options.subject == Subject::kDecodeStep;
-    if (options.route == Route::kCuda && !is_step) {
+    if (options.route == Route::kCuda && options.subject == Subject::kDecode) {
         throw InputError{
-            "--route cuda computes whole decode steps over a paged cache: it goes with --branch decode_step"};
+            "--route cuda decodes over a paged cache only: --branch decode_step, not decode, runs it"};
+    }
+    if (options.gradients && (is_step || options.subject == Subject::kDecode)) {
+        throw InputError{"--gradients on: decoding has none; it goes with a branch or with --branch module"};
     }
     if (is_step && options.route && *options.route != Route::kCuda && *options.route != Route::kReference) {
         throw InputError{"--branch decode_step runs by --route reference, cuda or auto, not by " +
@@ -136,11 +139,13 @@ TrialPlan plan_trials(const ParityOptions& options, const RoutePolicy& policy, c
     }
     for (const Branch branch : branches_of(options.subject)) {
         const RouteRequest request{.branch = branch,
+                                   .config = plan.config,
                                    .dtype = options.dtype,
                                    .cuda = device.kind == DeviceKind::kCuda,
                                    .sm = device.sm,
-                                   .dk = options.dk,
-                                   .dv = options.dv,
+                                   .kernels = device.kernels,
+                                   .batch = options.batch,
+                                   .length = options.subject == Subject::kDecode ? 0 : options.seq,
                                    .key_len = visible_keys(branch, options, plan.config)};
         plan.routes.emplace_back(branch, choose_route(route_asked_of(branch, options), request, policy));
     }
@@ -149,10 +154,10 @@ TrialPlan plan_trials(const ParityOptions& options, const RoutePolicy& policy, c
 
 std::optional<std::string> skip_reason(const TrialPlan& plan, const DeviceFacts& device) {
     const std::optional<Route>& asked = plan.options.route;
-    const RouteChoice& first = plan.routes.front().second;
-    if (asked == Route::kCuda && first.taken != Route::kCuda) {
-        return device.kind == DeviceKind::kCpu && device.kernels ? first.reason + ": " + device.why_no_cuda
-                                                                 : first.reason;
+    for (const auto& [branch, choice] : plan.routes) {
+        if (asked != Route::kCuda || choice.taken == Route::kCuda) continue;
+        return device.kind == DeviceKind::kCpu && device.kernels ? choice.reason + ": " + device.why_no_cuda
+                                                                 : choice.reason;
     }
     const bool asks_fa2 = asked && is_fa2(*asked);
     if (asks_fa2 && device.kind == DeviceKind::kCpu) {

@@ -14,28 +14,6 @@ namespace {
 
 constexpr std::int64_t kSparePages = 3;  // never handed out
 
-// Factors of standard normal values.
-struct Magnitude {
-    double key = 1;  // of queries and keys
-    double value = 1;
-};
-
-// Huge: products of query and key are 600 (fp16) or 2500 times normal, so that scores reach some thousands or
-// ten thousand and the unscaled product still fits fp16, for the sake of the plain implementation.
-Magnitude magnitude_of(StepData data, DType dtype) {
-    const bool narrow = dtype == DType::kFp16;
-    switch (data) {
-        case StepData::kTiny:
-            return {.key = 1e-3, .value = narrow ? 1e-4 : 1e-20};
-        case StepData::kHuge:
-            return {.key = narrow ? 24.5 : 50.0, .value = 1};
-        case StepData::kNormal:
-        case StepData::kEqualKeys:
-            break;
-    }
-    return {};
-}
-
 std::int64_t pages_for(std::int64_t position, std::int64_t page_tokens) {
     return position / page_tokens + 1;  // the step's token included; 0 for position -1 is not asked
 }
@@ -167,6 +145,20 @@ PagedStepInputs fill(PagedCache& cache, const StepCase& c, const Source& source)
 }
 
 }  // namespace
+
+Magnitude magnitude_of(StepData data, DType dtype) {
+    const bool narrow = dtype == DType::kFp16;
+    switch (data) {
+        case StepData::kTiny:
+            return {.key = 1e-3, .value = narrow ? 1e-4 : 1e-20};
+        case StepData::kHuge:
+            return {.key = narrow ? 24.5 : 50.0, .value = 1};
+        case StepData::kNormal:
+        case StepData::kEqualKeys:
+            break;
+    }
+    return {};
+}
 
 // Members initialise in order: the cache draws the order of its pages first, then everything else is drawn.
 StepProblem::StepProblem(const StepCase& c)

@@ -13,6 +13,15 @@
 
 namespace nsa::core::parity {
 
+// Factors of standard normal values. Huge: products of query and key are 600 (fp16) or 2500 times normal, so
+// that scores reach some thousands or ten thousand and the unscaled product still fits fp16, for the sake of
+// the plain implementation.
+struct Magnitude {
+    double key = 1;  // of queries and keys
+    double value = 1;
+};
+[[nodiscard]] Magnitude magnitude_of(StepData data, DType dtype);
+
 struct StepCase {
     NsaConfig config;
     DType dtype = DType::kBf16;

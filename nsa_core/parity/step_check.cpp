@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <limits>
 
 #include "nsa_core/device.hpp"
@@ -147,25 +146,6 @@ std::int64_t cache_faults(const StepCase& c, const PagedStepInputs& in, const Pa
     return count_differing(expected, actual);
 }
 
-// The most that one rounding moves a value, as a share of it, and the smallest step near 0.
-struct Rounding {
-    double relative;
-    double absolute;
-};
-Rounding rounding_of(DType dtype) {
-    switch (dtype) {
-        case DType::kBf16:
-            return {.relative = 0x1p-8, .absolute = 0x1p-133};
-        case DType::kFp16:
-            return {.relative = 0x1p-11, .absolute = 0x1p-24};
-        case DType::kFp32:
-            return {.relative = 0x1p-24, .absolute = 0x1p-149};
-        case DType::kFp64:
-            break;
-    }
-    return {.relative = 0x1p-53, .absolute = 0};
-}
-
 // Is the emitted row the mean of the l tokens of the ring, summed in fp32 and rounded once?
 bool emitted_wrongly(const at::Tensor& ring, const at::Tensor& emitted, DType dtype) {
     const std::int64_t l = ring.size(1);
@@ -237,16 +217,6 @@ SequenceReport judge_sequence(const StepCase& c, const SequenceRows& rows, const
     return report;
 }
 
-double bound_ratio(const at::Tensor& ours, const SequenceReport& sequence, DType dtype) {
-    const auto largest = [](const at::Tensor& x) { return x.abs().max().item<double>(); };
-    const Rounding rounding = rounding_of(dtype);
-    const double allowed = 2 * largest(sequence.plain - sequence.truth) +
-                           rounding.relative * largest(sequence.truth) + rounding.absolute;
-    const double error = largest(ours - sequence.truth);
-    if (std::isfinite(error) && error <= allowed) return allowed == 0 ? 0 : error / allowed;
-    return std::isfinite(error) && allowed > 0 ? error / allowed : std::numeric_limits<double>::infinity();
-}
-
 bool reads_differ(const at::Tensor& reads, std::int64_t t, const NsaConfig& config) {
     const Reads expected = t < 0 ? Reads{} : expected_reads(t, config);
     const at::Tensor row =
@@ -284,7 +254,8 @@ void judge_outputs(const StepCase& c, const PagedStepInputs& in, const PagedCach
         plain[b].copy_(sequences[slot].plain);
         report.selection_ties += sequences[slot].ties;
         report.selection_faults += sequences[slot].faults;
-        report.bound_ratio = std::max(report.bound_ratio, bound_ratio(out[b], sequences[slot], c.dtype));
+        report.bound_ratio = std::max(
+            report.bound_ratio, bound_ratio(out[b], sequences[slot].plain, sequences[slot].truth, c.dtype));
     }
     report.error = compare(out, truth);
     report.baseline_mae = compare(plain, truth).mae;

@@ -69,6 +69,14 @@ at::Tensor gated(const at::Tensor& gates, const at::Tensor& cmp, const at::Tenso
 
 }  // namespace
 
+double importance_rounding(const at::Tensor& q, const at::Tensor& k_cmp, const NsaConfig& config) {
+    // In units of the rounding of fp32: the sums of a score, of its exponential and of the terms of a block.
+    constexpr double kFp32Rounding = 6e-8;
+    constexpr double kSums = 64;
+    constexpr double kMargin = 8;
+    return kMargin * kFp32Rounding * (kSums + config.scale() * largest_norm(q) * largest_norm(k_cmp));
+}
+
 TrueSelection true_selection(const SequenceRows& rows, const NsaConfig& config) {
     const at::Tensor importance =
         reference::block_importance(as_query(rows.q), as_batch(rows.cmp.k), config, rows.t);
@@ -82,12 +90,7 @@ TrueSelection true_selection(const SequenceRows& rows, const NsaConfig& config) 
         result.blocks.emplace_back(chosen.const_data_ptr<std::int64_t>(),
                                    chosen.const_data_ptr<std::int64_t>() + chosen.numel());
     }
-    // In units of the rounding of fp32: the sums of a score, of its exponential and of the terms of a block.
-    constexpr double kFp32Rounding = 6e-8;
-    constexpr double kSums = 64;
-    constexpr double kMargin = 8;
-    const double score = config.scale() * largest_norm(rows.q) * largest_norm(rows.cmp.k);
-    result.rounding = kMargin * kFp32Rounding * (kSums + score);
+    result.rounding = importance_rounding(rows.q, rows.cmp.k, config);
     return result;
 }
 

@@ -27,10 +27,13 @@ struct SequenceRows {
 struct TrueSelection {
     std::vector<std::vector<double>> importance;
     std::vector<std::vector<std::int64_t>> blocks;
-    // By how much fp32 arithmetic may move an importance, as a share of it: scores are sums of dk products of
-    // which the largest is bounded by the norms of queries and keys.
-    double rounding = 0;
+    double rounding = 0;  // importance_rounding()
 };
+// By how much fp32 arithmetic may move an importance, as a share of it: scores are sums of dk products of
+// which the largest is bounded by the norms of queries and keys.
+[[nodiscard]] double importance_rounding(const at::Tensor& q, const at::Tensor& k_cmp,
+                                         const NsaConfig& config);
+
 [[nodiscard]] TrueSelection true_selection(const SequenceRows& rows, const NsaConfig& config);
 
 // Outputs [H,dv], given the blocks of each group, -1 behind the last.

@@ -14,12 +14,10 @@ at::Tensor full_attention(const at::Tensor& q, const at::Tensor& k, const at::Te
 
 at::Tensor sliding_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t w,
                              double scale, std::int64_t first) {
-    // Section 3.3.3: the w most recent tokens, the query's own among them.
-    return to_tensor(attend(from_tensor(q), from_tensor(k), from_tensor(v), scale,
-                            [=](auto, auto, std::int64_t query, std::int64_t s) {
-                                const std::int64_t t = first + query;
-                                return s <= t && s > t - w;
-                            }));
+    const SlidingVisible visible{.w = w};
+    return to_tensor(
+        attend(from_tensor(q), from_tensor(k), from_tensor(v), scale,
+               [&](auto, auto, std::int64_t query, std::int64_t s) { return visible(first + query, s); }));
 }
 
 at::Tensor first_key_of_window(const at::Tensor& values, std::int64_t heads, std::int64_t w) {
@@ -71,19 +69,11 @@ at::Tensor compressed_attention(const at::Tensor& q, const at::Tensor& k_cmp, co
 
 at::Tensor selected_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                               const at::Tensor& blocks, const NsaConfig& config, std::int64_t first) {
-    const Array picked = from_tensor(blocks);  // block indices are exact in fp64
-    const auto visible = [&](std::int64_t b, std::int64_t g, std::int64_t query, std::int64_t s) {
-        if (s > first + query) return false;
-        for (std::int64_t pick = 0; pick < picked.size(3); ++pick) {
-            const double begin = picked.at(b, g, query, pick) * static_cast<double>(config.l_sel);
-            if (begin >= 0 && static_cast<double>(s) >= begin &&
-                static_cast<double>(s) < begin + static_cast<double>(config.l_sel)) {
-                return true;
-            }
-        }
-        return false;
-    };
-    return to_tensor(attend(from_tensor(q), from_tensor(k), from_tensor(v), config.scale(), visible));
+    const SelectedVisible visible{.picked = from_tensor(blocks), .l_sel = config.l_sel};  // exact in fp64
+    return to_tensor(attend(from_tensor(q), from_tensor(k), from_tensor(v), config.scale(),
+                            [&](std::int64_t b, std::int64_t g, std::int64_t query, std::int64_t s) {
+                                return visible(b, g, query, first + query, s);
+                            }));
 }
 
 }  // namespace nsa::core::reference

@@ -68,4 +68,28 @@ struct CompressedVisible {
     bool operator()(std::int64_t t, std::int64_t i) const { return i * d + l - 1 <= t; }
 };
 
+/// Section 3.3.3: the w most recent tokens, the query's own among them.
+struct SlidingVisible {
+    std::int64_t w;
+    bool operator()(std::int64_t t, std::int64_t s) const { return s <= t && s > t - w; }
+};
+
+/// Tokens up to t of the blocks that `query` of (b, g) picked; `picked` [B,G,queries,n], -1 for none.
+struct SelectedVisible {
+    Array picked;
+    std::int64_t l_sel;
+    bool operator()(std::int64_t b, std::int64_t g, std::int64_t query, std::int64_t t,
+                    std::int64_t s) const {
+        if (s > t) return false;
+        for (std::int64_t pick = 0; pick < picked.size(3); ++pick) {
+            const double begin = picked.at(b, g, query, pick) * static_cast<double>(l_sel);
+            if (begin >= 0 && static_cast<double>(s) >= begin &&
+                static_cast<double>(s) < begin + static_cast<double>(l_sel)) {
+                return true;
+            }
+        }
+        return false;
+    }
+};
+
 }  // namespace nsa::core::reference

@@ -9,6 +9,7 @@
 #include "nsa_core/errors.hpp"
 #include "nsa_core/geometry.hpp"
 #include "nsa_core/routes/compressed_runs.hpp"
+#include "nsa_core/routes/cuda_branches.hpp"
 #include "nsa_core/routes/flash.hpp"
 #include "nsa_core/routes/masked.hpp"
 #include "nsa_core/routes/sdpa.hpp"
@@ -70,6 +71,7 @@ at::Tensor sliding_attention(const at::Tensor& q, const at::Tensor& k, const at:
     check_same_length("sliding_attention", q, k);
     if (w < 1) throw InputError("sliding_attention: w is " + std::to_string(w) + "; it must be at least 1");
     const std::int64_t window = std::min(w, q.size(2));  // a longer one sees no more, and cannot overflow
+    if (how.route == Route::kCuda) return sliding_on_cuda(q, {.k = k, .v = v}, window, scale);
     if (is_flash(how.route)) return flash_attention(q, k, v, FlashMask::kWindow, window, scale, how.route);
     if (how.route == Route::kSdpaCausalOneQuery) {
         return one_query_at_a_time(q, k, v, 0, scale, how.audit, [window](std::int64_t t) {
@@ -99,6 +101,7 @@ at::Tensor compressed_attention(const at::Tensor& q, const at::Tensor& k_cmp, co
                                 const NsaConfig& c, const Execution& how) {
     check_heads("compressed_attention", q, k_cmp, v_cmp);
     check_compressed_length("compressed_attention", q, k_cmp, c);
+    if (how.route == Route::kCuda) return compressed_on_cuda(q, {.k = k_cmp, .v = v_cmp}, c);
     if (k_cmp.size(2) == 0) {
         return at::zeros({q.size(0), q.size(1), q.size(2), v_cmp.size(3)}, q.options());
     }
@@ -122,6 +125,7 @@ at::Tensor selected_attention(const at::Tensor& q, const at::Tensor& k, const at
                               const at::Tensor& blocks, const NsaConfig& c, const Execution& how) {
     check_heads("selected_attention", q, k, v);
     check_same_length("selected_attention", q, k);
+    if (how.route == Route::kCuda) return selected_on_cuda(q, {.k = k, .v = v}, blocks, c);
     const std::int64_t length = q.size(2);
     return in_chunks(0, length, queries_per_chunk(q, length), [&](std::int64_t begin, std::int64_t end) {
         const at::Tensor picked = blocks.narrow(2, begin, end - begin);

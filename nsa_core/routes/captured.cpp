@@ -7,10 +7,23 @@
 namespace nsa::core {
 namespace {
 
-constexpr int kEagerRuns = 3;
-
 void check(cudaError_t error, const char* what) {
     TORCH_CHECK(error == cudaSuccess, what, ": ", cudaGetErrorString(error));
+}
+
+// Work that throws leaves the stream under capture: it is taken out of it, whatever that says.
+void capture(at::cuda::CUDAGraph& graph, const std::function<void()>& work) {
+    graph.capture_begin();
+    try {
+        work();
+    } catch (...) {
+        try {
+            graph.capture_end();
+        } catch (const c10::Error&) {
+        }
+        throw;
+    }
+    graph.capture_end();
 }
 
 }  // namespace
@@ -20,16 +33,14 @@ struct Captured::Impl {
     std::size_t nodes = 0;
 };
 
-Captured::Captured(const std::function<void()>& work) : impl_{std::make_unique<Impl>()} {
+Captured::Captured(const std::function<void()>& work, int eager_runs) : impl_{std::make_unique<Impl>()} {
     check(cudaDeviceSynchronize(), "work before the capture");
     {
         const c10::cuda::CUDAStreamGuard aside{c10::cuda::getStreamFromPool()};
-        for (int i = 0; i < kEagerRuns; ++i)
+        for (int i = 0; i < eager_runs; ++i)
             work();
         check(cudaStreamSynchronize(c10::cuda::getCurrentCUDAStream()), "the work to be captured");
-        impl_->graph.capture_begin();
-        work();
-        impl_->graph.capture_end();
+        capture(impl_->graph, work);
     }
     check(cudaGraphGetNodes(impl_->graph.raw_cuda_graph(), nullptr, &impl_->nodes), "the nodes of a graph");
     impl_->graph.instantiate();

@@ -7,12 +7,13 @@
 
 namespace nsa::core {
 
-/// `work` runs a few times eagerly first, as libraries set themselves up in their first call, then once under
-/// capture on a stream of its own. What it allocates through Torch stays allocated with the graph. Tensors
-/// that it only refers to must outlive this. Throws c10::Error when the work cannot be captured.
+/// `work` runs `eager_runs` times first, as libraries set themselves up in their first call, then once under
+/// capture, which executes nothing, on a stream of its own. What it allocates through Torch stays allocated
+/// with the graph. Tensors that it only refers to must outlive this. Throws c10::Error when the work cannot
+/// be captured.
 class Captured {
   public:
-    explicit Captured(const std::function<void()>& work);
+    explicit Captured(const std::function<void()>& work, int eager_runs = 3);
     ~Captured();
     Captured(Captured&&) noexcept;
     Captured& operator=(Captured&&) noexcept;

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "nsa_core/routes.hpp"
+#include "nsa_core/routes/prefill_shape.hpp"
 
 namespace nsa::core {
 namespace {
@@ -25,7 +26,7 @@ std::optional<std::string> fa2_unsupported(const RouteRequest& request) {
     if (request.dtype != DType::kFp16 && request.dtype != DType::kBf16) {
         return "FlashAttention-2 needs fp16 or bf16, and the tensors are " + std::string{name(request.dtype)};
     }
-    const std::int64_t head_dim = std::max(request.dk, request.dv);
+    const std::int64_t head_dim = std::max(request.config.dk, request.config.dv);
     if (head_dim > kFa2MaxHeadDim) {
         return "FlashAttention-2 takes heads up to " + std::to_string(kFa2MaxHeadDim) +
                " wide, and these are " + std::to_string(head_dim);
@@ -53,11 +54,7 @@ std::string fa2_refusal(Route route, const RouteRequest& request, const RoutePol
 
 std::optional<std::string> unsupported_reason(Route route, const RouteRequest& request) {
     if (is_fa2(route)) return fa2_unsupported(request);
-    if (route == Route::kCuda) {
-        return "route cuda computes a decode step over a paged cache, all branches at once, and this is "
-               "the " +
-               std::string{name(request.branch)} + " branch by itself";
-    }
+    if (route == Route::kCuda) return cuda_prefill_unsupported(request);
     if (route == Route::kSdpaCausalOneQuery && request.branch == Branch::kSelected) {
         return "sdpa_causal_one_query reproduces the published oracle of the sliding and compressed branches "
                "only";

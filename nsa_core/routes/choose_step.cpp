@@ -4,12 +4,12 @@
 
 #include "nsa_core/cuda/decode/plan.hpp"
 #include "nsa_core/routes.hpp"
+#include "nsa_core/routes/cuda_host.hpp"
 #include "nsa_core/routes/decode_shape.hpp"
 
 namespace nsa::core {
 namespace {
 
-constexpr int kCudaMinSm = 80;         // mma.sync on bf16 and asynchronous copies
 constexpr int kFirstLargeWidth = 128;  // of keys; see has_small_shared_memory
 
 // Chips that give a thread block 99 KiB of shared memory; all others from 8.0 on give 163 or more, which
@@ -19,17 +19,9 @@ bool has_small_shared_memory(int sm) {
 }
 
 std::optional<std::string> cuda_unsupported(const StepRequest& request) {
-    if (!request.kernels) {
-        return "route cuda is not part of this nsa-core: it was built without nvcc (cmake says why)";
-    }
-    if (!request.cuda) return "route cuda needs a CUDA device, and the tensors are on the CPU";
-    if (request.sm < kCudaMinSm) {
-        return "route cuda needs compute capability 8.0 or newer, and the device has " +
-               std::to_string(request.sm / 10) + "." + std::to_string(request.sm % 10);
-    }
-    if (request.dtype != DType::kFp16 && request.dtype != DType::kBf16) {
-        return "route cuda needs fp16 or bf16 for attention, and the tensors are " +
-               std::string{name(request.dtype)};
+    if (const auto reason = cuda_host_unsupported(
+            {.kernels = request.kernels, .cuda = request.cuda, .sm = request.sm, .dtype = request.dtype})) {
+        return reason;
     }
     if (request.max_tokens > std::numeric_limits<int>::max()) {
         return "route cuda counts tokens in 32 bits, and sequences of " + std::to_string(request.max_tokens) +

@@ -65,7 +65,10 @@ at::Tensor run_packed(const at::Tensor& q, const at::Tensor& k, const at::Tensor
 
 at::Tensor flash_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, FlashMask mask,
                            std::int64_t window, double scale, Route route) {
-    const RouteRequest request = request_for(Branch::kSliding, q, v, k.size(2));
+    NsaConfig widths;
+    widths.dk = q.size(3);
+    widths.dv = v.size(3);
+    const RouteRequest request = request_for(Branch::kSliding, widths, q, q.size(2), k.size(2));
     if (const auto reason = unsupported_reason(route, request)) throw InputError(*reason);
     TORCH_CHECK(mask == FlashMask::kNone || q.size(2) == k.size(2), "a causal mask was asked for ", q.size(2),
                 " queries and ", k.size(2), " keys; it is defined here for equal numbers only");

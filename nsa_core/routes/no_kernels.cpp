@@ -1,8 +1,15 @@
-// In place of cuda_decode.cpp in a build without nvcc: route cuda says that it is not there.
+// In place of captured.cpp, cuda_decode.cpp and cuda_prefill_kernels.cpp in a build without nvcc: route cuda
+// says that it is not there.
 #include "nsa_core/errors.hpp"
+#include "nsa_core/routes/captured.hpp"
 #include "nsa_core/routes/cuda_decode.hpp"
+#include "nsa_core/routes/prefill_kernels.hpp"
 
 namespace nsa::core {
+
+const PrefillKernels& cuda_prefill_kernels(c10::Device) {
+    throw InputError(unsupported_reason(Route::kCuda, RouteRequest{}).value());
+}
 
 struct CudaDecode::Impl {};
 
@@ -27,6 +34,19 @@ at::Tensor CudaDecode::workspace() const {
 }
 std::string CudaDecode::plan_text() const {
     return {};
+}
+
+struct Captured::Impl {};
+
+Captured::Captured(const std::function<void()>&, int) {
+    throw InputError("a CUDA graph needs an nsa-core that was built with nvcc");
+}
+Captured::~Captured() = default;
+Captured::Captured(Captured&&) noexcept = default;
+Captured& Captured::operator=(Captured&&) noexcept = default;
+void Captured::replay() {}
+std::size_t Captured::nodes() const {
+    return 0;
 }
 
 }  // namespace nsa::core

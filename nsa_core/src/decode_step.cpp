@@ -51,13 +51,13 @@ StepCompressed NSAAttention::step_compressed(const StepInputs& in, DecodeCache& 
     const NsaConfig& c = m.config;
     // The block that ends with this token, if one does. Asking the count makes a repeated call harmless.
     if (cache.compressed() < compressed_count(in.t + 1, c)) {
-        cache.cmp().append(m.compress_keys(cache.raw().k.last(c.l)),
-                           m.compress_values(cache.raw().v.last(c.l)));
+        const KeysValues token = m.compress({.k = cache.raw().k.last(c.l), .v = cache.raw().v.last(c.l)}, {});
+        cache.cmp().append(token.k, token.v);
     }
     const at::Tensor k = cache.cmp().k.rows();
     const at::Tensor v = cache.cmp().v.rows();
     StepCompressed step;
-    step.route = m.choose(Branch::kCompressed, in.q, v, v.size(2));
+    step.route = m.choose(Branch::kCompressed, in.q, /*length=*/0, v.size(2));
     step.reads = k.size(2);
     step.out = k.size(2) == 0 ? at::zeros({in.q.size(0), c.heads, 1, c.dv}, in.q.options())
                               : unmasked_attention(in.q, k, v, c.scale(), m.execution(step.route));
@@ -72,7 +72,7 @@ StepBranch NSAAttention::step_selected(const StepInputs& in, const at::Tensor& b
     const at::Tensor index = selected_rows(blocks, in.t + 1, m.config);
     const at::Tensor k = gather_rows(cache.sel().k.rows(), index);
     const at::Tensor v = gather_rows(cache.sel().v.rows(), index);
-    const RouteChoice route = m.choose(Branch::kSelected, in.q, v, v.size(2));
+    const RouteChoice route = m.choose(Branch::kSelected, in.q, /*length=*/0, v.size(2));
     return {.out = unmasked_attention(in.q, k, v, m.config.scale(), m.execution(route)),
             .reads = k.size(2),
             .route = route};
@@ -84,7 +84,7 @@ StepBranch NSAAttention::step_sliding(const StepInputs& in, DecodeCache& cache) 
     const std::int64_t visible = std::min(m.config.w, in.t + 1);
     const at::Tensor k = cache.win().k.last(visible);
     const at::Tensor v = cache.win().v.last(visible);
-    const RouteChoice route = m.choose(Branch::kSliding, in.q, v, v.size(2));
+    const RouteChoice route = m.choose(Branch::kSliding, in.q, /*length=*/0, v.size(2));
     return {.out = unmasked_attention(in.q, k, v, m.config.scale(), m.execution(route)),
             .reads = k.size(2),
             .route = route};
@@ -93,7 +93,9 @@ StepBranch NSAAttention::step_sliding(const StepInputs& in, DecodeCache& cache) 
 at::Tensor NSAAttention::step_combine(const StepInputs& in, const at::Tensor& cmp, const at::Tensor& sel,
                                       const at::Tensor& win) const {
     const at::NoGradGuard no_grad;
-    return impl_->combine(in.gates, cmp, sel, win).squeeze(1);
+    const at::Tensor mixed =
+        in.gates.narrow(3, 0, 1) * cmp + in.gates.narrow(3, 1, 1) * sel + in.gates.narrow(3, 2, 1) * win;
+    return impl_->project_out(mixed).squeeze(1);
 }
 
 StepResult NSAAttention::decode(const at::Tensor& x_t, DecodeCache& cache) const {

@@ -3,6 +3,7 @@
 #include <ATen/detail/CUDAHooksInterface.h>
 
 #include "nsa_core/errors.hpp"
+#include "nsa_core/routes/cuda_decode.hpp"
 
 #ifdef NSA_WITH_CUDA
 #include <cuda_runtime_api.h>
@@ -53,13 +54,16 @@ int compute_capability(at::Device device) {
 #endif
 }
 
-RouteRequest request_for(Branch branch, const at::Tensor& q, const at::Tensor& v, std::int64_t key_len) {
+RouteRequest request_for(Branch branch, const NsaConfig& config, const at::Tensor& q, std::int64_t length,
+                         std::int64_t key_len) {
     return {.branch = branch,
+            .config = config,
             .dtype = dtype_of(q),
             .cuda = q.is_cuda(),
             .sm = compute_capability(q.device()),
-            .dk = q.size(-1),
-            .dv = v.size(-1),
+            .kernels = kernels_built(),
+            .batch = q.size(0),
+            .length = length,
             .key_len = key_len};
 }
 

@@ -6,6 +6,7 @@
 
 #include "nsa_core/device.hpp"
 #include "nsa_core/errors.hpp"
+#include "nsa_core/geometry.hpp"
 #include "nsa_core/src/checks.hpp"
 #include "nsa_core/src/module_impl.hpp"
 #include "nsa_core/src/rope.hpp"
@@ -45,24 +46,20 @@ at::Tensor NSAAttention::Impl::gates(const at::Tensor& x) const {
     return config.gate == GateKind::kSigmoid ? at::sigmoid(logits) : at::softmax(logits, -1);
 }
 
-at::Tensor NSAAttention::Impl::compress_keys(const at::Tensor& rows) const {
-    return parameters.phi_k ? compress_mlp(rows, *parameters.phi_k, config) : compress_mean(rows, config);
+KeysValues NSAAttention::Impl::compress(const KeysValues& rows, const Execution& how) const {
+    if (!parameters.phi_k) return compress_mean(rows, config, how);
+    return {.k = compress_mlp(rows.k, *parameters.phi_k, config),
+            .v = compress_mlp(rows.v, *parameters.phi_v, config)};
 }
 
-at::Tensor NSAAttention::Impl::compress_values(const at::Tensor& rows) const {
-    return parameters.phi_v ? compress_mlp(rows, *parameters.phi_v, config) : compress_mean(rows, config);
-}
-
-at::Tensor NSAAttention::Impl::combine(const at::Tensor& gates, const at::Tensor& cmp, const at::Tensor& sel,
-                                       const at::Tensor& win) const {
-    const at::Tensor mixed =
-        gates.narrow(3, 0, 1) * cmp + gates.narrow(3, 1, 1) * sel + gates.narrow(3, 2, 1) * win;
+at::Tensor NSAAttention::Impl::project_out(const at::Tensor& mixed) const {
     return at::linear(mixed.transpose(1, 2).flatten(2, 3), parameters.wo);
 }
 
-RouteChoice NSAAttention::Impl::choose(Branch branch, const at::Tensor& q, const at::Tensor& v,
+RouteChoice NSAAttention::Impl::choose(Branch branch, const at::Tensor& q, std::int64_t length,
                                        std::int64_t key_len) const {
-    return choose_route(asked[static_cast<std::size_t>(branch)], request_for(branch, q, v, key_len), policy);
+    return choose_route(asked[static_cast<std::size_t>(branch)],
+                        request_for(branch, config, q, length, key_len), policy);
 }
 
 Execution NSAAttention::Impl::execution(const RouteChoice& choice) const {
@@ -111,7 +108,7 @@ DecodeCache NSAAttention::make_cache(std::int64_t batch, std::int64_t capacity) 
     return {impl_->config, batch, capacity, impl_->parameters.wq.options().requires_grad(false)};
 }
 
-PrefillResult NSAAttention::prefill(const at::Tensor& x, DecodeCache* cache) const {
+PrefillResult NSAAttention::prefill(const at::Tensor& x, DecodeCache* cache, const at::Tensor& blocks) const {
     const Impl& m = *impl_;
     const NsaConfig& c = m.config;
     check_input("prefill", x, 3, c.dim, m.parameters.wq);
@@ -122,32 +119,32 @@ PrefillResult NSAAttention::prefill(const at::Tensor& x, DecodeCache* cache) con
     }
     const std::int64_t length = x.size(1);
     const at::Tensor q = m.queries(x, 0);
-    const at::Tensor raw_k = m.keys(x, m.parameters.cmp.k, 0);
-    const at::Tensor raw_v = m.values(x, m.parameters.cmp.v);
-    const at::Tensor k_cmp = m.compress_keys(raw_k);
-    const at::Tensor v_cmp = m.compress_values(raw_v);
-    const at::Tensor k_sel = m.keys(x, m.parameters.sel.k, 0);
-    const at::Tensor v_sel = m.values(x, m.parameters.sel.v);
-    const at::Tensor k_win = m.keys(x, m.parameters.win.k, 0);
-    const at::Tensor v_win = m.values(x, m.parameters.win.v);
-
-    PrefillResult r;
-    r.routes = {.cmp = m.choose(Branch::kCompressed, q, v_cmp, v_cmp.size(2)),
-                .sel = m.choose(Branch::kSelected, q, v_sel, length),
-                .win = m.choose(Branch::kSliding, q, v_win, std::min(c.w, length))};
-    r.blocks = select_blocks(block_importance(q, k_cmp, 0, block_count(length, c), c), 0, c);
-    r.cmp = compressed_attention(q, k_cmp, v_cmp, c, m.execution(r.routes.cmp));
-    r.sel = selected_attention(q, k_sel, v_sel, r.blocks, c, m.execution(r.routes.sel));
-    r.win = sliding_attention(q, k_win, v_win, c.w, c.scale(), m.execution(r.routes.win));
-    r.gates = m.gates(x);
-    r.out = m.combine(r.gates, r.cmp, r.sel, r.win);
+    const RoutesTaken routes{.cmp = m.choose(Branch::kCompressed, q, length, compressed_count(length, c)),
+                             .sel = m.choose(Branch::kSelected, q, length, length),
+                             .win = m.choose(Branch::kSliding, q, length, std::min(c.w, length))};
+    const BranchExecutions how{
+        .cmp = m.execution(routes.cmp), .sel = m.execution(routes.sel), .win = m.execution(routes.win)};
+    const KeysValues raw{.k = m.keys(x, m.parameters.cmp.k, 0), .v = m.values(x, m.parameters.cmp.v)};
+    const BranchInputs in{
+        .q = q,
+        .cmp = m.compress(raw, how.cmp),
+        .sel = {.k = m.keys(x, m.parameters.sel.k, 0), .v = m.values(x, m.parameters.sel.v)},
+        .win = {.k = m.keys(x, m.parameters.win.k, 0), .v = m.values(x, m.parameters.win.v)},
+        .gates = m.gates(x)};
+    const GatedAttention attended = gated_attention(in, c, how, blocks);
     if (cache) {
-        cache->raw().append(raw_k, raw_v);
-        cache->cmp().append(k_cmp, v_cmp);
-        cache->sel().append(k_sel, v_sel);
-        cache->win().append(k_win, v_win);
+        cache->raw().append(raw.k, raw.v);
+        cache->cmp().append(in.cmp.k, in.cmp.v);
+        cache->sel().append(in.sel.k, in.sel.v);
+        cache->win().append(in.win.k, in.win.v);
     }
-    return r;
+    return {.out = m.project_out(attended.out),
+            .cmp = attended.cmp,
+            .sel = attended.sel,
+            .win = attended.win,
+            .gates = in.gates,
+            .blocks = attended.blocks,
+            .routes = routes};
 }
 
 }  // namespace nsa::core

@@ -24,12 +24,11 @@ struct NSAAttention::Impl {
     [[nodiscard]] at::Tensor keys(const at::Tensor& x, const at::Tensor& weight, std::int64_t first) const;
     [[nodiscard]] at::Tensor values(const at::Tensor& x, const at::Tensor& weight) const;
     [[nodiscard]] at::Tensor gates(const at::Tensor& x) const;  // [B,H,S,3]
-    [[nodiscard]] at::Tensor compress_keys(const at::Tensor& rows) const;
-    [[nodiscard]] at::Tensor compress_values(const at::Tensor& rows) const;
-    /// Gated sum of the branches and the output projection: [B,S,dim].
-    [[nodiscard]] at::Tensor combine(const at::Tensor& gates, const at::Tensor& cmp, const at::Tensor& sel,
-                                     const at::Tensor& win) const;
-    [[nodiscard]] RouteChoice choose(Branch branch, const at::Tensor& q, const at::Tensor& v,
+    [[nodiscard]] KeysValues compress(const KeysValues& rows, const Execution& how) const;
+    /// Gated sum of the branches [B,H,S,dv] through the output projection: [B,S,dim].
+    [[nodiscard]] at::Tensor project_out(const at::Tensor& mixed) const;
+    /// `length`: RouteRequest::length.
+    [[nodiscard]] RouteChoice choose(Branch branch, const at::Tensor& q, std::int64_t length,
                                      std::int64_t key_len) const;
     [[nodiscard]] Execution execution(const RouteChoice& choice) const;
 };

@@ -21,11 +21,13 @@ std::optional<std::string> why_not(Route asked, const SequenceRequest& r, const 
         if (fa2 && branch == Branch::kSelected) continue;
         if (const auto fault = contradiction(policy, branch, asked)) throw InputError{*fault};
         const RouteRequest request{.branch = branch,
+                                   .config = r.config,
                                    .dtype = r.dtype,
                                    .cuda = r.cuda,
                                    .sm = r.sm,
-                                   .dk = r.config.dk,
-                                   .dv = r.config.dv,
+                                   .kernels = r.kernels,
+                                   .batch = r.batch,
+                                   .length = r.seq,
                                    .key_len = visible_keys(branch, r)};
         const RouteChoice choice = choose_route(asked, request, policy);
         if (choice.taken != asked) {

@@ -16,7 +16,9 @@ struct SequenceRequest {
     DType dtype = DType::kFp32;
     std::int64_t seq = 0;
     bool cuda = false;
-    int sm = 0;  // compute capability, 10 * major + minor; 0 on the CPU
+    int sm = 0;            // compute capability, 10 * major + minor; 0 on the CPU
+    bool kernels = false;  // the program was built with nvcc
+    std::int64_t batch = 1;
 };
 
 // Why some branch would fall back from `asked`; nothing when all take it. FlashAttention-2 has no selected

@@ -3,8 +3,6 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
-#include <cmath>
-
 namespace nsa::core::train {
 namespace {
 
@@ -27,22 +25,27 @@ AdamW::AdamW(const std::vector<at::Tensor>& leaves, double lr) : lr_{lr} {
                                .first_moment = at::zeros_like(master),
                                .second_moment = at::zeros_like(master)});
     }
+    updates_ = at::zeros({}, leaves.front().options().dtype(at::kDouble).requires_grad(false));
 }
 
-double AdamW::grad_norm(double loss_scale) const {
+at::Tensor AdamW::grad_norm() const {
     std::vector<at::Tensor> norms;
     for (const Parameter& parameter : parameters_) {
         const at::Tensor& gradient = parameter.leaf.grad();
         if (gradient.defined()) norms.push_back(gradient.to(parameter.master.scalar_type()).norm());
     }
-    return norms.empty() ? 0 : at::stack(norms).norm().item<double>() / loss_scale;
+    return norms.empty() ? at::zeros({}, updates_.options()) : at::stack(norms).norm();
+}
+
+double AdamW::grad_norm(double loss_scale) const {
+    return grad_norm().item<double>() / loss_scale;
 }
 
 void AdamW::update(double loss_scale) {
     const c10::NoGradGuard no_grad;
-    ++updates_;
-    const double bias1 = 1 - std::pow(kBeta1, static_cast<double>(updates_));
-    const double bias2 = 1 - std::pow(kBeta2, static_cast<double>(updates_));
+    updates_.add_(1);
+    const at::Tensor bias2 = 1 - at::pow(kBeta2, updates_);
+    const at::Tensor step_size = lr_ / (1 - at::pow(kBeta1, updates_));
     for (Parameter& parameter : parameters_) {
         if (!parameter.leaf.grad().defined()) continue;
         const at::Tensor gradient = parameter.leaf.grad().to(parameter.master.scalar_type()) / loss_scale;
@@ -50,7 +53,7 @@ void AdamW::update(double loss_scale) {
         parameter.second_moment.mul_(kBeta2).addcmul_(gradient, gradient, 1 - kBeta2);
         if (parameter.master.dim() >= 2) parameter.master.mul_(1 - lr_ * kWeightDecay);
         const at::Tensor denominator = (parameter.second_moment / bias2).sqrt_().add_(kEpsilon);
-        parameter.master.addcdiv_(parameter.first_moment, denominator, -lr_ / bias1);
+        parameter.master.sub_((parameter.first_moment / denominator).mul_(step_size));
         if (is_half_type(parameter.leaf)) parameter.leaf.copy_(parameter.master);
     }
 }

@@ -17,7 +17,11 @@ class AdamW {
     // L2 over all gradients, each divided by `loss_scale`. Leaves without a gradient count as zero.
     [[nodiscard]] double grad_norm(double loss_scale) const;
 
-    // One update from the gradients, divided by `loss_scale`.
+    // The same with a scale of 1 as a scalar on the device, which nobody waits for.
+    [[nodiscard]] at::Tensor grad_norm() const;
+
+    // One update from the gradients, divided by `loss_scale`. Counts the updates on the device, so that a
+    // captured update can be replayed.
     void update(double loss_scale);
 
     void forget_gradients();
@@ -31,7 +35,7 @@ class AdamW {
     };
     std::vector<Parameter> parameters_;
     double lr_;
-    std::int64_t updates_ = 0;
+    at::Tensor updates_;  // fp64 scalar on the device of the leaves
 };
 
 }  // namespace nsa::core::train

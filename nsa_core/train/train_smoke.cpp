@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "nsa_core/errors.hpp"
+#include "nsa_core/routes/cuda_decode.hpp"
 #include "nsa_core/tools/route_check.hpp"
 #include "nsa_core/train/sampling.hpp"
 #include "nsa_core/train/step_log.hpp"
@@ -112,6 +113,7 @@ void write_summary(tools::Output& output, const TrainSmokeOptions& o, const Rout
     metric("parameters", trainer.parameter_count());
     output.results.write(Fact{.name = "data", .value = o.data});
     output.results.write(Fact{.name = "optimizer", .value = "AdamW"});
+    output.results.write(Fact{.name = "step_graph", .value = trainer.graph()});
     for (const auto& [branch, choice] : trainer.routes())
         tools::write_route_facts(output, branch, choice);
     if (policy.sdpa_audit) tools::write_audit_facts(output, trainer.audit());
@@ -126,7 +128,9 @@ std::optional<std::string> skip_reason(const TrainSmokeOptions& o, const NsaConf
                                          .dtype = o.dtype,
                                          .seq = o.seq,
                                          .cuda = cuda,
-                                         .sm = cuda && !gpus.empty() ? gpus.front().sm : 0};
+                                         .sm = cuda && !gpus.empty() ? gpus.front().sm : 0,
+                                         .kernels = kernels_built(),
+                                         .batch = o.batch};
     for (const std::optional<Route>& route : {o.route, o.compare_route}) {
         if (!route) continue;
         if (auto reason = tools::why_not(*route, request, policy)) return reason;
@@ -163,7 +167,10 @@ void add_flags(tools::FlagTable& table, TrainSmokeOptions& o) {
         .choice("--route", o.route, tools::sequence_routes(),
                 "implementation; auto: as the environment flags say")
         .choice("--compare-route", o.compare_route, compared,
-                "train again by this route and report how far the losses lie apart");
+                "train again by this route and report how far the losses lie apart")
+        .choice("--graph", o.graph,
+                {{"auto", GraphFlag::kAuto}, {"on", GraphFlag::kOn}, {"off", GraphFlag::kOff}},
+                "steps as replays of a CUDA graph; auto: where every branch takes route cuda");
     tools::add_dtype_flag(table, o.dtype);
     tools::add_device_flag(table, o.device);
     table.integer("--seed", o.seed, 0, INT64_C(1) << 53, "seed of weights and data")

@@ -17,6 +17,7 @@
 #include "nsa_core/tools/flags.hpp"
 #include "nsa_core/tools/outcome.hpp"
 #include "nsa_core/tools/output.hpp"
+#include "nsa_core/train/graph_choice.hpp"
 
 namespace nsa::core::train {
 
@@ -37,6 +38,7 @@ struct TrainSmokeOptions {
     std::optional<Route> route;  // nothing: auto
     // Trains again by this route, same weights and data, and reports how far the losses lie apart.
     std::optional<Route> compare_route;
+    GraphFlag graph = GraphFlag::kAuto;
     DType dtype = DType::kFp32;
     tools::DeviceFlag device = tools::DeviceFlag::kAuto;
     std::int64_t seed = 0;

@@ -4,8 +4,11 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <cmath>
+#include <optional>
 
 #include "nsa_core/device.hpp"
+#include "nsa_core/routes/captured.hpp"
+#include "nsa_core/routes/cuda_decode.hpp"
 #include "nsa_core/tools/torch_device.hpp"
 #include "nsa_core/train/adamw.hpp"
 #include "nsa_core/train/model.hpp"
@@ -18,10 +21,21 @@ struct Trainer::Impl {
     double loss_scale;  // 1 except for fp16
     ByteModel model;
     AdamW optimizer;
+    GraphRequest graph_request;  // its routes are those of the steps
+    at::Tensor windows = {};     // [micro-batches, batch, seq + 1] on the device, those of the step
+    at::Tensor loss = {};        // scalars of the step on the device
+    at::Tensor grad_norm = {};
+    int eager_steps = 0;
+    std::optional<Captured> graph = {};
+    std::string why_eager = "the first steps are";
 
-    // Forward and backward of one micro-batch; its gradients add to those before. The loss, not divided.
-    [[nodiscard]] at::Tensor accumulate(const std::vector<std::int64_t>& tokens, double weight);
-    void synchronize() const;
+    void load(const std::vector<std::vector<std::int64_t>>& micro_batches);
+    // Forward and backward of all micro-batches; the mean loss, not scaled.
+    [[nodiscard]] at::Tensor forward_backward();
+    // The device work of a step without loss scale. Reads nothing on the host: may be captured.
+    void run();
+    void run_scaled(StepReport& report);
+    void try_capture();
 };
 
 namespace {
@@ -35,20 +49,63 @@ ByteModel make_model(const NsaConfig& config, const TrainSmokeOptions& o, const 
 
 }  // namespace
 
-at::Tensor Trainer::Impl::accumulate(const std::vector<std::int64_t>& tokens, double weight) {
-    const at::Tensor windows = at::tensor(tokens, at::kLong).view({batch, -1}).to(device);
-    const std::int64_t seq = windows.size(1) - 1;
-    const at::Tensor inputs = windows.narrow(1, 0, seq);
-    const at::Tensor targets = windows.narrow(1, 1, seq);
-    const at::Tensor logits = model.logits(inputs).flatten(0, 1);
-    const bool wide = logits.scalar_type() == at::kDouble;
-    const at::Tensor loss = at::cross_entropy_loss(wide ? logits : logits.to(at::kFloat), targets.flatten());
-    (loss * (loss_scale * weight)).backward();
-    return loss.detach();
+void Trainer::Impl::load(const std::vector<std::vector<std::int64_t>>& micro_batches) {
+    std::vector<at::Tensor> rows;
+    for (const std::vector<std::int64_t>& tokens : micro_batches)
+        rows.push_back(at::tensor(tokens, at::kLong).view({batch, -1}));
+    const at::Tensor all = at::stack(rows);
+    if (!windows.defined()) windows = at::empty_like(all, all.options().device(device));
+    windows.copy_(all);
 }
 
-void Trainer::Impl::synchronize() const {
-    if (!device.is_cpu()) c10::impl::VirtualGuardImpl{device.type()}.synchronizeDevice(device.index());
+at::Tensor Trainer::Impl::forward_backward() {
+    const std::int64_t count = windows.size(0);
+    const std::int64_t seq = windows.size(2) - 1;
+    std::vector<at::Tensor> losses;
+    for (std::int64_t i = 0; i < count; ++i) {
+        const at::Tensor inputs = windows[i].narrow(1, 0, seq);
+        const at::Tensor targets = windows[i].narrow(1, 1, seq);
+        const at::Tensor logits = model.logits(inputs).flatten(0, 1);
+        const bool wide = logits.scalar_type() == at::kDouble;
+        const at::Tensor mean =
+            at::cross_entropy_loss(wide ? logits : logits.to(at::kFloat), targets.flatten());
+        (mean * (loss_scale / static_cast<double>(count))).backward();
+        losses.push_back(mean.detach());
+    }
+    return at::stack(losses).mean();
+}
+
+void Trainer::Impl::run() {
+    loss.copy_(forward_backward());
+    grad_norm.copy_(optimizer.grad_norm());
+    optimizer.update(1);
+    optimizer.forget_gradients();
+}
+
+void Trainer::Impl::run_scaled(StepReport& report) {
+    report.loss = forward_backward().item<double>();
+    report.grad_norm = optimizer.grad_norm(loss_scale);
+    report.overflowed = loss_scale > 1 && std::isfinite(report.loss) && !std::isfinite(report.grad_norm);
+    if (report.overflowed) {
+        loss_scale /= 2;
+    } else {
+        optimizer.update(loss_scale);
+    }
+    optimizer.forget_gradients();
+}
+
+void Trainer::Impl::try_capture() {
+    graph_request.routes = model.routes();
+    if (const auto reason = train::why_eager(graph_request)) {
+        why_eager = *reason;
+        return;
+    }
+    try {
+        graph.emplace([this] { run(); }, /*eager_runs=*/0);
+    } catch (const c10::Error& error) {
+        why_eager = "the capture failed: " + std::string{error.what_without_backtrace()};
+        optimizer.forget_gradients();
+    }
 }
 
 Trainer::Trainer(const NsaConfig& config, const TrainSmokeOptions& options, const RoutePolicy& policy,
@@ -56,34 +113,49 @@ Trainer::Trainer(const NsaConfig& config, const TrainSmokeOptions& options, cons
     const at::Device where = tools::torch_device(device);
     ByteModel model = make_model(config, options, policy, where);
     AdamW optimizer{model.leaves(), options.lr};
+    const bool half = options.dtype == DType::kFp16;
     impl_ = std::make_unique<Impl>(Impl{.device = where,
                                         .batch = options.batch,
-                                        .loss_scale = options.dtype == DType::kFp16 ? 4096.0 : 1.0,
+                                        .loss_scale = half ? 4096.0 : 1.0,
                                         .model = std::move(model),
-                                        .optimizer = std::move(optimizer)});
+                                        .optimizer = std::move(optimizer),
+                                        .graph_request = {.flag = options.graph,
+                                                          .device = device,
+                                                          .dtype = options.dtype,
+                                                          .kernels = kernels_built(),
+                                                          .sdpa_audit = policy.sdpa_audit,
+                                                          .routes = {}}});
+    impl_->loss = at::zeros({}, at::TensorOptions{at::kDouble}.device(where));
+    impl_->grad_norm = at::zeros_like(impl_->loss);
 }
 Trainer::~Trainer() = default;
 Trainer::Trainer(Trainer&&) noexcept = default;
 Trainer& Trainer::operator=(Trainer&&) noexcept = default;
 
 StepReport Trainer::step(const std::vector<std::vector<std::int64_t>>& micro_batches) {
+    constexpr int kEagerSteps = 2;  // libraries set themselves up in their first calls
     Impl& self = *impl_;
-    const double weight = 1 / static_cast<double>(micro_batches.size());
-    std::vector<at::Tensor> losses;
-    for (const std::vector<std::int64_t>& tokens : micro_batches)
-        losses.push_back(self.accumulate(tokens, weight));
-
-    StepReport report{.loss = at::stack(losses).mean().item<double>(),
-                      .grad_norm = self.optimizer.grad_norm(self.loss_scale)};
-    report.overflowed = self.loss_scale > 1 && std::isfinite(report.loss) && !std::isfinite(report.grad_norm);
-    if (report.overflowed) {
-        self.loss_scale /= 2;
+    self.load(micro_batches);
+    if (self.eager_steps == kEagerSteps) self.try_capture();
+    ++self.eager_steps;
+    StepReport report;
+    if (self.graph_request.dtype == DType::kFp16) {
+        self.run_scaled(report);
     } else {
-        self.optimizer.update(self.loss_scale);
+        self.graph ? self.graph->replay() : self.run();
+        report.loss = self.loss.item<double>();
+        report.grad_norm = self.grad_norm.item<double>();
     }
-    self.optimizer.forget_gradients();
-    self.synchronize();
+    if (!self.device.is_cpu()) {
+        c10::impl::VirtualGuardImpl{self.device.type()}.synchronizeDevice(self.device.index());
+    }
     return report;
+}
+
+std::string Trainer::graph() const {
+    const Impl& self = *impl_;
+    return self.graph ? "captured, " + std::to_string(self.graph->nodes()) + " nodes"
+                      : "eager: " + self.why_eager;
 }
 
 std::int64_t Trainer::parameter_count() const {

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -34,8 +35,9 @@ class Trainer {
     Trainer(Trainer&&) noexcept;
     Trainer& operator=(Trainer&&) noexcept;
 
-    // One optimiser step on micro-batches of batch x (seq + 1) token ids, whose gradients are averaged: loss
-    // and gradient are those of one batch of them all. The device is idle when it returns.
+    // One optimiser step on micro-batches of batch x (seq + 1) token ids, as many each time, whose gradients
+    // are averaged: loss and gradient are those of one batch of them all. The device is idle when it returns.
+    // After two eager steps the next ones replay a CUDA graph, where graph_choice.hpp allows it.
     StepReport step(const std::vector<std::vector<std::int64_t>>& micro_batches);
 
     [[nodiscard]] std::int64_t parameter_count() const;
@@ -43,6 +45,7 @@ class Trainer {
     // Over all layers, of the last micro-batch.
     [[nodiscard]] gates::Statistics gates() const;
     [[nodiscard]] tools::AuditCounts audit() const;
+    [[nodiscard]] std::string graph() const;  // "captured, N nodes", or "eager: " and why
 
   private:
     struct Impl;

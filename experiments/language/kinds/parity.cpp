@@ -31,6 +31,8 @@ constexpr std::array kParams{
     ParamSchema{"w", ParamType::kInt, "32", false, "", "sliding window in tokens"},
     ParamSchema{"seed", ParamType::kInt, "0", false, "", "seed of the first trial"},
     ParamSchema{"trials", ParamType::kInt, "1", false, "", "trials, each with the next seed"},
+    ParamSchema{"gradients", ParamType::kText, "off", false, "off|on",
+                "also the gradients of a branch in q, k and v, or of the module in its input and weights"},
     ParamSchema{"page", ParamType::kInt, "64", false, "", "decode_step: tokens of a cache page"},
     ParamSchema{"data", ParamType::kText, "normal", false, "normal|tiny|huge|equal_keys",
                 "decode_step: what the tensors hold"},
@@ -75,6 +77,8 @@ class Parity final : public StepKind {
         for (const char* metric : {"mae", "max_abs", "rel_l2"})
             planned.expected.push_back({metric, 1, trials});
         add_default_check(planned, FiniteCheck{{"mae", "max_abs"}});
+        if (text_param(planned.params, "gradients") == "on")
+            planned.expected.push_back({"gradients_bound_ratio", 1, trials});
         if (text_param(planned.params, "branch") == "decode_step") expect_no_step_fault(planned, trials);
         return {};
     }

@@ -1,4 +1,5 @@
-// The three branches over whole sequences, as functions of tensors. Differentiable by autograd in q, k and v.
+// The three branches over whole sequences, as functions of tensors. Differentiable by autograd in q, k and v;
+// on route `cuda` once.
 //
 // Layouts: q [B,H,S,dk], keys [B,G,S,dk], values [B,G,S,dv], outputs [B,H,S,dv]. `scale` multiplies the
 // scores. Routes `reference` and `sdpa` keep what a query may not see from reaching it even when it is NaN or
@@ -11,6 +12,7 @@
 #include <cstdint>
 
 #include "nsa_core/config.hpp"
+#include "nsa_core/keys_values.hpp"
 #include "nsa_core/routes.hpp"
 
 namespace nsa::core {
@@ -29,6 +31,9 @@ struct Execution {
 
 /// phi = mean: token i is the mean of rows [i d, i d + l). [B,G,S,c] -> [B,G,compressed_count(S),c].
 [[nodiscard]] at::Tensor compress_mean(const at::Tensor& rows, const NsaConfig& config);
+
+/// The same of keys and values; on route `cuda` by one kernel, on every other by the function above.
+[[nodiscard]] KeysValues compress_mean(const KeysValues& rows, const NsaConfig& config, const Execution& how);
 
 /// Learnable phi of one of K and V, shared by the groups: W2 silu(W1 (block + position) + b1) + b2.
 struct PhiWeights {
@@ -56,10 +61,60 @@ struct PhiWeights {
 [[nodiscard]] at::Tensor select_blocks(const at::Tensor& importance, std::int64_t first,
                                        const NsaConfig& config);
 
+/// The two in one over a whole sequence; on route `cuda` from the scores of its compressed branch.
+[[nodiscard]] at::Tensor choose_blocks(const at::Tensor& q, const KeysValues& cmp, const NsaConfig& config,
+                                       const Execution& how);
+
 /// Query t attends the tokens up to t of its group's selected blocks [B,G,S,n].
 [[nodiscard]] at::Tensor selected_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                             const at::Tensor& blocks, const NsaConfig& config,
                                             const Execution& how);
+
+/// What the branches of a layer attend, and how they are mixed.
+struct BranchInputs {
+    at::Tensor q;    // [B,H,S,dk]
+    KeysValues cmp;  // compressed tokens
+    KeysValues sel;
+    KeysValues win;
+    at::Tensor gates;  // [B,H,S,3] in the order cmp, sel, win
+};
+
+struct BranchExecutions {
+    Execution cmp;
+    Execution sel;
+    Execution win;
+};
+
+struct GatedAttention {
+    at::Tensor out;  // [B,H,S,dv], the gated sum
+    at::Tensor cmp;  // the branches; on route `cuda`, where all are computed together, without gradient
+    at::Tensor sel;
+    at::Tensor win;
+    at::Tensor blocks;  // [B,G,S,n] int64, those that the selected branch attended
+};
+
+/// The three branches and their gated sum; differentiable in the gates too. `blocks` are selected by
+/// importance unless they are given, which is how implementations are compared whose rounding picks
+/// differently. Where all three run on route `cuda`, the blocks come from the scores of the compressed
+/// branch, and forward and backward are one function that keeps nothing gated in memory.
+[[nodiscard]] GatedAttention gated_attention(const BranchInputs& in, const NsaConfig& config,
+                                             const BranchExecutions& how, const at::Tensor& blocks = {});
+
+/// Sequences of many lengths one behind the other, [T,heads,c] each: sequence i is rows
+/// [cu_tokens[i], cu_tokens[i+1]).
+struct PackedInputs {
+    at::Tensor q;    // [T,H,dk]
+    KeysValues raw;  // [T,G,dk] and [T,G,dv], input of the mean compression
+    KeysValues sel;
+    KeysValues win;
+    at::Tensor gates;          // [T,H,3]
+    at::Tensor cu_tokens;      // int32 [sequences + 1] on the device, from 0 to T
+    std::int64_t longest = 0;  // tokens of the longest sequence; the lengths are not read on the host
+};
+
+/// gated_attention of each sequence, [T,H,dv]. Route `cuda` only: throws InputError with the reason
+/// elsewhere.
+[[nodiscard]] at::Tensor packed_attention(const PackedInputs& in, const NsaConfig& config);
 
 /// Plain causal attention: what every branch must equal when it is configured to cover all tokens.
 [[nodiscard]] at::Tensor full_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

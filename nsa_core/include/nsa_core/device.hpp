@@ -17,8 +17,8 @@ namespace nsa::core {
 /// Compute capability as 10 * major + minor; 0 for the CPU.
 [[nodiscard]] int compute_capability(at::Device device);
 
-/// The request that these tensors make. q [B,H,S,dk], v [B,G,keys,dv].
-[[nodiscard]] RouteRequest request_for(Branch branch, const at::Tensor& q, const at::Tensor& v,
-                                       std::int64_t key_len);
+/// The request that queries q [B,H,S,dk] make. `length`: RouteRequest::length.
+[[nodiscard]] RouteRequest request_for(Branch branch, const NsaConfig& config, const at::Tensor& q,
+                                       std::int64_t length, std::int64_t key_len);
 
 }  // namespace nsa::core

@@ -32,7 +32,7 @@ struct RoutesTaken {
 
 struct PrefillResult {
     at::Tensor out;  // [B,S,dim]
-    at::Tensor cmp;  // branch outputs before the gate, [B,H,S,dv]
+    at::Tensor cmp;  // branch outputs before the gate, [B,H,S,dv]; see GatedAttention
     at::Tensor sel;
     at::Tensor win;
     at::Tensor gates;   // [B,H,S,3] in the order cmp, sel, win
@@ -78,13 +78,16 @@ class NSAAttention {
     [[nodiscard]] const RoutePolicy& policy() const;
 
     /// Asks for one route on every branch, or on one; nullopt returns to auto. An FA2 route asked of every
-    /// branch applies to those that have it; the selected branch falls back with the reason.
+    /// branch applies to those that have it; the selected branch falls back with the reason. Route cuda is
+    /// taken by prefill; the steps of decode fall back with the reason.
     void ask_route(std::optional<Route> route);
     void ask_route(Branch branch, std::optional<Route> route);
     void set_audit(SdpaAudit* audit);  // not owned; null: none
 
-    /// x [B,S,dim]. With a cache, which must be empty, the tokens are also appended to it.
-    [[nodiscard]] PrefillResult prefill(const at::Tensor& x, DecodeCache* cache = nullptr) const;
+    /// x [B,S,dim]. With a cache, which must be empty, the tokens are also appended to it. `blocks` as in
+    /// gated_attention.
+    [[nodiscard]] PrefillResult prefill(const at::Tensor& x, DecodeCache* cache = nullptr,
+                                        const at::Tensor& blocks = {}) const;
 
     [[nodiscard]] DecodeCache make_cache(std::int64_t batch, std::int64_t capacity) const;
     /// x_t [B,dim] is the token after those in the cache.

@@ -11,13 +11,9 @@
 #include <vector>
 
 #include "nsa_core/config.hpp"
+#include "nsa_core/keys_values.hpp"
 
 namespace nsa::core {
-
-struct KeysValues {
-    at::Tensor k;
-    at::Tensor v;
-};
 
 /// Sizes of a paged cache. Its branches are shaped by the configuration.
 struct PagedCacheSize {

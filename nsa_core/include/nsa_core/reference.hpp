@@ -46,6 +46,26 @@ namespace nsa::core::reference {
                                             const at::Tensor& blocks, const NsaConfig& config,
                                             std::int64_t first = 0);
 
+/// Gradients of the sum of out * d_out, d_out [B,H,S,dv], in what a branch attends.
+struct Gradients {
+    at::Tensor q;  // [B,H,S,dk]
+    at::Tensor k;  // as the branch's keys
+    at::Tensor v;
+};
+
+[[nodiscard]] Gradients sliding_gradients(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                          std::int64_t w, double scale, const at::Tensor& d_out);
+[[nodiscard]] Gradients compressed_gradients(const at::Tensor& q, const at::Tensor& k_cmp,
+                                             const at::Tensor& v_cmp, const NsaConfig& config,
+                                             const at::Tensor& d_out);
+[[nodiscard]] Gradients selected_gradients(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                           const at::Tensor& blocks, const NsaConfig& config,
+                                           const at::Tensor& d_out);
+
+/// Of mean compression: d_tokens [B,G,Nc,c] -> [B,G,length,c].
+[[nodiscard]] at::Tensor compress_mean_gradient(const at::Tensor& d_tokens, std::int64_t length,
+                                                std::int64_t l, std::int64_t d);
+
 struct ModuleResult {
     at::Tensor out;  // [B,S,dim]
     at::Tensor cmp;  // [B,H,S,dv]

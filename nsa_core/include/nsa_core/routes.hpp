@@ -24,7 +24,7 @@ enum class Route {
     kFa2Varlen,           // the same kernels, packed layout with cu_seqlens
     kSdpaCausalOneQuery,  // the published oracle under suspicion: one query, is_causal = true, sees key 0
                           // only
-    kCuda,                // our own kernels: a whole decode step, all branches at once
+    kCuda,                // our own kernels: whole sequences, or a whole decode step over a paged cache
 };
 inline constexpr Route kRoutes[] = {Route::kReference,          Route::kSdpa,
                                     Route::kFa2Dense,           Route::kFa2Varlen,
@@ -63,14 +63,16 @@ struct RoutePolicy {
     [[nodiscard]] std::int64_t fa2_min_len(Branch branch) const;
 };
 
-/// What a route must fit.
+/// What a route must fit that computes one branch.
 struct RouteRequest {
     Branch branch = Branch::kSliding;
+    NsaConfig config = {};  // its dim, compressor and gate play no part
     DType dtype = DType::kFp32;
-    bool cuda = false;  // the tensors live on a CUDA device
-    int sm = 0;         // its compute capability, 10 * major + minor; 0 on the CPU
-    std::int64_t dk = 0;
-    std::int64_t dv = 0;
+    bool cuda = false;     // the tensors live on a CUDA device
+    int sm = 0;            // its compute capability, 10 * major + minor; 0 on the CPU
+    bool kernels = false;  // this program was built with nvcc, so it holds the kernels of route cuda
+    std::int64_t batch = 1;
+    std::int64_t length = 0;   // tokens of a sequence, each a query; 0: a decode step of one query
     std::int64_t key_len = 0;  // keys one query can see at most: min(w, S), or the compressed tokens
 };
 
@@ -86,8 +88,9 @@ struct RouteChoice {
     std::string reason;  // why `taken` is not what was asked or allowed; empty when nothing fell back
 };
 
-/// Auto: FA2 where the policy allows it and it is supported and long enough, else sdpa. An explicit FA2 route
-/// that is unsupported or too short falls back to sdpa, with the reason. Never fails: sdpa runs everything.
+/// Auto: FA2 where the policy allows it and it is supported and long enough, else sdpa; cuda only when asked
+/// for. An explicit route that is unsupported or too short falls back to sdpa, with the reason. Never fails:
+/// sdpa runs everything.
 [[nodiscard]] RouteChoice choose_route(std::optional<Route> asked, const RouteRequest& request,
                                        const RoutePolicy& policy);
 

@@ -1,4 +1,5 @@
-// Gradients of prefill against central differences in fp64, for every weight and for the input.
+// Gradients: of the oracle and of prefill against central differences in fp64, and of every branch on the CPU
+// routes against the oracle's.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
@@ -6,13 +7,18 @@
 #include <cmath>
 
 #include "cases.hpp"
+#include "nsa_core/attention.hpp"
 #include "nsa_core/module.hpp"
+#include "nsa_core/reference.hpp"
 
 namespace nsa::core {
 namespace {
 
+using reference::Gradients;
 using test::Case;
 using test::grid;
+using test::Inputs;
+using test::max_abs;
 
 struct Problem {
     const NSAAttention& module;
@@ -82,6 +88,136 @@ TEST(Gradients, are_finite_where_a_query_sees_no_compressed_token) {
             EXPECT_TRUE(parameter.tensor.grad().isfinite().all().item<bool>()) << parameter.name;
         }
     }
+}
+
+constexpr Route kCpuRoutes[] = {Route::kReference, Route::kSdpa};
+
+at::Tensor random_d_out(const Case& c) {
+    return test::random({c.batch, c.config.heads, c.length, c.config.dv}, 77);
+}
+
+template <class Attend>
+Gradients by_autograd(const Inputs& in, const at::Tensor& d_out, const Attend& attend) {
+    const auto leaf = [](const at::Tensor& x) { return x.detach().requires_grad_(true); };
+    const Inputs leaves{.q = leaf(in.q), .k = leaf(in.k), .v = leaf(in.v)};
+    attend(leaves).backward(d_out);
+    // Without a compressed token, keys and values play no part.
+    const auto gradient = [](const at::Tensor& x) {
+        return x.grad().defined() ? x.grad() : at::zeros_like(x).detach();
+    };
+    return {.q = gradient(leaves.q), .k = gradient(leaves.k), .v = gradient(leaves.v)};
+}
+
+void expect_equal(const Gradients& ours, const Gradients& truth) {
+    EXPECT_LT(max_abs(ours.q, truth.q), 1e-11);
+    EXPECT_LT(max_abs(ours.k, truth.k), 1e-11);
+    EXPECT_LT(max_abs(ours.v, truth.v), 1e-11);
+}
+
+// Calls check(case, inputs, gradient of the output, how) in fp64 for every case of the grid and route.
+template <class Check>
+void over_grid_and_routes(const Check& check) {
+    for (const Case& c : grid()) {
+        const Inputs in = test::random_inputs(c, at::kDouble);
+        for (const Route route : kCpuRoutes) {
+            SCOPED_TRACE(c.name + ", " + std::string{name(route)});
+            check(c, in, random_d_out(c), Execution{.route = route});
+        }
+    }
+}
+
+TEST(BranchGradients, of_sliding_equal_the_oracle_on_every_cpu_route) {
+    over_grid_and_routes([](const Case& c, const Inputs& in, const at::Tensor& d_out, const Execution& how) {
+        const NsaConfig& n = c.config;
+        expect_equal(by_autograd(in, d_out,
+                                 [&](const Inputs& x) {
+                                     return sliding_attention(x.q, x.k, x.v, n.w, n.scale(), how);
+                                 }),
+                     reference::sliding_gradients(in.q, in.k, in.v, n.w, n.scale(), d_out));
+    });
+}
+
+TEST(BranchGradients, of_compressed_equal_the_oracle_on_every_cpu_route) {
+    over_grid_and_routes([](const Case& c, const Inputs& in, const at::Tensor& d_out, const Execution& how) {
+        const NsaConfig& n = c.config;
+        const at::Tensor k = reference::compress_mean(in.k, n.l, n.d);
+        const at::Tensor v = reference::compress_mean(in.v, n.l, n.d);
+        Gradients truth = reference::compressed_gradients(in.q, k, v, n, d_out);
+        truth.k = reference::compress_mean_gradient(truth.k, c.length, n.l, n.d);
+        truth.v = reference::compress_mean_gradient(truth.v, c.length, n.l, n.d);
+        if (k.size(2) == 0) return;  // nothing is attended
+        expect_equal(by_autograd(in, d_out,
+                                 [&](const Inputs& x) {
+                                     const KeysValues tokens = compress_mean({.k = x.k, .v = x.v}, n, how);
+                                     return compressed_attention(x.q, tokens.k, tokens.v, n, how);
+                                 }),
+                     truth);
+    });
+}
+
+TEST(BranchGradients, of_selected_equal_the_oracle_on_every_cpu_route) {
+    over_grid_and_routes([](const Case& c, const Inputs& in, const at::Tensor& d_out, const Execution& how) {
+        const NsaConfig& n = c.config;
+        const KeysValues tokens = compress_mean({.k = in.k, .v = in.v}, n, how);
+        const at::Tensor blocks = choose_blocks(in.q, tokens, n, how);
+        expect_equal(
+            by_autograd(in, d_out,
+                        [&](const Inputs& x) { return selected_attention(x.q, x.k, x.v, blocks, n, how); }),
+            reference::selected_gradients(in.q, in.k, in.v, blocks, n, d_out));
+    });
+}
+
+// The oracle's own gradients, which share no code with autograd, along one direction of all inputs.
+TEST(OracleGradients, match_central_differences) {
+    const Case& c = grid()[3];
+    const NsaConfig& n = c.config;
+    const Inputs in = test::random_inputs(c, at::kDouble, 1);
+    const Inputs along = test::random_inputs(c, at::kDouble, 2);
+    const at::Tensor d_out = random_d_out(c);
+    const at::Tensor blocks = reference::select_blocks(
+        reference::block_importance(in.q, reference::compress_mean(in.k, n.l, n.d), n), n);
+    const auto check = [&](const auto& forward, const Gradients& d) {
+        constexpr double kStep = 1e-6;
+        const auto loss = [&](double step) {
+            const Inputs at{
+                .q = in.q + step * along.q, .k = in.k + step * along.k, .v = in.v + step * along.v};
+            return forward(at).mul(d_out).sum().template item<double>();
+        };
+        const double numeric = (loss(kStep) - loss(-kStep)) / (2 * kStep);
+        const double analytic = (d.q * along.q).sum().item<double>() + (d.k * along.k).sum().item<double>() +
+                                (d.v * along.v).sum().item<double>();
+        EXPECT_NEAR(analytic, numeric, 1e-6 * std::abs(numeric));
+        EXPECT_GT(std::abs(numeric), 1e-3);
+    };
+    const auto mean = [&](const at::Tensor& rows) { return reference::compress_mean(rows, n.l, n.d); };
+    check([&](const Inputs& x) { return reference::sliding_attention(x.q, x.k, x.v, n.w, n.scale()); },
+          reference::sliding_gradients(in.q, in.k, in.v, n.w, n.scale(), d_out));
+    check([&](const Inputs& x) { return reference::selected_attention(x.q, x.k, x.v, blocks, n); },
+          reference::selected_gradients(in.q, in.k, in.v, blocks, n, d_out));
+    Gradients compressed = reference::compressed_gradients(in.q, mean(in.k), mean(in.v), n, d_out);
+    compressed.k = reference::compress_mean_gradient(compressed.k, c.length, n.l, n.d);
+    compressed.v = reference::compress_mean_gradient(compressed.v, c.length, n.l, n.d);
+    check([&](const Inputs& x) { return reference::compressed_attention(x.q, mean(x.k), mean(x.v), n); },
+          compressed);
+}
+
+// Blocks that are given are attended as they are.
+TEST(GatedAttention, is_the_gated_sum_of_its_branches_over_the_blocks_that_it_states) {
+    const Case& c = grid()[3];
+    const NsaConfig& n = c.config;
+    const Inputs in = test::random_inputs(c, at::kDouble);
+    const at::Tensor gates = test::random({c.batch, n.heads, c.length, 3}, 5).sigmoid();
+    const KeysValues rows{.k = in.k, .v = in.v};
+    const BranchInputs branches{
+        .q = in.q, .cmp = compress_mean(rows, n, {}), .sel = rows, .win = rows, .gates = gates};
+    const GatedAttention chosen = gated_attention(branches, n, {});
+    const GatedAttention given = gated_attention(branches, n, {}, chosen.blocks);
+    EXPECT_TRUE(at::equal(chosen.out, given.out));
+    const at::Tensor other = chosen.blocks.roll(1, 2);
+    EXPECT_FALSE(at::equal(gated_attention(branches, n, {}, other).sel, chosen.sel));
+    const at::Tensor sum = gates.narrow(3, 0, 1) * chosen.cmp + gates.narrow(3, 1, 1) * chosen.sel +
+                           gates.narrow(3, 2, 1) * chosen.win;
+    EXPECT_LT(max_abs(chosen.out, sum), 1e-14);
 }
 
 }  // namespace

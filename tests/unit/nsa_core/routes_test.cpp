@@ -11,13 +11,15 @@ using testing::HasSubstr;
 
 // An fp16 sliding window on an H200: FA2 can run it.
 RouteRequest fitting() {
-    return {.branch = Branch::kSliding,
-            .dtype = DType::kFp16,
-            .cuda = true,
-            .sm = 90,
-            .dk = 64,
-            .dv = 64,
-            .key_len = 32};
+    RouteRequest request{.branch = Branch::kSliding,
+                         .dtype = DType::kFp16,
+                         .cuda = true,
+                         .sm = 90,
+                         .kernels = true,
+                         .length = 64,
+                         .key_len = 32};
+    request.config.dk = request.config.dv = 64;
+    return request;
 }
 
 template <class Change>
@@ -45,11 +47,57 @@ TEST(Routes, fa2_says_what_it_cannot_run) {
     EXPECT_THAT(fa2_reason([](RouteRequest& r) { r.sm = 75; }), HasSubstr("the device has 7.5"));
     EXPECT_THAT(fa2_reason([](RouteRequest& r) { r.dtype = DType::kFp32; }),
                 HasSubstr("the tensors are fp32"));
-    EXPECT_THAT(fa2_reason([](RouteRequest& r) { r.dv = 264; }), HasSubstr("these are 264"));
+    EXPECT_THAT(fa2_reason([](RouteRequest& r) { r.config.dv = 264; }), HasSubstr("these are 264"));
     EXPECT_THAT(fa2_reason([](RouteRequest& r) { r.branch = Branch::kSelected; }),
                 HasSubstr("selected blocks"));
-    EXPECT_EQ(fa2_reason([](RouteRequest& r) { r.dtype = DType::kBf16, r.sm = 80, r.dk = 192; }),
+    EXPECT_EQ(fa2_reason([](RouteRequest& r) { r.dtype = DType::kBf16, r.sm = 80, r.config.dk = 192; }),
               "supported");
+}
+
+template <class Change>
+std::string cuda_reason(Branch branch, const Change& change) {
+    RouteRequest request = fitting();
+    request.branch = branch;
+    change(request);
+    return unsupported_reason(Route::kCuda, request).value_or("supported");
+}
+
+TEST(Routes, cuda_says_what_its_prefill_kernels_cannot_run) {
+    for (const Branch branch : kBranches) {
+        SCOPED_TRACE(name(branch));
+        const auto reason = [branch](const auto& change) { return cuda_reason(branch, change); };
+        EXPECT_EQ(reason([](RouteRequest&) {}), "supported");
+        EXPECT_EQ(reason([](RouteRequest& r) { r.sm = 80, r.dtype = DType::kBf16; }), "supported");
+        EXPECT_EQ(reason([](RouteRequest& r) { r.config.dk = 192, r.config.dv = 128; }), "supported");
+        EXPECT_THAT(reason([](RouteRequest& r) { r.kernels = false; }), HasSubstr("built without nvcc"));
+        EXPECT_THAT(reason([](RouteRequest& r) { r.cuda = false; }), HasSubstr("needs a CUDA device"));
+        EXPECT_THAT(reason([](RouteRequest& r) { r.sm = 75; }), HasSubstr("the device has 7.5"));
+        EXPECT_THAT(reason([](RouteRequest& r) { r.dtype = DType::kFp32; }),
+                    HasSubstr("the tensors are fp32"));
+        EXPECT_THAT(reason([](RouteRequest& r) { r.config.dv = 32; }), HasSubstr("64 and 32"));
+        EXPECT_THAT(reason([](RouteRequest& r) { r.config.heads = 6; }), HasSubstr("H = 6 with G = 2"));
+        EXPECT_THAT(reason([](RouteRequest& r) { r.length = std::int64_t{1} << 31; }),
+                    HasSubstr("in 32 bits"));
+        EXPECT_THAT(reason([](RouteRequest& r) { r.length = 0; }),
+                    HasSubstr("a step of the " + std::string{name(branch)} + " branch by itself"));
+    }
+    const auto selected = [](const auto& change) { return cuda_reason(Branch::kSelected, change); };
+    EXPECT_NE(selected([](RouteRequest& r) { r.config.n = 33; }), "supported");
+    EXPECT_EQ(cuda_reason(Branch::kSliding, [](RouteRequest& r) { r.config.n = 33; }), "supported")
+        << "the window selects nothing";
+}
+
+TEST(Routes, cuda_is_taken_when_asked_for_and_never_by_itself) {
+    EXPECT_EQ(choose_route({}, fitting(), {}).taken, Route::kSdpa);
+    EXPECT_EQ(choose_route({}, fitting(), {.use_fa2 = true}).taken, Route::kFa2Dense);
+    const RouteChoice asked = choose_route(Route::kCuda, fitting(), {.use_fa2 = true});
+    EXPECT_EQ(asked.taken, Route::kCuda);
+    EXPECT_EQ(asked.reason, "");
+    RouteRequest wide = fitting();
+    wide.dtype = DType::kFp32;
+    const RouteChoice refused = choose_route(Route::kCuda, wide, {});
+    EXPECT_EQ(refused.taken, Route::kSdpa);
+    EXPECT_THAT(refused.reason, HasSubstr("fp16 or bf16"));
 }
 
 TEST(Routes, auto_is_sdpa_until_a_flag_allows_fa2) {

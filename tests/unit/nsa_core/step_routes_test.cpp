@@ -84,11 +84,12 @@ TEST(StepRoutes, auto_is_cuda_where_it_fits_and_the_reference_elsewhere) {
     EXPECT_EQ(choose_route(Route::kReference, fitting()).reason, "");
 }
 
-TEST(StepRoutes, routes_of_one_branch_have_no_paged_step_and_cuda_has_no_branch) {
+TEST(StepRoutes, routes_of_one_branch_have_no_paged_step_and_cuda_no_step_of_a_branch) {
     EXPECT_THAT(choose_route(Route::kSdpa, fitting()).reason, HasSubstr("sdpa has no decode step"));
-    const RouteRequest branch{.branch = Branch::kSelected, .dtype = DType::kBf16, .cuda = true, .sm = 90};
+    const RouteRequest branch{
+        .branch = Branch::kSelected, .dtype = DType::kBf16, .cuda = true, .sm = 90, .kernels = true};
     EXPECT_THAT(unsupported_reason(Route::kCuda, branch).value_or(""),
-                HasSubstr("the selected branch by itself"));
+                HasSubstr("a step of the selected branch by itself"));
 }
 
 cuda::DecodeShape shape(int batch, int max_tokens) {

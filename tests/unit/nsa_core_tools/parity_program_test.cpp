@@ -73,6 +73,31 @@ TEST_F(Parity, EveryBranchAgreesWithTheOracleInFp64) {
     }
 }
 
+TEST_F(Parity, GradientsOfEveryBranchAndOfTheLayerAgreeWithTheOracleInFp64) {
+    for (const std::string branch : {"sliding", "compressed", "selected", "module"}) {
+        const Ended ended =
+            run({"parity", "--branch", branch, "--route", "sdpa", "--gradients", "on",  "--dtype", "fp64",
+                 "--seq",  "70",       "--dk", "16",      "--dv", "8",           "--l", "8",       "--d",
+                 "4",      "--l-sel",  "8",    "--n",     "4",    "--w",         "9"});
+        ASSERT_EQ(ended.exit_code, 0) << ended.err;
+        const std::vector<std::string> gradients =
+            branch == "module" ? std::vector<std::string>{"d_x", "d_wk_sel", "d_gate_w1"}
+                               : std::vector<std::string>{"dq", "dk", "dv"};
+        for (const std::string& gradient : gradients)
+            EXPECT_LT(ended.metric(gradient + "_rel_l2"), 1e-11) << branch << ", " << gradient;
+    }
+}
+
+TEST_F(Parity, GradientsOfHalfTypesErrNoMoreThanTwiceAPlainImplementation) {
+    for (const char* branch : {"sliding", "compressed", "selected"}) {
+        const Ended ended =
+            run({"parity", "--branch", branch, "--route", "sdpa", "--gradients", "on", "--dtype", "bf16"});
+        ASSERT_EQ(ended.exit_code, 0) << ended.err;
+        EXPECT_GT(ended.metric("dv_baseline_mae"), 1e-5) << branch;
+        EXPECT_LE(ended.metric("gradients_bound_ratio"), 1) << branch;
+    }
+}
+
 TEST_F(Parity, HalfTypesErrNoMoreThanAPlainImplementation) {
     for (const char* dtype : {"fp16", "bf16"}) {
         const Ended ended = run(kSeedCase + std::vector<std::string>{"--dtype", dtype});

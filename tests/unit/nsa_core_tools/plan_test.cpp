@@ -152,6 +152,26 @@ TEST(ParityPlan, RouteCudaIsSkippedWithTheReasonWhereItIsNot) {
     EXPECT_EQ(reason(kHopperWithKernels), "");
 }
 
+TEST(ParityPlan, RouteCudaTakesBranchesAndTheLayerWhereItsKernelsFit) {
+    auto options = half_options(Subject::kModule, Route::kCuda);
+    const TrialPlan plan = plan_trials(options, {}, kHopperWithKernels);
+    for (const auto& [branch, choice] : plan.routes)
+        EXPECT_EQ(choice.taken, Route::kCuda) << choice.reason;
+    EXPECT_EQ(skip_reason(plan, kHopperWithKernels), std::nullopt);
+    options.n = 40;  // more than the selected branch takes; the other two do not care
+    EXPECT_THAT(skip_reason(plan_trials(options, {}, kHopperWithKernels), kHopperWithKernels),
+                Optional(HasSubstr("40")));
+}
+
+TEST(ParityRequest, GradientsOfDecodingAreRefused) {
+    for (const Subject subject : {Subject::kDecode, Subject::kDecodeStep}) {
+        auto options = half_options(subject, std::nullopt);
+        options.gradients = true;
+        EXPECT_THAT([&] { check_request(options, {}); },
+                    ThrowsMessage<InputError>(HasSubstr("decoding has none")));
+    }
+}
+
 TEST(ParityPlan, RoutesAndFlagsOfADecodeStepStayWithIt) {
     const auto message = [](ParityOptions options) {
         try {
@@ -161,7 +181,7 @@ TEST(ParityPlan, RoutesAndFlagsOfADecodeStepStayWithIt) {
         }
         return std::string{};
     };
-    EXPECT_THAT(message(half_options(Subject::kSliding, Route::kCuda)), HasSubstr("--branch decode_step"));
+    EXPECT_EQ(message(half_options(Subject::kSliding, Route::kCuda)), "");
     EXPECT_THAT(message(half_options(Subject::kDecode, Route::kCuda)), HasSubstr("--branch decode_step"));
     EXPECT_THAT(message(step_options(Route::kSdpa)), HasSubstr("not by sdpa"));
     ParityOptions options = half_options(Subject::kModule, std::nullopt);

@@ -58,6 +58,18 @@ TEST_F(TrainSmoke, WritesOneCsvRowForEachStep) {
     EXPECT_EQ(curves.at("data").as_string(), "synthetic");
 }
 
+TEST_F(TrainSmoke, SaysThatItsStepsAreEagerAndWhy) {
+    const Ended ended = run(small({"--steps", "4", "--device", "cpu", "--graph", "on"}));
+    ASSERT_EQ(ended.exit_code, 0) << ended.err;
+    EXPECT_EQ(ended.fact("step_graph"), "eager: a CUDA graph needs a CUDA device");
+}
+
+TEST_F(TrainSmoke, RouteCudaIsSkippedWithTheReasonWhereItIsNot) {
+    const Ended ended = run(small({"--steps", "1", "--device", "cpu", "--dtype", "bf16", "--route", "cuda"}));
+    EXPECT_EQ(ended.exit_code, 77);
+    EXPECT_THAT(ended.err, HasSubstr("route cuda"));
+}
+
 TEST_F(TrainSmoke, ASeedRepeatsExactly) {
     const auto first = run(small({"--steps", "3"})).samples("loss");
     EXPECT_THAT(first, SizeIs(3));

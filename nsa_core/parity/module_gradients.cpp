@@ -1,0 +1,74 @@
+#include "nsa_core/parity/module_gradients.hpp"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include "nsa_core/parity/gradients.hpp"
+#include "nsa_core/parity/metrics.hpp"
+
+namespace nsa::core::parity {
+namespace {
+
+constexpr std::int64_t kAnotherStream = INT64_C(1) << 53;  // seeds of runs end below it
+
+struct LayerGradients {
+    std::vector<at::Tensor> all;  // of x, then of the parameters in their order
+    at::Tensor blocks;
+};
+
+at::Tensor take_gradient(at::Tensor leaf) {
+    at::Tensor gradient = leaf.grad().defined() ? leaf.grad() : at::zeros_like(leaf).detach();
+    leaf.mutable_grad().reset();
+    return gradient;
+}
+
+LayerGradients gradients(const NSAAttention& module, const at::Tensor& x, const at::Tensor& d_out,
+                         const at::Tensor& blocks) {
+    const c10::AutoGradMode on{true};
+    const at::Tensor input = x.detach().requires_grad_(true);
+    const PrefillResult result = module.prefill(input, nullptr, blocks);
+    result.out.backward(d_out);
+    LayerGradients d{.all = {take_gradient(input)}, .blocks = result.blocks};
+    for (const NamedTensor& parameter : module.parameters())
+        d.all.push_back(take_gradient(parameter.tensor));
+    return d;
+}
+
+// The same weights in fp64 on the CPU.
+NSAAttention exact_twin(const TrialPlan& plan, const NSAAttention& module, std::int64_t seed) {
+    NSAAttention twin{plan.config, at::TensorOptions{at::kDouble}, static_cast<std::uint64_t>(seed),
+                      plan.policy};
+    for (std::size_t i = 0; i < module.parameters().size(); ++i)
+        twin.parameters()[i].tensor.copy_(module.parameters()[i].tensor.detach());
+    twin.ask_route(Route::kReference);
+    return twin;
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, double>> module_gradients(const TrialPlan& plan, NSAAttention& module,
+                                                             const at::Tensor& x, std::int64_t seed) {
+    at::Generator generator = seeded_generator(seed + kAnotherStream);
+    const at::Tensor d_out = random_normal(x.sizes(), generator, x.options());
+    const LayerGradients ours = gradients(module, x, d_out, {});
+
+    const NSAAttention twin = exact_twin(plan, module, seed);
+    const auto exact = [](const at::Tensor& t) { return t.to(at::kCPU, at::kDouble); };
+    const LayerGradients truth = gradients(twin, exact(x), exact(d_out), ours.blocks.cpu());
+
+    module.ask_route(Route::kReference);
+    const LayerGradients plain = gradients(module, x, d_out, ours.blocks);
+    for (const Branch branch : kBranches)
+        module.ask_route(branch, route_asked_of(branch, plan.options));
+
+    std::vector<GradientError> errors;
+    for (std::size_t i = 0; i < ours.all.size(); ++i) {
+        const std::string name = i == 0 ? "x" : module.parameters()[i - 1].name;
+        errors.push_back({"d_" + name, ours.all[i], plain.all[i], truth.all[i]});
+    }
+    std::vector<std::pair<std::string, double>> metrics;
+    append_gradient_metrics(errors, plan.options.dtype, metrics);
+    return metrics;
+}
+
+}  // namespace nsa::core::parity

@@ -1,0 +1,23 @@
+// Gradients of the whole layer in its input and weights, against the same layer in fp64 with explicit masks,
+// whose gradients tests/unit/nsa_core/gradient_test.cpp compares with central differences.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "nsa_core/module.hpp"
+#include "nsa_core/parity/trial.hpp"
+
+namespace nsa::core::parity {
+
+// All three attend the blocks that `module` chose. The routes it asks for are those of the plan afterwards.
+[[nodiscard]] std::vector<std::pair<std::string, double>> module_gradients(const TrialPlan& plan,
+                                                                           NSAAttention& module,
+                                                                           const at::Tensor& x,
+                                                                           std::int64_t seed);
+
+}  // namespace nsa::core::parity

@@ -1,0 +1,214 @@
+#include "nsa_core/routes/cuda_prefill_autograd.hpp"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace nsa::core {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+
+// A call as a value that a context can keep.
+struct SavedCall : torch::CustomClassHolder {
+    explicit SavedCall(CudaCall c) : call{std::move(c)} {}
+    CudaCall call;
+};
+
+void save_call(AutogradContext* ctx, const CudaCall& call) {
+    ctx->saved_data["call"] = c10::IValue::make_capsule(c10::make_intrusive<SavedCall>(call));
+}
+
+CudaPrefill kernels_for(const CudaCall& call, const at::Tensor& like) {
+    return {call.config, call.scale, like, call.packing, *call.kernels};
+}
+
+// The saved call, on tensors shaped like `like`.
+CudaPrefill saved_kernels(AutogradContext* ctx, const at::Tensor& like) {
+    // What kernels return has no history: a second derivative would silently be 0.
+    TORCH_CHECK(!at::GradMode::is_enabled(),
+                "route cuda has no second derivative (create_graph was asked for)");
+    const auto capsule = ctx->saved_data["call"].toCapsule();
+    return kernels_for(static_cast<const SavedCall&>(*capsule).call, like);
+}
+
+// Gradients in the order of the arguments of forward; what is no tensor has none.
+variable_list gradients_of(const BranchGradients& d, std::size_t others) {
+    variable_list all{d.q, d.rows.k, d.rows.v};
+    all.resize(all.size() + others);
+    return all;
+}
+
+struct CompressMean : Function<CompressMean> {
+    static variable_list forward(AutogradContext* ctx, const at::Tensor& k, const at::Tensor& v,
+                                 const CudaCall& call) {
+        save_call(ctx, call);
+        ctx->saved_data["like"] = at::empty({0}, k.options()).expand({k.size(0), 0, k.size(2), 0});
+        const KeysValues out = kernels_for(call, k).compress({.k = k, .v = v});
+        return {out.k, out.v};
+    }
+    static variable_list backward(AutogradContext* ctx, variable_list d_out) {
+        const CudaPrefill kernels = saved_kernels(ctx, ctx->saved_data["like"].toTensor());
+        const KeysValues d = kernels.compress_backward({.k = d_out[0], .v = d_out[1]});
+        return {d.k, d.v, {}};
+    }
+};
+
+enum class Dense { kSliding, kCompressed };
+
+template <Dense kBranch>
+struct DenseAttention : Function<DenseAttention<kBranch>> {
+    static at::Tensor forward(AutogradContext* ctx, const at::Tensor& q, const at::Tensor& k,
+                              const at::Tensor& v, const CudaCall& call) {
+        save_call(ctx, call);
+        const CudaPrefill kernels = kernels_for(call, q);
+        const KeysValues rows{.k = k, .v = v};
+        const Attended a =
+            kBranch == Dense::kSliding ? kernels.sliding(q, rows) : kernels.compressed(q, rows);
+        ctx->save_for_backward({q, k, v, a.out, a.lse});
+        return a.out;
+    }
+    static variable_list backward(AutogradContext* ctx, variable_list d_outs) {
+        const variable_list saved = ctx->get_saved_variables();
+        const at::Tensor &q = saved[0], &out = saved[3], &lse = saved[4], &d_out = d_outs[0];
+        const KeysValues rows{.k = saved[1], .v = saved[2]};
+        const CudaPrefill kernels = saved_kernels(ctx, q);
+        const RowFactors row{.delta = kernels.delta(out, d_out)};
+        return gradients_of(kBranch == Dense::kSliding
+                                ? kernels.sliding_backward(q, rows, lse, d_out, row)
+                                : kernels.compressed_backward(q, rows, lse, d_out, row),
+                            1);
+    }
+};
+
+struct SelectedAttention : Function<SelectedAttention> {
+    static at::Tensor forward(AutogradContext* ctx, const at::Tensor& q, const at::Tensor& k,
+                              const at::Tensor& v, const at::Tensor& blocks, const at::Tensor& count,
+                              const CudaCall& call) {
+        save_call(ctx, call);
+        const Attended a =
+            kernels_for(call, q).selected(q, {.k = k, .v = v}, {.blocks = blocks, .count = count});
+        ctx->save_for_backward({q, k, v, blocks, count, a.out, a.lse});
+        return a.out;
+    }
+    static variable_list backward(AutogradContext* ctx, variable_list d_outs) {
+        const variable_list saved = ctx->get_saved_variables();
+        const at::Tensor &q = saved[0], &out = saved[5], &lse = saved[6], &d_out = d_outs[0];
+        const CudaPrefill kernels = saved_kernels(ctx, q);
+        return gradients_of(kernels.selected_backward(q, {.k = saved[1], .v = saved[2]},
+                                                      {.blocks = saved[3], .count = saved[4]}, lse, d_out,
+                                                      {.delta = kernels.delta(out, d_out)}),
+                            3);
+    }
+};
+
+// [B,H,S,3] as the rows of three gates that kernels read, and back.
+at::Tensor gate_rows(const at::Tensor& gates) {
+    return gates.transpose(1, 2).reshape({-1, gates.size(1), 3}).contiguous();
+}
+at::Tensor gates_of(const at::Tensor& rows, const at::Tensor& q) {
+    return rows.view({q.size(0), q.size(2), q.size(1), 3}).transpose(1, 2);
+}
+
+struct Gated : Function<Gated> {
+    // Arguments: those of BranchInputs, then blocks and count, undefined to choose them. Results: out, the
+    // three branches, and blocks and count.
+    static variable_list forward(AutogradContext* ctx, const at::Tensor& q, const at::Tensor& k_cmp,
+                                 const at::Tensor& v_cmp, const at::Tensor& k_sel, const at::Tensor& v_sel,
+                                 const at::Tensor& k_win, const at::Tensor& v_win, const at::Tensor& gates,
+                                 const SelectedLists& given, const CudaCall& call) {
+        save_call(ctx, call);
+        const CudaPrefill kernels = kernels_for(call, q);
+        const Attended cmp = kernels.compressed(q, {.k = k_cmp, .v = v_cmp});
+        const SelectedLists lists = given.blocks.defined() ? given : kernels.select(q, k_cmp, cmp.lse);
+        const Attended sel = kernels.selected(q, {.k = k_sel, .v = v_sel}, lists);
+        const Attended win = kernels.sliding(q, {.k = k_win, .v = v_win});
+        const at::Tensor gate = gate_rows(gates);
+        const at::Tensor out = kernels.combine({cmp.out, sel.out, win.out}, gate);
+        ctx->save_for_backward({q, k_cmp, v_cmp, k_sel, v_sel, k_win, v_win, gate, cmp.out, sel.out, win.out,
+                                cmp.lse, sel.lse, win.lse, lists.blocks, lists.count});
+        ctx->mark_non_differentiable({cmp.out, sel.out, win.out, lists.blocks, lists.count});
+        return {out, cmp.out, sel.out, win.out, lists.blocks, lists.count};
+    }
+    static variable_list backward(AutogradContext* ctx, variable_list d_outs) {
+        const variable_list saved = ctx->get_saved_variables();
+        const at::Tensor &q = saved[0], &gate = saved[7], &d_out = d_outs[0];
+        const CudaPrefill kernels = saved_kernels(ctx, q);
+        const CudaPrefill::CombineGradients mix =
+            kernels.combine_backward({saved[8], saved[9], saved[10]}, gate, d_out);
+        const auto factors = [&](int branch) {
+            return RowFactors{
+                .delta = mix.delta[static_cast<std::size_t>(branch)], .gates = gate, .branch = branch};
+        };
+        // One gradient of q, which each branch adds its own to.
+        const BranchGradients sel = kernels.selected_backward(q, {.k = saved[3], .v = saved[4]},
+                                                              {.blocks = saved[14], .count = saved[15]},
+                                                              saved[12], d_out, factors(kSelColumn));
+        const BranchGradients cmp = kernels.compressed_backward(q, {.k = saved[1], .v = saved[2]}, saved[11],
+                                                                d_out, factors(kCmpColumn), sel.q);
+        const BranchGradients win = kernels.sliding_backward(q, {.k = saved[5], .v = saved[6]}, saved[13],
+                                                             d_out, factors(kWinColumn), cmp.q);
+        return {win.q,      cmp.rows.k, cmp.rows.v, sel.rows.k,
+                sel.rows.v, win.rows.k, win.rows.v, gates_of(mix.gates, q),
+                {},         {}};
+    }
+};
+
+// [T,heads,c] as the batch of one that kernels of packed sequences take.
+at::Tensor as_batch(const at::Tensor& packed) {
+    return packed.transpose(0, 1).unsqueeze(0);
+}
+KeysValues as_batch(const KeysValues& packed) {
+    return {.k = as_batch(packed.k), .v = as_batch(packed.v)};
+}
+
+}  // namespace
+
+KeysValues cuda_compress_mean(const KeysValues& rows, const CudaCall& call) {
+    const variable_list out = CompressMean::apply(rows.k, rows.v, call);
+    return {.k = out[0], .v = out[1]};
+}
+
+at::Tensor cuda_sliding_attention(const at::Tensor& q, const KeysValues& rows, const CudaCall& call) {
+    return DenseAttention<Dense::kSliding>::apply(q, rows.k, rows.v, call);
+}
+
+at::Tensor cuda_compressed_attention(const at::Tensor& q, const KeysValues& rows, const CudaCall& call) {
+    return DenseAttention<Dense::kCompressed>::apply(q, rows.k, rows.v, call);
+}
+
+at::Tensor cuda_choose_blocks(const at::Tensor& q, const KeysValues& cmp, const CudaCall& call) {
+    const at::NoGradGuard no_grad;
+    const CudaPrefill kernels = kernels_for(call, q);
+    return kernels.to_blocks(kernels.select(q, cmp.k, kernels.compressed(q, cmp).lse));
+}
+
+at::Tensor cuda_selected_attention(const at::Tensor& q, const KeysValues& rows, const at::Tensor& blocks,
+                                   const CudaCall& call) {
+    const SelectedLists lists = kernels_for(call, q).to_lists(blocks);
+    return SelectedAttention::apply(q, rows.k, rows.v, lists.blocks, lists.count, call);
+}
+
+GatedAttention cuda_gated_attention(const BranchInputs& in, const at::Tensor& blocks, const CudaCall& call) {
+    const CudaPrefill kernels = kernels_for(call, in.q);
+    const SelectedLists given = blocks.defined() ? kernels.to_lists(blocks) : SelectedLists{};
+    const variable_list r =
+        Gated::apply(in.q, in.cmp.k, in.cmp.v, in.sel.k, in.sel.v, in.win.k, in.win.v, in.gates, given, call);
+    return {.out = r[0],
+            .cmp = r[1],
+            .sel = r[2],
+            .win = r[3],
+            .blocks = blocks.defined() ? blocks : kernels.to_blocks({.blocks = r[4], .count = r[5]})};
+}
+
+at::Tensor cuda_packed_attention(const PackedInputs& in, const CudaCall& call) {
+    const BranchInputs batch{.q = as_batch(in.q),
+                             .cmp = cuda_compress_mean(as_batch(in.raw), call),
+                             .sel = as_batch(in.sel),
+                             .win = as_batch(in.win),
+                             .gates = as_batch(in.gates)};
+    return cuda_gated_attention(batch, {}, call).out.squeeze(0).transpose(0, 1);
+}
+
+}  // namespace nsa::core

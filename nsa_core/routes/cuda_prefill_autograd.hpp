@@ -1,0 +1,47 @@
+// Route `cuda` over whole sequences, differentiable once: what attention.hpp runs for Route::kCuda. Arguments
+// are checked by the callers there.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+
+#include "nsa_core/attention.hpp"
+#include "nsa_core/config.hpp"
+#include "nsa_core/keys_values.hpp"
+#include "nsa_core/routes/cuda_prefill.hpp"
+
+namespace nsa::core {
+
+/// What a call takes beside its tensors. The kernels are not owned and must outlive the backward.
+struct CudaCall {
+    NsaConfig config;  // heads, groups and widths are those of the tensors
+    double scale = 0;
+    std::optional<Packing> packing = {};
+    const PrefillKernels* kernels = nullptr;
+};
+
+[[nodiscard]] KeysValues cuda_compress_mean(const KeysValues& rows, const CudaCall& call);
+
+[[nodiscard]] at::Tensor cuda_sliding_attention(const at::Tensor& q, const KeysValues& rows,
+                                                const CudaCall& call);
+
+[[nodiscard]] at::Tensor cuda_compressed_attention(const at::Tensor& q, const KeysValues& rows,
+                                                   const CudaCall& call);
+
+/// The blocks that the compressed branch's scores select; no gradient.
+[[nodiscard]] at::Tensor cuda_choose_blocks(const at::Tensor& q, const KeysValues& cmp, const CudaCall& call);
+
+[[nodiscard]] at::Tensor cuda_selected_attention(const at::Tensor& q, const KeysValues& rows,
+                                                 const at::Tensor& blocks, const CudaCall& call);
+
+/// The three branches and their gated sum, the blocks chosen from the scores of the compressed one unless
+/// `blocks` gives them. Saved for the backward: the inputs, the three outputs, their normalisers and the
+/// blocks. Of the results only `out` carries a gradient.
+[[nodiscard]] GatedAttention cuda_gated_attention(const BranchInputs& in, const at::Tensor& blocks,
+                                                  const CudaCall& call);
+
+/// The same of packed sequences, with mean compression: call.packing is theirs.
+[[nodiscard]] at::Tensor cuda_packed_attention(const PackedInputs& in, const CudaCall& call);
+
+}  // namespace nsa::core

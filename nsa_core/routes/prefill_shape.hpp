@@ -1,0 +1,23 @@
+// Shapes in the kernels' terms. Pure; no Torch.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "nsa_core/config.hpp"
+#include "nsa_core/cuda/prefill/params.hpp"
+#include "nsa_core/numeric.hpp"
+#include "nsa_core/routes.hpp"
+
+namespace nsa::core {
+
+/// Of sequences of up to `longest` tokens. What does not fit an int becomes the largest one, not another
+/// size. `tokens` and `compressed` are those of equal lengths.
+[[nodiscard]] cuda::PrefillShape prefill_shape(const NsaConfig& config, DType dtype, std::int64_t sequences,
+                                               std::int64_t longest);
+
+/// unsupported_reason() of route cuda for a branch over whole sequences.
+[[nodiscard]] std::optional<std::string> cuda_prefill_unsupported(const RouteRequest& request);
+
+}  // namespace nsa::core
