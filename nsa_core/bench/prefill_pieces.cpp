@@ -7,7 +7,6 @@
 #include <stdexcept>
 
 #include "nsa_core/attention.hpp"
-#include "nsa_core/geometry.hpp"
 #include "nsa_core/parity/metrics.hpp"
 
 namespace nsa::core::bench {
@@ -22,8 +21,10 @@ at::Tensor gated_sum(const at::Tensor& gates, const at::Tensor& cmp, const at::T
     return gates.narrow(3, 0, 1) * cmp + gates.narrow(3, 1, 1) * sel + gates.narrow(3, 2, 1) * win;
 }
 
-at::Tensor blocks_for(const at::Tensor& q, const at::Tensor& k_cmp, const NsaConfig& c) {
-    return select_blocks(block_importance(q, k_cmp, 0, block_count(q.size(2), c), c), 0, c);
+BranchExecutions executions(const RoutesTaken& routes) {
+    return {.cmp = {.route = routes.cmp.taken},
+            .sel = {.route = routes.sel.taken},
+            .win = {.route = routes.win.taken}};
 }
 
 struct Weights {
@@ -99,35 +100,37 @@ PrefillInputs projected(const NSAAttention& module, const at::Tensor& x) {
 }
 
 at::Tensor attend(const PrefillInputs& in, const NsaConfig& c, const RoutesTaken& routes) {
-    const at::Tensor k_cmp = compress_mean(in.k_raw, c);
-    const at::Tensor v_cmp = compress_mean(in.v_raw, c);
-    const at::Tensor blocks = blocks_for(in.q, k_cmp, c);
-    const at::Tensor cmp = compressed_attention(in.q, k_cmp, v_cmp, c, {.route = routes.cmp.taken});
-    const at::Tensor sel =
-        selected_attention(in.q, in.k_sel, in.v_sel, blocks, c, {.route = routes.sel.taken});
-    const at::Tensor win =
-        sliding_attention(in.q, in.k_win, in.v_win, c.w, c.scale(), {.route = routes.win.taken});
-    return gated_sum(in.gates, cmp, sel, win);
+    const BranchExecutions how = executions(routes);
+    return gated_attention({.q = in.q,
+                            .cmp = compress_mean({.k = in.k_raw, .v = in.v_raw}, c, how.cmp),
+                            .sel = {.k = in.k_sel, .v = in.v_sel},
+                            .win = {.k = in.k_win, .v = in.v_win},
+                            .gates = in.gates},
+                           c, how)
+        .out;
 }
 
-at::Tensor selected_blocks(const PrefillInputs& in, const NsaConfig& c) {
+at::Tensor selected_blocks(const PrefillInputs& in, const NsaConfig& c, const RoutesTaken& routes) {
     const c10::NoGradGuard no_grad;
-    return blocks_for(in.q, compress_mean(in.k_raw, c), c);
+    const Execution how = executions(routes).cmp;
+    return choose_blocks(in.q, compress_mean({.k = in.k_raw, .v = in.v_raw}, c, how), c, how);
 }
 
 std::vector<Piece> attention_pieces(const PrefillInputs& in, const NsaConfig& c, const RoutesTaken& routes) {
     const at::Tensor k_raw = leaf(in.k_raw), v_raw = leaf(in.v_raw), k_sel = leaf(in.k_sel);
     const at::Tensor v_sel = leaf(in.v_sel), k_win = leaf(in.k_win), v_win = leaf(in.v_win);
     const at::Tensor gates = leaf(in.gates), q_cmp = leaf(in.q), q_sel = leaf(in.q), q_win = leaf(in.q);
-    const at::Tensor blocks = selected_blocks(in, c);
+    const BranchExecutions how = executions(routes);
+    const at::Tensor blocks = selected_blocks(in, c, routes);
     at::Tensor k_cmp, v_cmp, cmp, sel, win;
     {
         const c10::NoGradGuard no_grad;
-        k_cmp = compress_mean(k_raw, c);
-        v_cmp = compress_mean(v_raw, c);
-        cmp = compressed_attention(q_cmp, k_cmp, v_cmp, c, {.route = routes.cmp.taken});
-        sel = selected_attention(q_sel, k_sel, v_sel, blocks, c, {.route = routes.sel.taken});
-        win = sliding_attention(q_win, k_win, v_win, c.w, c.scale(), {.route = routes.win.taken});
+        const KeysValues tokens = compress_mean({.k = k_raw, .v = v_raw}, c, how.cmp);
+        k_cmp = tokens.k;
+        v_cmp = tokens.v;
+        cmp = compressed_attention(q_cmp, k_cmp, v_cmp, c, how.cmp);
+        sel = selected_attention(q_sel, k_sel, v_sel, blocks, c, how.sel);
+        win = sliding_attention(q_win, k_win, v_win, c.w, c.scale(), how.win);
     }
     k_cmp = leaf(k_cmp);
     v_cmp = leaf(v_cmp);
@@ -143,22 +146,21 @@ std::vector<Piece> attention_pieces(const PrefillInputs& in, const NsaConfig& c,
     pieces.push_back({.metric = std::string{metric_of(PrefillPart::kCompress)},
                       .forward =
                           [=] {
-                              return std::vector{compress_mean(k_raw, c), compress_mean(v_raw, c)};
+                              const KeysValues tokens = compress_mean({.k = k_raw, .v = v_raw}, c, how.cmp);
+                              return std::vector{tokens.k, tokens.v};
                           },
                       .leaves = {k_raw, v_raw}});
-    pieces.push_back(
-        piece(PrefillPart::kCompressed,
-              [=] { return compressed_attention(q_cmp, k_cmp, v_cmp, c, {.route = routes.cmp.taken}); },
-              {q_cmp, k_cmp, v_cmp}));
-    pieces.push_back(piece(PrefillPart::kSelect, [=] { return blocks_for(q_sel, k_cmp, c); }, {}));
-    pieces.push_back(
-        piece(PrefillPart::kSelected,
-              [=] { return selected_attention(q_sel, k_sel, v_sel, blocks, c, {.route = routes.sel.taken}); },
-              {q_sel, k_sel, v_sel}));
-    pieces.push_back(piece(
-        PrefillPart::kSliding,
-        [=] { return sliding_attention(q_win, k_win, v_win, c.w, c.scale(), {.route = routes.win.taken}); },
-        {q_win, k_win, v_win}));
+    pieces.push_back(piece(PrefillPart::kCompressed,
+                           [=] { return compressed_attention(q_cmp, k_cmp, v_cmp, c, how.cmp); },
+                           {q_cmp, k_cmp, v_cmp}));
+    pieces.push_back(piece(PrefillPart::kSelect,
+                           [=] { return choose_blocks(q_sel, {.k = k_cmp, .v = v_cmp}, c, how.cmp); }, {}));
+    pieces.push_back(piece(PrefillPart::kSelected,
+                           [=] { return selected_attention(q_sel, k_sel, v_sel, blocks, c, how.sel); },
+                           {q_sel, k_sel, v_sel}));
+    pieces.push_back(piece(PrefillPart::kSliding,
+                           [=] { return sliding_attention(q_win, k_win, v_win, c.w, c.scale(), how.win); },
+                           {q_win, k_win, v_win}));
     pieces.push_back(piece(PrefillPart::kCombine, [=] { return gated_sum(gates, cmp, sel, win); },
                            {gates, cmp, sel, win}));
     return pieces;

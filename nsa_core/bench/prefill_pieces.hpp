@@ -55,7 +55,8 @@ struct PrefillInputs {
                                                const RoutesTaken& routes);
 
 /// The blocks that each token selects: [B,G,S,n], -1 behind the last.
-[[nodiscard]] at::Tensor selected_blocks(const PrefillInputs& in, const NsaConfig& config);
+[[nodiscard]] at::Tensor selected_blocks(const PrefillInputs& in, const NsaConfig& config,
+                                         const RoutesTaken& routes);
 
 /// Different blocks among those that `tokens` adjacent tokens select, per selected block; 1: nothing shared.
 [[nodiscard]] double unique_block_ratio(const at::Tensor& blocks, std::int64_t tokens);

@@ -9,6 +9,7 @@
 #include "nsa_core/device.hpp"
 #include "nsa_core/errors.hpp"
 #include "nsa_core/geometry.hpp"
+#include "nsa_core/routes/cuda_decode.hpp"
 
 namespace nsa::core::bench {
 namespace {
@@ -44,11 +45,13 @@ RoutesTaken choose_prefill_routes(const PrefillBenchOptions& o, const NsaConfig&
     const auto choose = [&](Branch branch, std::int64_t key_len) {
         return choose_route(o.route,
                             {.branch = branch,
+                             .config = c,
                              .dtype = o.dtype,
                              .cuda = device.is_cuda(),
                              .sm = compute_capability(device),
-                             .dk = c.dk,
-                             .dv = c.dv,
+                             .kernels = kernels_built(),
+                             .batch = o.batch,
+                             .length = seq,
                              .key_len = key_len},
                             policy);
     };
@@ -82,7 +85,7 @@ Subject attention_subject(const PrefillBenchOptions& o, const NsaConfig& c, std:
                       .leaves = in.all()},
             .parts = [=] { return attention_pieces(in, c, routes); },
             .peers = [=] { return full_attention_pieces(in, c.scale()); },
-            .unique_blocks = shared_blocks(selected_blocks(in, c)),
+            .unique_blocks = shared_blocks(selected_blocks(in, c, routes)),
             .shape = shape_of(o, c, seq, options)};
 }
 
@@ -106,7 +109,7 @@ Subject module_subject(const PrefillBenchOptions& o, const NSAAttention& module,
                               .leaves = leaves},
                     .parts = [=, &module] { return module_pieces(module, x, routes); },
                     .peers = {},
-                    .unique_blocks = shared_blocks(selected_blocks(made(), c)),
+                    .unique_blocks = shared_blocks(selected_blocks(made(), c, routes)),
                     .shape = shape_of(o, c, seq, options)};
     subject.shape.input_weights = weight_count(module, false);
     subject.shape.output_weights = weight_count(module, true);

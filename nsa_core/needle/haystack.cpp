@@ -8,7 +8,6 @@
 #include "nsa_core/attention.hpp"
 #include "nsa_core/device.hpp"
 #include "nsa_core/errors.hpp"
-#include "nsa_core/geometry.hpp"
 #include "nsa_core/parity/metrics.hpp"
 #include "nsa_core/routes/cuda_decode.hpp"
 
@@ -64,9 +63,10 @@ Haystack::Answer Haystack::prefill(const at::Tensor& keys) const {
     const NsaConfig& c = shape_.config;
     const at::Tensor q = at::cat({earlier_, q_.unsqueeze(1)}, 1).unsqueeze(0);  // [1,H,S,dk]
     const at::Tensor k = keys.unsqueeze(0);
-    const at::Tensor importance = block_importance(q, compress_mean(k, c), 0, block_count(shape_.seq, c), c);
-    const at::Tensor blocks = select_blocks(importance, 0, c);
-    const at::Tensor out = selected_attention(q, k, values_.unsqueeze(0), blocks, c, {.route = shape_.route});
+    const at::Tensor v = values_.unsqueeze(0);
+    const Execution how{.route = shape_.route};
+    const at::Tensor blocks = choose_blocks(q, compress_mean({.k = k, .v = v}, c, how), c, how);
+    const at::Tensor out = selected_attention(q, k, v, blocks, c, how);
     const std::int64_t last = shape_.seq - 1;
     return {.out = out[0].select(1, last).to(at::kCPU, at::kDouble),
             .blocks = blocks[0].select(1, last).cpu()};

@@ -20,11 +20,12 @@ RouteChoice choose(const NeedleOptions& o, const NsaConfig& config, tools::Devic
     if (o.mode == Mode::kPrefill) {
         return choose_route(o.route,
                             {.branch = Branch::kSelected,
+                             .config = config,
                              .dtype = o.dtype,
                              .cuda = cuda,
                              .sm = sm,
-                             .dk = o.dk,
-                             .dv = o.dv,
+                             .kernels = kernels_built(),
+                             .length = longest,
                              .key_len = longest},
                             RoutePolicy{});
     }

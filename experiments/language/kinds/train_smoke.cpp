@@ -31,6 +31,8 @@ constexpr std::array kParams{
     ParamSchema{"compare_route", ParamType::kText, "none", false,
                 "none|reference|sdpa|fa2_dense|fa2_varlen|cuda",
                 "trains again by this route and compares the losses"},
+    ParamSchema{"graph", ParamType::kText, "auto", false, "auto|on|off",
+                "steps as replays of a CUDA graph; auto: where every branch takes route cuda"},
     ParamSchema{"band", ParamType::kNumber, "0.01", false, "",
                 "compare_route: how far the losses of a step may lie apart, as a part of the other route's"},
 };

@@ -93,7 +93,7 @@ TEST(PrefillPieces, OfTheModuleProjectAsItDoes) {
     const PrefillResult whole = module.prefill(x);
     const std::vector<Piece> pieces = module_pieces(module, x, whole.routes);
     EXPECT_TRUE(at::allclose(pieces.back().forward().front(), whole.out));
-    EXPECT_TRUE(at::equal(selected_blocks(projected(module, x), small.config), whole.blocks));
+    EXPECT_TRUE(at::equal(selected_blocks(projected(module, x), small.config, whole.routes), whole.blocks));
 }
 
 }  // namespace

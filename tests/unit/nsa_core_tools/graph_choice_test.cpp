@@ -13,7 +13,7 @@ GraphRequest fitting() {
     GraphRequest request{
         .device = tools::DeviceKind::kCuda, .dtype = DType::kBf16, .kernels = true, .routes = {}};
     for (const Branch branch : kBranches)
-        request.routes.emplace_back(branch, RouteChoice{.taken = Route::kCuda});
+        request.routes.emplace_back(branch, RouteChoice{.taken = Route::kCuda, .reason = {}});
     return request;
 }
 
