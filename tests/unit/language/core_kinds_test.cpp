@@ -77,7 +77,8 @@ Step golden(Params more = {}) {
 TEST(GoldenParityTest, LeavesShapeAndTypeToTheFile) {
     EXPECT_THAT(planned(golden()).argv,
                 ElementsAre("nsa-core", "parity", "--branch", "sliding", "--route", "auto", "--oracle",
-                            "fp64", "--device", "auto", "--trials", "1", "--golden", "/data/x.safetensors"));
+                            "fp64", "--device", "auto", "--trials", "1", "--gradients", "off", "--golden",
+                            "/data/x.safetensors"));
     EXPECT_THAT(planned(golden({{"dtype", text("fp64")}})).argv, Contains("--dtype"));
 }
 
