@@ -1,10 +1,12 @@
 // Protocol. One layer is made; what it holds then, its weights, is the ground from which is counted. For each
 // route, pass and length S, peak_bytes is the most that is held above that ground while the pass runs once:
 // input, intermediate results, output, for decode the cache of S tokens, for train the gradients. Nothing is
-// warmed up: a byte count does not vary as a time does.
+// warmed up: a byte count does not vary as a time does. On the CPU one thread computes, for the scratch of
+// more depends on how many of them happen to work at once.
 #include "nsa_core/bench/memory_scaling.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -196,6 +198,7 @@ tools::Outcome run(const MemoryScalingOptions& asked, tools::Output& output) {
     if (const auto reason = skip_reason(o, config, policy, kind)) return tools::Skipped{*reason};
 
     const auto options = at::TensorOptions{scalar_type(o.dtype)}.device(tools::torch_device(kind));
+    if (options.device().is_cpu()) at::set_num_threads(1);
     const PeakMemory memory{options.device()};
     NSAAttention module{config, options, static_cast<std::uint64_t>(o.seed), policy};
     tools::write_run_facts(output, kind, o.dtype, o.seed);
