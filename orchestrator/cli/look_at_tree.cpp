@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstdlib>
 #include <vector>
 
 #include "engines/child.hpp"
@@ -96,7 +98,7 @@ Result<language::WorkingTree> look_at_tree(const fs::path& repo) {
     const Result<std::string> commit = git(repo, {}, {"rev-parse", "--verify", "HEAD"});
     if (!commit) return commit.error();
     const Words all_of_it{"status", "--porcelain", "--untracked-files=all", "--ignore-submodules=none", ":/"};
-    const Result<std::string> edits = git(repo, {}, all_of_it);
+    const Result<std::string> edits = git(repo, {"GIT_OPTIONAL_LOCKS=0"}, all_of_it);
     if (!edits) return edits.error();
     language::WorkingTree tree{*commit, 0, {}};
     if (!edits->empty()) tree.edited = static_cast<int>(1 + std::count(edits->begin(), edits->end(), '\n'));

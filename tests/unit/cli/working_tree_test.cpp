@@ -61,6 +61,16 @@ TEST_F(WorkingTrees, with_edits_have_the_tree_that_their_commit_would_have) {
     EXPECT_NE(look().commit, edited.commit);
 }
 
+TEST_F(WorkingTrees, are_looked_at_without_a_write_to_their_index) {
+    // The same bytes at another time: git status notes that in the index, if it may.
+    const std::filesystem::path kernel = folder / "kernel.cu", index = folder / ".git/index";
+    std::filesystem::last_write_time(kernel,
+                                     std::filesystem::last_write_time(kernel) + std::chrono::seconds(10));
+    const std::string before = read_file(index);
+    EXPECT_EQ(look().edited, 0);
+    EXPECT_EQ(read_file(index), before);
+}
+
 TEST_F(WorkingTrees, are_handed_in_with_the_run_that_records_them) {
     write("kernel.cu", "two\n");
     know(done(language::Status::kPass));
