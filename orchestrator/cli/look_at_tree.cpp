@@ -39,9 +39,11 @@ Said listen(const engines::Child& child) {
     return said;
 }
 
-// git's answer without the newline at its end. By way of env(1), which knows PATH and sets variables.
-Result<std::string> git(const fs::path& repo, Words variables, const Words& command) {
-    Words words = std::move(variables);
+// git's answer without the newline at its end. By way of env(1), which knows PATH and sets variables. Those
+// by which git tells its hooks of a repository would lead to that one.
+Result<std::string> git(const fs::path& repo, const Words& variables, const Words& command) {
+    Words words{"-u", "GIT_DIR", "-u", "GIT_WORK_TREE", "-u", "GIT_INDEX_FILE"};
+    words.insert(words.end(), variables.begin(), variables.end());
     for (const char* word : {"LC_ALL=C", "git", "-C"})
         words.push_back(word);
     words.push_back(repo.string());

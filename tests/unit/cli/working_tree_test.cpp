@@ -71,6 +71,16 @@ TEST_F(WorkingTrees, are_looked_at_without_a_write_to_their_index) {
     EXPECT_EQ(read_file(index), before);
 }
 
+TEST_F(WorkingTrees, are_those_of_their_folder_also_when_a_git_hook_looks) {
+    const WorkingTree alone = look();
+    ::setenv("GIT_DIR", "/nowhere", 1);
+    ::setenv("GIT_INDEX_FILE", "/nowhere/index", 1);
+    const WorkingTree within_a_hook = look();
+    ::unsetenv("GIT_DIR");
+    ::unsetenv("GIT_INDEX_FILE");
+    EXPECT_EQ(within_a_hook, alone);
+}
+
 TEST_F(WorkingTrees, are_handed_in_with_the_run_that_records_them) {
     write("kernel.cu", "two\n");
     know(done(language::Status::kPass));
