@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstdlib>
 #include <vector>
 
 #include "engines/child.hpp"
@@ -37,9 +39,11 @@ Said listen(const engines::Child& child) {
     return said;
 }
 
-// git's answer without the newline at its end. By way of env(1), which knows PATH and sets variables.
-Result<std::string> git(const fs::path& repo, Words variables, const Words& command) {
-    Words words = std::move(variables);
+// git's answer without the newline at its end. By way of env(1), which knows PATH and sets variables. Those
+// by which git tells its hooks of a repository would lead to that one.
+Result<std::string> git(const fs::path& repo, const Words& variables, const Words& command) {
+    Words words{"-u", "GIT_DIR", "-u", "GIT_WORK_TREE", "-u", "GIT_INDEX_FILE"};
+    words.insert(words.end(), variables.begin(), variables.end());
     for (const char* word : {"LC_ALL=C", "git", "-C"})
         words.push_back(word);
     words.push_back(repo.string());
@@ -96,7 +100,7 @@ Result<language::WorkingTree> look_at_tree(const fs::path& repo) {
     const Result<std::string> commit = git(repo, {}, {"rev-parse", "--verify", "HEAD"});
     if (!commit) return commit.error();
     const Words all_of_it{"status", "--porcelain", "--untracked-files=all", "--ignore-submodules=none", ":/"};
-    const Result<std::string> edits = git(repo, {}, all_of_it);
+    const Result<std::string> edits = git(repo, {"GIT_OPTIONAL_LOCKS=0"}, all_of_it);
     if (!edits) return edits.error();
     language::WorkingTree tree{*commit, 0, {}};
     if (!edits->empty()) tree.edited = static_cast<int>(1 + std::count(edits->begin(), edits->end(), '\n'));

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <system_error>
 
 #include "language/event.hpp"
 #include "language/hash.hpp"
@@ -175,22 +176,34 @@ void AttemptFiles::sync_ahead() {
     using namespace std::chrono_literals;
     if (ahead_.valid() && ahead_.wait_for(0s) != std::future_status::ready) return;
     settle();
-    if (!for_sync_ || ahead_failed_ != 0) return;
-    ahead_ = std::async(std::launch::async, [fd = for_sync_.get()] { return ::syncfs(fd) == 0 ? 0 : errno; });
+    if (!for_sync_ || sync_failed_ != 0) return;
+    try {
+        ahead_ =
+            std::async(std::launch::async, [fd = for_sync_.get()] { return ::syncfs(fd) == 0 ? 0 : errno; });
+    } catch (const std::system_error&) {  // no thread to be had: sync() does it all
+    }
 }
 
 void AttemptFiles::settle() {
-    const int failed = ahead_.valid() ? ahead_.get() : 0;
-    if (failed != 0) ahead_failed_ = failed;
+    if (ahead_.valid()) note_sync(ahead_.get());
 }
 
 Result<void> AttemptFiles::sync() {
     settle();
-    if (ahead_failed_ != 0) return system_error(ahead_failed_, dir_);
     const Result<int> fd = opened_for_sync();
     if (!fd) return fd.error();
-    if (::syncfs(*fd) != 0) return system_error(errno, dir_);
+    if (sync_failed_ == 0) note_sync(::syncfs(*fd) == 0 ? 0 : errno);
+    if (sync_failed_ != 0) return system_error(sync_failed_, dir_);
     return {};
+}
+
+void AttemptFiles::note_sync(int error) {
+    if (error == 0) return;
+    sync_failed_ = error;
+    for (const auto& [path, size] : sizes()) {
+        const UniqueFd fd(::open((dir_ / path).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+        if (fd) ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED);
+    }
 }
 
 }  // namespace nsa::daemon

@@ -22,6 +22,9 @@ std::filesystem::path attempt_dir(const std::filesystem::path& artifacts, const 
 class AttemptFiles {
   public:
     explicit AttemptFiles(std::filesystem::path dir) : dir_(std::move(dir)) {}
+    ~AttemptFiles() { settle(); }
+    AttemptFiles(const AttemptFiles&) = delete;
+    AttemptFiles& operator=(const AttemptFiles&) = delete;
 
     const std::filesystem::path& dir() const { return dir_; }
 
@@ -43,7 +46,8 @@ class AttemptFiles {
     Result<store::ArtifactRow> describe(const std::string& path) const;
     // Everything below steps/ and setup/, described, sorted by path.
     Result<std::vector<store::ArtifactRow>> describe_all() const;
-    // All of it is on the disk and survives a power cut. One call for any number of files.
+    // All of it is on the disk and survives a power cut. One call for any number of files. Once it failed it
+    // fails for ever here; another AttemptFiles may try again, and hashes what the disk has.
     Result<void> sync();
     // Starts to bring what is written so far to the disk, on a thread of its own, unless one is at it. So
     // sync() finds little left; it is still needed, and fails when this one failed.
@@ -53,6 +57,9 @@ class AttemptFiles {
 
   private:
     Result<int> opened_for_sync();
+    // Of a syncfs. What it could not write the kernel takes for written and still hands out from its memory,
+    // until that is dropped here.
+    void note_sync(int error);
     Result<engines::UniqueFd> open_for_writing(std::string_view path, int flags);
     Result<int> folder(std::string_view path);  // made when missing; owned by folders_
 
@@ -62,7 +69,7 @@ class AttemptFiles {
     // then.
     engines::UniqueFd for_sync_;
     std::future<int> ahead_;  // errno; after for_sync_, so that it ends before that is closed
-    int ahead_failed_ = 0;    // the first errno; the kernel does not tell it again
+    int sync_failed_ = 0;     // the first errno; the kernel does not tell it again
 };
 
 }  // namespace nsa::daemon

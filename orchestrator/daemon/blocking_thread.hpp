@@ -37,8 +37,8 @@ class BlockingThread {
     template <std::invocable<std::stop_token> Work>
     boost::asio::awaitable<std::invoke_result_t<Work&, std::stop_token>> call(Work work) {
         std::stop_source stop;
-        auto told = [work = std::move(work), token = stop.get_token()]() mutable { return work(token); };
-        return perform(std::move(told), std::move(stop));
+        auto told = [&work, token = stop.get_token()] { return work(token); };
+        co_return co_await perform(told, stop);
     }
 
   private:

@@ -26,6 +26,8 @@ using std::chrono::milliseconds;
 
 namespace {
 
+constexpr std::chrono::seconds kUndo{10};  // longer than SQLite waits for a lock
+
 std::string text_of(const std::exception_ptr& error) {
     try {
         std::rethrow_exception(error);
@@ -185,8 +187,10 @@ Result<std::unique_ptr<Daemon>> Daemon::open(asio::io_context& io, Config config
     impl->log.info(std::string("nsad ") + kVersion + " (" + kCommit + ") starts");
     std::unique_ptr<Daemon> daemon(new Daemon(std::move(impl)));
     if (Result<void> begun = daemon->impl_->begin(); !begun) {
-        daemon->shut_down(std::chrono::seconds(1));
-        return begun.error();
+        if (daemon->shut_down(kUndo)) return begun.error();
+        // It would go on in the loop of whoever tries again.
+        return fail(ErrorCode::kInternal, begun.error().text + "; what had begun does not end",
+                    begun.error().where);
     }
     return daemon;
 }

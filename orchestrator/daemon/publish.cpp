@@ -13,7 +13,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-// What is at home of an attempt that could not be collected: listed with the hashes that the files have here.
+// What is at home of an attempt that could not be collected, on the disk: listed with the hashes that the
+// files have here.
 asio::awaitable<Result<std::vector<store::ArtifactRow>>> artifacts_of(Workplace& place, ActiveRun& active,
                                                                       Attempt attempt,
                                                                       const std::filesystem::path& dir) {
@@ -21,7 +22,12 @@ asio::awaitable<Result<std::vector<store::ArtifactRow>>> artifacts_of(Workplace&
     // A pull that is given up may still bring pieces: none of them is written behind the hash of its file.
     active.pull_given_up = attempt;
     AttemptFiles files(dir);
-    auto describe = [&] { return files.describe_all(); };
+    auto describe = [&]() -> Result<std::vector<store::ArtifactRow>> {
+        Result<std::vector<store::ArtifactRow>> rows = files.describe_all();
+        if (!rows || rows->empty()) return rows;
+        if (const Result<void> durable = files.sync(); !durable) return durable.error();
+        return rows;
+    };
     co_return co_await place.disk.call(describe);
 }
 

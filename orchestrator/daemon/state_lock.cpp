@@ -39,7 +39,11 @@ Result<StateLock> StateLock::take(const std::filesystem::path& file) {
     }
     const std::string pid = std::to_string(::getpid()) + "\n";
     const bool written = ::ftruncate(fd, 0) == 0 && ::pwrite(fd, pid.data(), pid.size(), 0) > 0;
-    if (!written) return fail(ErrorCode::kNoSpace, std::strerror(errno), "write " + file.string());
+    if (!written) {
+        const bool full = errno == ENOSPC || errno == EDQUOT;
+        return fail(full ? ErrorCode::kNoSpace : ErrorCode::kInternal, std::strerror(errno),
+                    "write " + file.string());
+    }
     return lock;
 }
 

@@ -61,6 +61,26 @@ TEST_F(WorkingTrees, with_edits_have_the_tree_that_their_commit_would_have) {
     EXPECT_NE(look().commit, edited.commit);
 }
 
+TEST_F(WorkingTrees, are_looked_at_without_a_write_to_their_index) {
+    // The same bytes at another time: git status notes that in the index, if it may.
+    const std::filesystem::path kernel = folder / "kernel.cu", index = folder / ".git/index";
+    std::filesystem::last_write_time(kernel,
+                                     std::filesystem::last_write_time(kernel) + std::chrono::seconds(10));
+    const std::string before = read_file(index);
+    EXPECT_EQ(look().edited, 0);
+    EXPECT_EQ(read_file(index), before);
+}
+
+TEST_F(WorkingTrees, are_those_of_their_folder_also_when_a_git_hook_looks) {
+    const WorkingTree alone = look();
+    ::setenv("GIT_DIR", "/nowhere", 1);
+    ::setenv("GIT_INDEX_FILE", "/nowhere/index", 1);
+    const WorkingTree within_a_hook = look();
+    ::unsetenv("GIT_DIR");
+    ::unsetenv("GIT_INDEX_FILE");
+    EXPECT_EQ(within_a_hook, alone);
+}
+
 TEST_F(WorkingTrees, are_handed_in_with_the_run_that_records_them) {
     write("kernel.cu", "two\n");
     know(done(language::Status::kPass));
