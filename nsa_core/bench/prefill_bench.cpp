@@ -10,6 +10,7 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <iostream>
 
@@ -31,11 +32,6 @@ void forget_gradients(const Piece& piece) {
         leaf.mutable_grad() = at::Tensor{};
 }
 
-void backward(const std::vector<at::Tensor>& outputs, const Gradients& gradients) {
-    for (std::size_t i = 0; i < outputs.size(); ++i)
-        outputs[i].backward(gradients[i]);  // the graphs of several outputs meet in leaves only
-}
-
 // One pass of one piece, timed. `gradients` are of the piece's outputs.
 double sample(const PrefillTimer& timer, Pass pass, const Piece& piece, const Gradients& gradients) {
     if (pass == Pass::kForward || piece.leaves.empty()) {
@@ -43,9 +39,11 @@ double sample(const PrefillTimer& timer, Pass pass, const Piece& piece, const Gr
         return timer.milliseconds([&] { (void)piece.forward(); });
     }
     forget_gradients(piece);
-    if (pass == Pass::kStep) return timer.milliseconds([&] { backward(piece.forward(), gradients); });
+    if (pass == Pass::kStep)
+        return timer.milliseconds([&] { torch::autograd::backward(piece.forward(), gradients); });
     const std::vector<at::Tensor> outputs = piece.forward();
-    return timer.milliseconds([&] { backward(outputs, gradients); });
+    // All at once: one function may have made several of them.
+    return timer.milliseconds([&] { torch::autograd::backward(outputs, gradients); });
 }
 
 Gradients gradients_for(Pass pass, const Piece& piece) {

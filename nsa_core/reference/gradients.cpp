@@ -39,11 +39,13 @@ void add_query(const Problem& p, const std::vector<double>& weights, std::int64_
     double mean = 0.0;  // do . o
     for (std::int64_t s = 0; s < keys; ++s) {
         const auto i = static_cast<std::size_t>(s);
+        if (weights[i] == 0.0) continue;  // not seen: adds nothing
         d_weight[i] = row_product(p.d_out, h, t, p.v, g, s, b);
         mean += weights[i] * d_weight[i];
     }
     for (std::int64_t s = 0; s < keys; ++s) {
         const auto i = static_cast<std::size_t>(s);
+        if (weights[i] == 0.0) continue;
         const double d_score = weights[i] * (d_weight[i] - mean) * p.scale;
         for (std::int64_t c = 0; c < p.q.size(3); ++c) {
             d.q.at(b, h, t, c) += d_score * p.k.at(b, g, s, c);

@@ -1,5 +1,6 @@
-// The memory of tests/emulator on a device: the same tests run there, this folder ahead of that one. Managed
-// memory, NaN until it is written, between bytes that must stay as they are.
+// The memory of tests/emulator on a device: the same tests run there, this folder ahead of that one. Pinned
+// memory of the host, which kernels read and write where it lies, NaN until it is written, between bytes that
+// must stay as they are.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -21,13 +22,13 @@ template <class T>
 class Buffer {
   public:
     explicit Buffer(std::size_t count) : count_{count} {
-        expect_success(cudaMallocManaged(&memory_, kGuard + count * sizeof(T) + kGuard), "cudaMallocManaged");
+        expect_success(cudaMallocHost(&memory_, kGuard + count * sizeof(T) + kGuard), "cudaMallocHost");
         std::fill_n(memory_, kGuard + count * sizeof(T) + kGuard, kPoison);
     }
     explicit Buffer(const std::vector<T>& values) : Buffer{values.size()} {
         std::copy(values.begin(), values.end(), data());
     }
-    ~Buffer() { cudaFree(memory_); }
+    ~Buffer() { cudaFreeHost(memory_); }
     Buffer(const Buffer&) = delete;
     Buffer& operator=(const Buffer&) = delete;
 
