@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <set>
 
 #include "language/text.hpp"
 
@@ -113,6 +114,8 @@ ParamReading read_int_list(const ParamValue& given) {
         item = *number;
     }
     if (items.empty()) return refused("a list of whole numbers, like [512, 1024]", given);
+    if (std::set<Scalar>(items.begin(), items.end()).size() < items.size())
+        return refused("every number once", given);
     return {items, {}, {}};
 }
 

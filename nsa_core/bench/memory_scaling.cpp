@@ -136,17 +136,21 @@ std::optional<std::string> skip_reason(const MemoryScalingOptions& o, const NsaC
                                        const RoutePolicy& policy, tools::DeviceKind device) {
     const bool cuda = device == tools::DeviceKind::kCuda;
     const auto gpus = tools::visible_gpus();
+    tools::SequenceRequest request{.config = config,
+                                   .dtype = o.dtype,
+                                   .cuda = cuda,
+                                   .sm = cuda && !gpus.empty() ? gpus.front().sm : 0,
+                                   .kernels = kernels_built(),
+                                   .batch = o.batch};
     for (const std::optional<Route>& route : o.routes) {
-        for (const std::int64_t seq : o.seq) {
-            const tools::SequenceRequest request{.config = config,
-                                                 .dtype = o.dtype,
-                                                 .seq = seq,
-                                                 .cuda = cuda,
-                                                 .sm = cuda && !gpus.empty() ? gpus.front().sm : 0,
-                                                 .kernels = kernels_built(),
-                                                 .batch = o.batch};
-            auto reason = route ? tools::why_not(*route, request, policy) : std::nullopt;
-            if (reason) return *reason + " at S=" + std::to_string(seq);
+        if (!route) continue;
+        for (const MemoryPass pass : o.passes) {
+            request.decode = pass == MemoryPass::kDecode;
+            for (const std::int64_t seq : o.seq) {
+                request.seq = seq;
+                if (const auto reason = tools::why_not(*route, request, policy))
+                    return std::string{name_of(pass)} + ", S=" + std::to_string(seq) + ": " + *reason;
+            }
         }
     }
     return std::nullopt;

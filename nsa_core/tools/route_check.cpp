@@ -27,7 +27,7 @@ std::optional<std::string> why_not(Route asked, const SequenceRequest& r, const 
                                    .sm = r.sm,
                                    .kernels = r.kernels,
                                    .batch = r.batch,
-                                   .length = r.seq,
+                                   .length = r.decode ? 0 : r.seq,
                                    .key_len = visible_keys(branch, r)};
         const RouteChoice choice = choose_route(asked, request, policy);
         if (choice.taken != asked) {

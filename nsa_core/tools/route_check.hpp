@@ -1,4 +1,4 @@
-// Whether a route that was asked for whole sequences would run, decided before anything does. Pure.
+// Whether a route that was asked for would run, decided before anything does. Pure.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,7 @@ struct SequenceRequest {
     int sm = 0;            // compute capability, 10 * major + minor; 0 on the CPU
     bool kernels = false;  // the program was built with nvcc
     std::int64_t batch = 1;
+    bool decode = false;  // the last of `seq` tokens by itself, not the whole sequence
 };
 
 // Why some branch would fall back from `asked`; nothing when all take it. FlashAttention-2 has no selected

@@ -37,6 +37,18 @@ std::string samples_cell(const CaseFacts& one, std::string_view metric, const la
     return std::to_string(count) + (expected > 0 ? " of " + std::to_string(expected) : "");
 }
 
+std::string bytes_cell(const CaseFacts& one, std::string_view metric, const language::Labels& labels) {
+    constexpr double kMost = 0x1p63;  // beyond, and for NaN, a conversion is undefined
+    const std::optional<double> median = median_of(one, metric, labels);
+    return median && *median >= 0 && *median < kMost ? bytes(static_cast<std::uint64_t>(*median))
+                                                     : std::string(kNoValue);
+}
+
+std::string label_cell(const language::Labels& labels, const std::string& name) {
+    const auto label = labels.find(name);
+    return label == labels.end() ? std::string(kNoValue) : escape(label->second);
+}
+
 std::string text_cell(const std::string& text) {
     return text.empty() ? std::string(kNoValue) : escape(text);
 }

@@ -15,6 +15,9 @@ std::string median_cell(const CaseFacts& one, std::string_view metric, const lan
 std::string spread_cell(const CaseFacts& one, std::string_view metric, const language::Labels& labels = {});
 // "18 of 20"
 std::string samples_cell(const CaseFacts& one, std::string_view metric, const language::Labels& labels = {});
+// "12.3 KiB", of the median.
+std::string bytes_cell(const CaseFacts& one, std::string_view metric, const language::Labels& labels = {});
+std::string label_cell(const language::Labels& labels, const std::string& name);
 std::string text_cell(const std::string& text);
 
 }  // namespace nsa::reports

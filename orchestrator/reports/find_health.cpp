@@ -56,7 +56,7 @@ void find_growth(const CaseFacts& one, std::vector<Finding>& findings) {
         findings.push_back({"memory_growth",
                             Certainty::kObserved,
                             name_of(one) + ": memory of " + label("pass") + " by route '" + label("route") +
-                                "' grows as S to " + number(median_of(series)) +
+                                "' grows as S^" + number(median_of(series)) +
                                 " between the two longest lengths.",
                             {{one.planned.key, "exponent_last, peak_bytes"}}});
     }
@@ -69,8 +69,11 @@ void find_golden(const CaseFacts& one, std::vector<Finding>& findings) {
     std::string text = name_of(one) + ": MAE " + number(*mae) + " to the golden file" +
                        (producer.empty() ? "" : " of '" + producer + "'") + ", which itself lies " +
                        number(*file) + " from the fp64 oracle.";
-    // Two that differ by so much less than the third is off are on one side.
-    const bool alone = one.judgement.verdict == language::Verdict::kFail && *file > *mae / 2;
+    // The route is as far from the file as the oracle is: route and oracle are on one side. A route nearer to
+    // the file than the oracle shares its distance with it, and one much farther is off by itself.
+    constexpr double kSameDistance = 0.1;
+    const bool alone = one.judgement.verdict == language::Verdict::kFail &&
+                       std::abs(*file - *mae) <= kSameDistance * std::max(*file, *mae);
     if (alone) text += " So the file is what stands alone, not the route.";
     findings.push_back({"golden_file",
                         alone ? Certainty::kInferred : Certainty::kObserved,

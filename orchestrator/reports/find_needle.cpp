@@ -42,6 +42,8 @@ void find_in_needles(const RunFacts& facts, std::vector<Finding>& findings) {
         if (tally.free_rows > 0) {
             text += "; where selection has a choice, chance alone would hit " +
                     percent(tally.chance / static_cast<double>(tally.free_rows));
+        } else {
+            text += "; every row's block is selected whatever the query asks, so selection was not tested";
         }
         findings.push_back({"needle",
                             Certainty::kObserved,

@@ -73,7 +73,19 @@ void find_share(const CaseFacts& one, const Series& total, std::vector<Finding>&
                         {{one.planned.key, "ms_total, ms_parts, " + slowest}}});
 }
 
+// As the benchmark judged the row; "of unknown validity" when it did not.
+std::string validity_of(const CaseFacts& one, const Labels& row) {
+    for (const language::Fact& fact : one.facts) {
+        if (fact.name == "validity" && fact.labels == row) return fact.value;
+    }
+    return "of unknown validity";
+}
+
+// A row that is INVALID is compared with nothing.
 void find_full_attention(const CaseFacts& one, const Series& total, std::vector<Finding>& findings) {
+    const std::string row = validity_of(one, total.labels);
+    if (row == "INVALID") return;
+    const bool certain = row == "VALID";
     const double ours = median_of(total);
     for (const std::string_view peer : kPeers) {
         const std::string metric = "ms_" + std::string(peer);
@@ -85,7 +97,9 @@ void find_full_attention(const CaseFacts& one, const Series& total, std::vector<
                             name_of(one) + ": " + where(total) + ", sparse attention takes " + number(ours) +
                                 " ms and full attention by " + std::string(peer) + " " + number(*theirs) +
                                 " ms: " + number(faster ? *theirs / ours : ours / *theirs) + " times " +
-                                (faster ? "faster." : "slower; there full attention is the right choice."),
+                                (faster ? "faster" : "slower") +
+                                (certain ? faster ? "." : "; there full attention is the right choice."
+                                         : ", in a row that is " + row + "."),
                             {{one.planned.key, "ms_total, " + metric}}});
     }
 }

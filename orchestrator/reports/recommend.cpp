@@ -99,10 +99,10 @@ class Adviser {
     }
 
     void advise_on_numbers() {
-        if (found("decode_noise"))
+        if (found("decode_noise") || found("prefill_validity"))
             later(
-                "Lock the clocks, keep other work off the host or take more samples before comparing decode "
-                "times: the "
+                "Lock the clocks, keep other work off the host or take more samples before comparing times: "
+                "the "
                 "spread here hides differences.");
         if (found("decode_flat"))
             later(

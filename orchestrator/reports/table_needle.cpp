@@ -6,11 +6,6 @@ namespace nsa::reports {
 
 namespace {
 
-std::string label_cell(const language::Labels& labels, const std::string& name) {
-    const auto label = labels.find(name);
-    return label == labels.end() ? std::string(kNoValue) : escape(label->second);
-}
-
 std::string forced_cell(const CaseFacts& one, const language::Labels& labels) {
     const std::optional<double> forced = median_of(one, "forced", labels);
     return forced ? (*forced != 0 ? "yes" : "no") : std::string(kNoValue);

@@ -30,11 +30,6 @@ std::vector<const Series*> rows_of(const CaseFacts& one) {
     return rows;
 }
 
-std::string label_cell(const Labels& labels, const std::string& name) {
-    const auto label = labels.find(name);
-    return label == labels.end() ? std::string(kNoValue) : escape(label->second);
-}
-
 std::vector<std::string> row_head(const CaseFacts& one, bool name_cases, const Labels& labels) {
     std::vector<std::string> cells;
     if (name_cases) cells.push_back(escape(name_of(one)));
@@ -77,11 +72,6 @@ std::string speedup_cell(const CaseFacts& one, const Labels& labels) {
         if (speedup && (!least || *speedup < *least)) least = speedup;
     }
     return least ? number(*least) : std::string(kNoValue);
-}
-
-std::string memory_cell(const CaseFacts& one, const Labels& labels) {
-    const std::optional<double> peak = median_of(one, "peak_memory_bytes", labels);
-    return peak && *peak >= 0 ? bytes(static_cast<std::uint64_t>(*peak)) : std::string(kNoValue);
 }
 
 std::string validity_cell(const CaseFacts& one, const Labels& labels) {
@@ -148,11 +138,12 @@ std::string comparison_table(const std::vector<const CaseFacts*>& cases) {
             const Labels& labels = total->labels;
             std::vector<std::string> row = row_head(*one, name_cases, labels);
             const std::optional<double> share = median_of(*one, "percent_of_floor", labels);
-            row.insert(row.end(), {number(median_of(*total)), median_cell(*one, "ms_floor", labels),
-                                   share ? percent(*share / 100) : std::string(kNoValue),
-                                   full_attention_cell(*one, labels), speedup_cell(*one, labels),
-                                   median_cell(*one, "unique_blocks_8", labels), memory_cell(*one, labels),
-                                   validity_cell(*one, labels)});
+            row.insert(
+                row.end(),
+                {number(median_of(*total)), median_cell(*one, "ms_floor", labels),
+                 share ? percent(*share / 100) : std::string(kNoValue), full_attention_cell(*one, labels),
+                 speedup_cell(*one, labels), median_cell(*one, "unique_blocks_8", labels),
+                 bytes_cell(*one, "peak_memory_bytes", labels), validity_cell(*one, labels)});
             table.add(std::move(row));
         }
     }

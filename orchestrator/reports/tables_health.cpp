@@ -3,6 +3,7 @@
 #include <array>
 
 #include "language/text.hpp"
+#include "reports/cells.hpp"
 #include "reports/page.hpp"
 
 namespace nsa::reports {
@@ -13,19 +14,9 @@ using language::Labels;
 
 constexpr std::array kBranches{"compressed", "selected", "sliding"};
 
-std::string cell(const CaseFacts& one, std::string_view metric, const Labels& labels) {
-    const std::optional<double> median = median_of(one, metric, labels);
-    return median ? number(*median) : "-";
-}
-
 Labels with(Labels labels, const char* name, const char* value) {
     labels[name] = value;
     return labels;
-}
-
-std::string label_cell(const Labels& labels, const char* name) {
-    const auto found = labels.find(name);
-    return found == labels.end() ? "-" : escape(found->second);
 }
 
 // The largest part of any branch's gates: where one is shut or open almost always, it is seen here.
@@ -35,13 +26,13 @@ std::string worst_cell(const CaseFacts& one, const char* metric, const Labels& l
         const std::optional<double> part = median_of(one, metric, with(labels, "branch", branch));
         if (part && (!worst || *part > *worst)) worst = part;
     }
-    return worst ? percent(*worst) : "-";
+    return worst ? percent(*worst) : std::string(kNoValue);
 }
 
 // Collapsed in any sample.
 std::string collapsed_cell(const CaseFacts& one, const Labels& labels) {
     const Series* series = find_series(one, "gate_collapsed", labels);
-    if (series == nullptr || series->samples.empty()) return "-";
+    if (series == nullptr || series->samples.empty()) return std::string(kNoValue);
     const bool ever =
         std::any_of(series->samples.begin(), series->samples.end(), [](double s) { return s != 0; });
     return ever ? "**yes**" : "no";
@@ -50,11 +41,11 @@ std::string collapsed_cell(const CaseFacts& one, const Labels& labels) {
 void add_gate_row(const CaseFacts& one, const Series& entropy, Table& table) {
     std::vector<std::string> row{escape(name_of(one)), label_cell(entropy.labels, "layer")};
     for (const char* branch : kBranches)
-        row.push_back(cell(one, "gate_mean", with(entropy.labels, "branch", branch)));
+        row.push_back(median_cell(one, "gate_mean", with(entropy.labels, "branch", branch)));
     row.push_back(worst_cell(one, "gate_low", entropy.labels));
     row.push_back(worst_cell(one, "gate_high", entropy.labels));
     row.push_back(number(median_of(entropy)));
-    row.push_back(cell(one, "gate_taken_all", entropy.labels));
+    row.push_back(median_cell(one, "gate_taken_all", entropy.labels));
     row.push_back(collapsed_cell(one, entropy.labels));
     row.push_back(std::to_string(entropy.samples.size()));
     table.add(std::move(row));
@@ -89,7 +80,7 @@ std::string gate_table(const std::vector<const CaseFacts*>& cases) {
 }
 
 std::string memory_table(const std::vector<const CaseFacts*>& cases) {
-    Table points({{"Case"}, {"Pass"}, {"Route"}, {"S", true}, {"Peak", true}, {"Bytes per token", true}});
+    Table points({{"Case"}, {"Pass"}, {"Route"}, {"S", true}, {"Peak", true}, {"Per token", true}});
     Table growth({{"Case"}, {"Pass"}, {"Route"}, {"Exponent", true}, {"Exponent of the two longest", true}});
     for (const CaseFacts* one : cases) {
         for (const Series& series : one->series) {
@@ -98,12 +89,12 @@ std::string memory_table(const std::vector<const CaseFacts*>& cases) {
                                          label_cell(series.labels, "route")};
             if (series.metric == "peak_bytes") {
                 row.push_back(label_cell(series.labels, "S"));
-                row.push_back(bytes(static_cast<std::uint64_t>(std::max(median_of(series), 0.0))));
-                row.push_back(cell(*one, "bytes_per_token", series.labels));
+                row.push_back(bytes_cell(*one, "peak_bytes", series.labels));
+                row.push_back(bytes_cell(*one, "bytes_per_token", series.labels));
                 points.add(std::move(row));
             } else if (series.metric == "exponent") {
                 row.push_back(number(median_of(series)));
-                row.push_back(cell(*one, "exponent_last", series.labels));
+                row.push_back(median_cell(*one, "exponent_last", series.labels));
                 growth.add(std::move(row));
             }
         }

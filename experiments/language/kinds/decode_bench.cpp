@@ -52,8 +52,9 @@ class DecodeBench final : public StepKind {
     std::span<const ParamSchema> params() const override { return kParams; }
 
     Result<void> fill(const Step&, PlannedCase& planned) const override {
+        if (const Result<void> counted = at_least_one(planned.params, {"samples"}); !counted) return counted;
         run_nsa_core("decode-bench", kParams, planned);
-        const auto rows = static_cast<int>(std::get<std::vector<Scalar>>(planned.params.at("seq")).size());
+        const int rows = list_size(planned.params, "seq");
         const std::int64_t samples = int_param(planned.params, "samples");
         const bool attention = text_param(planned.params, "scope") == "attention";
         const bool cuda = attention || text_param(planned.params, "route") == "cuda";
@@ -65,7 +66,7 @@ class DecodeBench final : public StepKind {
             planned.expected.push_back({metric, rows, static_cast<int>(samples)});
         add_default_check(planned, FiniteCheck{times});
         const auto fewest = static_cast<int>(std::min(samples, kFewestSamples));
-        add_default_check(planned, MinSamplesCheck{"ms_total", std::max(fewest, 1)});
+        add_default_check(planned, MinSamplesCheck{"ms_total", fewest});
         // The kernels of route cuda overlap, so what their branches take alone adds up to more than the step;
         // that is worth knowing and no fault.
         if (parts.size() > 1) {

@@ -36,6 +36,8 @@ class GateHealth final : public StepKind {
     std::span<const ParamSchema> params() const override { return kParams; }
 
     Result<void> fill(const Step&, PlannedCase& planned) const override {
+        if (const Result<void> counted = at_least_one(planned.params, {"layers", "samples"}); !counted)
+            return counted;
         run_nsa_core("gate-health", kParams, planned);
         const auto layers = static_cast<int>(int_param(planned.params, "layers"));
         const auto samples = static_cast<int>(int_param(planned.params, "samples"));

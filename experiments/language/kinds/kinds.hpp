@@ -1,6 +1,8 @@
 // The step kinds there are, and what they share. Private to kinds/.
 #pragma once
 
+#include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,8 +25,11 @@ const StepKind& train_smoke_kind();
 // code 77 as SKIP, and the CSV and JSON files of the step as artifacts.
 void run_nsa_core(std::string_view subcommand, std::span<const ParamSchema> schema, PlannedCase& planned);
 
-// Different values of a list param: each is a row, named twice or not.
+// Values of a list param, all different: each is a row.
 int list_size(const Params& params, const std::string& name);
+
+// Nothing is measured where one of these counts is 0; says which.
+Result<void> at_least_one(const Params& params, std::initializer_list<const char*> counts);
 
 // Whether the author wrote a gate of the form `metric op value`: of a kind whose defaults prove nothing by
 // themselves.

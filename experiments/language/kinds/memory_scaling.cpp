@@ -54,7 +54,7 @@ class MemoryScaling final : public StepKind {
             std::find(lengths.begin(), lengths.end(), Scalar(std::int64_t{0})) != lengths.end();
         if (has_zero || list_size(planned.params, "seq") < 2) {
             return fail(ErrorCode::kInvalidSpec,
-                        "param 'seq': expected at least two different lengths above 0, for "
+                        "param 'seq': expected at least two lengths above 0, for "
                         "an exponent is fitted");
         }
         run_nsa_core("memory-scaling", kParams, planned);

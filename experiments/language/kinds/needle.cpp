@@ -54,8 +54,7 @@ class Needle final : public StepKind {
                 "param 'depth': expected percent of the context, 0 to 100, found '" + to_string(depth) + "'");
         }
         const auto trials = static_cast<int>(int_param(planned.params, "trials"));
-        if (trials == 0)
-            return fail(ErrorCode::kInvalidSpec, "param 'trials': expected at least 1, found '0'");
+        if (const Result<void> counted = at_least_one(planned.params, {"trials"}); !counted) return counted;
         if (text_param(planned.params, "mode") == "decode" && text_param(planned.params, "route") == "sdpa") {
             return fail(ErrorCode::kInvalidSpec,
                         "param 'route': a decode step runs by reference, cuda or auto; sdpa goes with mode "

@@ -46,6 +46,9 @@ constexpr std::array kParams{
 constexpr std::array kFromTheFile{"dtype", "batch", "seq", "heads", "groups", "dk",   "dv",  "l",
                                   "d",     "l_sel", "n",   "w",     "seed",   "page", "data"};
 
+// How the metrics of gradients begin.
+constexpr std::array<std::string_view, 5> kGradients{"gradients_", "dq_", "dk_", "dv_", "d_"};
+
 bool ends_as_tensors(std::string_view name) {
     return name.ends_with(".safetensors") || name.ends_with(".pt");
 }
@@ -67,8 +70,10 @@ class Parity final : public StepKind {
             return fail(ErrorCode::kInvalidSpec,
                         "a parity step needs a gate that bounds its error, like checks: [mae <= 2e-4]");
         }
-        if (const std::string fault = file_fault(step, planned); !fault.empty())
-            return fail(ErrorCode::kInvalidSpec, fault);
+        if (const Result<void> counted = at_least_one(planned.params, {"trials"}); !counted) return counted;
+        for (const std::string& fault : {file_fault(step, planned), gradients_fault(planned)}) {
+            if (!fault.empty()) return fail(ErrorCode::kInvalidSpec, fault);
+        }
         if (planned.params.contains("golden")) leave_to_the_file(step, planned);
         run_nsa_core("parity", kParams, planned);
         if (planned.params.contains("dump")) planned.artifacts.push_back(text_param(planned.params, "dump"));
@@ -77,13 +82,39 @@ class Parity final : public StepKind {
         for (const char* metric : {"mae", "max_abs", "rel_l2"})
             planned.expected.push_back({metric, 1, trials});
         add_default_check(planned, FiniteCheck{{"mae", "max_abs"}});
-        if (text_param(planned.params, "gradients") == "on")
+        if (has_gradients(planned.params)) {
             planned.expected.push_back({"gradients_bound_ratio", 1, trials});
+            add_default_check(planned, FiniteCheck{{"gradients_bound_ratio"}});
+        }
         if (text_param(planned.params, "branch") == "decode_step") expect_no_step_fault(planned, trials);
         return {};
     }
 
   private:
+    static bool has_gradients(const Params& params) { return text_param(params, "gradients") == "on"; }
+
+    // A bound on the outputs alone would pass wrong gradients.
+    static bool bounds_a_gradient(const PlannedCase& planned) {
+        return std::any_of(planned.checks.begin(), planned.checks.end(), [](const Check& check) {
+            const auto* bound = std::get_if<ThresholdCheck>(&check.rule);
+            if (bound == nullptr || check.level != Level::kGate) return false;
+            return std::any_of(kGradients.begin(), kGradients.end(), [&](std::string_view gradient) {
+                return bound->metric.starts_with(gradient);
+            });
+        });
+    }
+
+    static std::string gradients_fault(const PlannedCase& planned) {
+        if (!has_gradients(planned.params)) return {};
+        const std::string& branch = text_param(planned.params, "branch");
+        if (branch.starts_with("decode"))
+            return "param 'gradients': decoding has none; they go with a branch or with module, found '" +
+                   branch + "'";
+        return bounds_a_gradient(planned) ? ""
+                                          : "param 'gradients': they need a gate too, like checks: "
+                                            "[max(gradients_bound_ratio) <= 1]";
+    }
+
     static std::string file_fault(const Step& step, const PlannedCase& planned) {
         for (const char* name : {"golden", "dump"}) {
             if (!planned.params.contains(name)) continue;

@@ -56,8 +56,7 @@ class PrefillBench final : public StepKind {
 
     Result<void> fill(const Step&, PlannedCase& planned) const override {
         const std::int64_t samples = int_param(planned.params, "samples");
-        if (samples == 0)
-            return fail(ErrorCode::kInvalidSpec, "param 'samples': expected at least 1, found '0'");
+        if (const Result<void> counted = at_least_one(planned.params, {"samples"}); !counted) return counted;
         run_nsa_core("prefill-bench", kParams, planned);
         const std::string& route = text_param(planned.params, "route");
         // FlashAttention-2 has no selected branch; nsa-core refuses every other difference by itself.

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <set>
 
 #include "language/kinds/kinds.hpp"
 #include "language/params.hpp"
@@ -26,8 +25,16 @@ void run_nsa_core(std::string_view subcommand, std::span<const ParamSchema> sche
 }
 
 int list_size(const Params& params, const std::string& name) {
-    const auto& items = std::get<std::vector<Scalar>>(params.at(name));
-    return static_cast<int>(std::set<Scalar>(items.begin(), items.end()).size());
+    return static_cast<int>(std::get<std::vector<Scalar>>(params.at(name)).size());
+}
+
+Result<void> at_least_one(const Params& params, std::initializer_list<const char*> counts) {
+    for (const char* name : counts) {
+        if (params.contains(name) && int_param(params, name) == 0)
+            return fail(ErrorCode::kInvalidSpec,
+                        "param '" + std::string(name) + "': expected at least 1, found '0'");
+    }
+    return {};
 }
 
 bool has_bound(const PlannedCase& planned) {

@@ -54,6 +54,9 @@ class TrainSmoke final : public StepKind {
         if (compared == route)
             return fail(ErrorCode::kInvalidSpec,
                         "param 'compare_route': '" + compared + "' is the route itself; expected another");
+        if (const Result<void> counted = at_least_one(planned.params, {"accumulate", "layers", "steps"});
+            !counted)
+            return counted;
         run_nsa_core("train-smoke", kFlags, planned);
         // FlashAttention-2 has no selected branch, so not every branch takes it; nsa-core skips where the
         // others do not.

@@ -49,7 +49,7 @@ json::object param_schema(const ParamSchema& param) {
             value = {{"type", "array"}, {"items", json::object(value)}, {"uniqueItems", true}};
         }
     } else if (param.type == ParamType::kIntList) {
-        value = {{"type", "array"}, {"items", {{"type", "integer"}, {"minimum", 0}}}};
+        value = {{"type", "array"}, {"items", {{"type", "integer"}, {"minimum", 0}}}, {"uniqueItems", true}};
     } else if (param.type == ParamType::kBool) {
         value["type"] = "boolean";
     } else if (param.type == ParamType::kInt) {

@@ -103,6 +103,48 @@ TEST(GoldenParityTest, ADumpIsAnArtifactOfTheStep) {
     EXPECT_THAT(error_of(step), HasSubstr("lies in the step's folder"));
 }
 
+Step with_gradients(const char* branch, const char* bounded) {
+    Step step = of_kind("parity", {{"branch", text(branch)}, {"gradients", text("on")}});
+    step.checks = {bound(bounded)};
+    return step;
+}
+
+TEST(GradientParityTest, ABoundOnTheOutputsAloneDoesNotPassGradients) {
+    EXPECT_THAT(error_of(with_gradients("sliding", "mae")),
+                HasSubstr("param 'gradients': they need a gate too"));
+    Step info = with_gradients("sliding", "mae");
+    info.checks.push_back(bound("dq_mae"));
+    info.checks.back().level = Level::kInfo;
+    EXPECT_THAT(error_of(info), HasSubstr("need a gate too"));
+    for (const char* metric : {"gradients_bound_ratio", "dq_rel_l2", "d_x_mae"}) {
+        EXPECT_THAT(gates_of(planned(with_gradients("module", metric))),
+                    Contains("finite gradients_bound_ratio"))
+            << metric;
+    }
+}
+
+TEST(GradientParityTest, DecodingHasNone) {
+    for (const char* branch : {"decode", "decode_step"})
+        EXPECT_THAT(error_of(with_gradients(branch, "gradients_bound_ratio")), HasSubstr("decoding has none"))
+            << branch;
+}
+
+TEST(CountsTest, ACountOfZeroIsRefusedBeforeAnythingRuns) {
+    const auto zero = [](const char* kind, const char* count, Params more = {}) {
+        Step step = of_kind(kind, std::move(more));
+        step.params[count] = number(0);
+        step.checks = {bound("mae")};
+        return error_of(step);
+    };
+    for (const char* count : {"accumulate", "layers", "steps"})
+        EXPECT_THAT(zero("train_smoke", count), HasSubstr("expected at least 1, found '0'")) << count;
+    for (const char* count : {"layers", "samples"})
+        EXPECT_THAT(zero("gate_health", count), HasSubstr("expected at least 1, found '0'")) << count;
+    EXPECT_THAT(zero("decode_bench", "samples"), HasSubstr("param 'samples': expected at least 1"));
+    EXPECT_THAT(zero("parity", "trials", {{"branch", text("sliding")}}),
+                HasSubstr("param 'trials': expected at least 1"));
+}
+
 TEST(TrainSmokeRoutesTest, AComparedRouteIsJudgedByItsBand) {
     const PlannedCase compared = planned(
         of_kind("train_smoke",
@@ -171,11 +213,11 @@ std::vector<Record> memory_records(double exponent) {
 }
 
 TEST(MemoryScalingTest, ExpectsEveryPointAndCurve) {
-    const PlannedCase result = planned(scaling(
-        {{"seq", text("64,128,128")}, {"routes", std::vector<Scalar>{text("sdpa"), text("reference")}}}));
+    const PlannedCase result = planned(
+        scaling({{"seq", text("64,128")}, {"routes", std::vector<Scalar>{text("sdpa"), text("reference")}}}));
     EXPECT_THAT(result.expected,
                 IsSupersetOf({Expectation{"peak_bytes", 12, 1}, Expectation{"exponent", 6, 1}}));
-    EXPECT_THAT(result.argv, IsSupersetOf({"sdpa,reference", "prefill,decode,train", "64,128,128"}));
+    EXPECT_THAT(result.argv, IsSupersetOf({"sdpa,reference", "prefill,decode,train", "64,128"}));
     EXPECT_THAT(gates_of(result), IsSupersetOf({"finite exponent", "max(exponent) <= 1.5"}));
 }
 
@@ -185,7 +227,8 @@ TEST(MemoryScalingTest, IsJudgedByTheBoundThatTheAuthorGave) {
     EXPECT_EQ(judged(step, memory_records(1.9)).verdict, Verdict::kFail);
     EXPECT_EQ(judged(step, {}).verdict, Verdict::kError);
     EXPECT_THAT(error_of(of_kind("memory_scaling")), HasSubstr("needs a gate that bounds its memory"));
-    EXPECT_THAT(error_of(scaling({{"seq", text("64,64")}})), HasSubstr("two different lengths"));
+    EXPECT_THAT(error_of(scaling({{"seq", text("64")}})), HasSubstr("two lengths above 0"));
+    EXPECT_THAT(error_of(scaling({{"seq", text("64,64")}})), HasSubstr("every number once"));
     EXPECT_THAT(error_of(scaling({{"seq", text("0,64")}})), HasSubstr("above 0"));
     EXPECT_THAT(error_of(scaling({{"passes", text("prefil")}})), HasSubstr("did you mean 'prefill'?"));
     EXPECT_THAT(error_of(scaling({{"routes", std::vector<Scalar>{}}})),

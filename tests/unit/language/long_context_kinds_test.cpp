@@ -86,7 +86,7 @@ TEST(PrefillBenchTest, ExpectsEveryLengthPassPartAndSample) {
                               Expectation{"parts_error", 2, 1}, Expectation{"peak_memory_bytes", 6, 1}}));
     EXPECT_THAT(all.expected, Not(Contains(testing::Field(&Expectation::metric, "ms_project"))));
     const PlannedCase backward = planned(
-        "prefill_bench", {{"pass", text("backward")}, {"scope", text("module")}, {"seq", numbers({64, 64})}});
+        "prefill_bench", {{"pass", text("backward")}, {"scope", text("module")}, {"seq", numbers({64})}});
     EXPECT_THAT(backward.expected, Contains(Expectation{"ms_project", 1, 20}));
     EXPECT_THAT(backward.expected, Not(Contains(testing::Field(&Expectation::metric, "ms_select"))));
 }

@@ -88,6 +88,11 @@ TEST(RouteCheck, SaysWhichBranchWouldFallBackAndWhy) {
         .config = {}, .dtype = DType::kBf16, .seq = 128, .cuda = true, .sm = 90};
     EXPECT_EQ(tools::why_not(Route::kFa2Dense, hopper, {}), std::nullopt)
         << "it has no selected branch, which is no fault";
+    tools::SequenceRequest ours = hopper;
+    ours.kernels = true;
+    EXPECT_EQ(tools::why_not(Route::kCuda, ours, {}), std::nullopt);
+    ours.decode = true;
+    EXPECT_THAT(tools::why_not(Route::kCuda, ours, {}), Optional(HasSubstr("this is a step of")));
     RoutePolicy off;
     off.use_fa2_win = false;
     EXPECT_THROW((void)tools::why_not(Route::kFa2Dense, hopper, off), InputError);

@@ -73,9 +73,9 @@ TEST(HealthReport, Memory_shows_points_and_growth) {
     const RunFacts facts = a_run(Status::kPass, {memory_case()}, false);
     const std::string page = render(facts).markdown;
     EXPECT_THAT(page, HasSubstr("1\\. Memory Scaling"));
-    EXPECT_THAT(page, HasSubstr("| decode | sdpa | 512 | 1 MiB | 2048 |"));
+    EXPECT_THAT(page, HasSubstr("| decode | sdpa | 512 | 1 MiB | 2 KiB |"));
     EXPECT_THAT(page, HasSubstr("| decode | sdpa | 0.98 | 0.99 |"));
-    EXPECT_THAT(findings_of(facts), HasSubstr("memory of decode by route 'sdpa' grows as S to 0.99"));
+    EXPECT_THAT(findings_of(facts), HasSubstr("memory of decode by route 'sdpa' grows as S^0.99"));
 }
 
 TEST(HealthReport, The_worst_gap_of_two_loss_curves_is_found_and_nan_is_worst) {
@@ -111,6 +111,14 @@ TEST(HealthReport, A_golden_case_says_whose_outputs_it_was_held_against) {
 TEST(HealthReport, A_golden_file_that_is_far_from_the_oracle_stands_alone) {
     EXPECT_THAT(findings_of(a_run(Status::kFail, {golden_case(0.5, 0.5)}, false)),
                 HasSubstr("So the file is what stands alone, not the route."));
+}
+
+TEST(HealthReport, A_route_that_shares_the_files_distance_or_is_off_by_itself_is_not_excused) {
+    for (const double file_off : {0.77, 6e-4}) {
+        EXPECT_THAT(findings_of(a_run(Status::kFail, {golden_case(1e-3, file_off)}, false)),
+                    Not(HasSubstr("stands alone")))
+            << file_off;
+    }
 }
 
 }  // namespace

@@ -120,6 +120,21 @@ TEST(Prefill, Sparse_attention_that_is_slower_than_full_attention_is_told) {
     EXPECT_EQ(said(slower, "prefill_faster_than_full"), "");
 }
 
+TEST(Prefill, A_row_of_little_worth_chooses_nothing_and_an_invalid_one_is_not_compared) {
+    RunFacts facts = a_run(Status::kPass, {prefill_case("prefill", "sdpa", 0.72, 1.36)}, true);
+    EXPECT_THAT(
+        said(facts, "prefill_slower_than_full"),
+        AllOf(
+            HasSubstr("backward at S=8192, sparse attention takes 2.72 ms and full attention by fa2 1.36 ms: "
+                      "2 times slower, in a row that is DEGRADED."),
+            HasSubstr("forward at S=8192")));
+    for (language::Fact& fact : facts.cases.front().facts) {
+        if (fact.name == "validity" && fact.value == "DEGRADED") fact.value = "INVALID";
+    }
+    EXPECT_THAT(said(facts, "prefill_slower_than_full"),
+                AllOf(HasSubstr("forward at S=8192"), Not(HasSubstr("backward at S=8192"))));
+}
+
 TEST(Prefill, Nothing_measured_shows_no_table_and_concludes_nothing) {
     const RunFacts facts = a_run(Status::kInconclusive, {a_case("prefill", "prefill_bench", "")}, true);
     EXPECT_THAT(render(facts).markdown, Not(HasSubstr("Total ms")));
@@ -151,6 +166,12 @@ TEST(Needle, Every_row_shows_hits_chance_and_values) {
         said(facts, "needle"),
         HasSubstr("arrives in 2 of 2 rows; where selection has a choice, chance alone would hit 2.0%"));
     EXPECT_EQ(said(facts, "needle_missed"), "");
+}
+
+TEST(Needle, Rows_in_which_selection_has_no_choice_test_none) {
+    CaseFacts one = a_case("needle", "needle", "");
+    needle_row(one, "0", 1, 1, true, {0, 0});
+    EXPECT_THAT(said(a_run(Status::kPass, {one}, false), "needle"), HasSubstr("so selection was not tested"));
 }
 
 TEST(Needle, Missed_ones_are_named_by_length_and_depth) {
