@@ -119,9 +119,18 @@ void write_summary(tools::Output& output, const TrainSmokeOptions& o, const Rout
     if (policy.sdpa_audit) tools::write_audit_facts(output, trainer.audit());
 }
 
-// Why a route that was asked for by name would not run here.
+// Why a graph or a route that was asked for by name would not run here.
 std::optional<std::string> skip_reason(const TrainSmokeOptions& o, const NsaConfig& config,
                                        const RoutePolicy& policy, DeviceKind device) {
+    if (o.graph == GraphFlag::kOn) {
+        const auto reason = why_eager({.flag = o.graph,
+                                       .device = device,
+                                       .dtype = o.dtype,
+                                       .kernels = kernels_built(),
+                                       .sdpa_audit = policy.sdpa_audit,
+                                       .routes = {}});
+        if (reason) return "--graph on: " + *reason;
+    }
     const auto gpus = tools::visible_gpus();
     const bool cuda = device == DeviceKind::kCuda;
     const tools::SequenceRequest request{.config = config,
@@ -198,6 +207,8 @@ tools::Outcome run(const TrainSmokeOptions& options, tools::Output& output) {
                 {"route", tools::name_of(options.route)},
                 {"seed", std::to_string(options.seed)}});
     if (progress.fault) return tools::Failed{"training failed: " + *progress.fault};
+    if (options.graph == GraphFlag::kOn && !trainer.captured())
+        return tools::Failed{"--graph on, but no step replayed a graph: " + trainer.graph()};
     if (!options.compare_route) return tools::Done{};
 
     const Compared compared = train_compared(config, options, policy, kind, sampler, log.steps().size());

@@ -152,6 +152,10 @@ StepReport Trainer::step(const std::vector<std::vector<std::int64_t>>& micro_bat
     return report;
 }
 
+bool Trainer::captured() const {
+    return impl_->graph.has_value();
+}
+
 std::string Trainer::graph() const {
     const Impl& self = *impl_;
     return self.graph ? "captured, " + std::to_string(self.graph->nodes()) + " nodes"

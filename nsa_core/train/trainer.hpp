@@ -45,6 +45,7 @@ class Trainer {
     // Over all layers, of the last micro-batch.
     [[nodiscard]] gates::Statistics gates() const;
     [[nodiscard]] tools::AuditCounts audit() const;
+    [[nodiscard]] bool captured() const;      // the last step replayed a graph
     [[nodiscard]] std::string graph() const;  // "captured, N nodes", or "eager: " and why
 
   private:

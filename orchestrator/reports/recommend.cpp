@@ -102,8 +102,7 @@ class Adviser {
         if (found("decode_noise") || found("prefill_validity"))
             later(
                 "Lock the clocks, keep other work off the host or take more samples before comparing times: "
-                "the "
-                "spread here hides differences.");
+                "the spread here hides differences.");
         if (found("decode_flat"))
             later(
                 "Test the hypothesis that a decode step is bound by launches: capture it in a CUDA graph, or "

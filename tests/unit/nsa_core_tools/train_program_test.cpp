@@ -59,9 +59,15 @@ TEST_F(TrainSmoke, WritesOneCsvRowForEachStep) {
 }
 
 TEST_F(TrainSmoke, SaysThatItsStepsAreEagerAndWhy) {
-    const Ended ended = run(small({"--steps", "4", "--device", "cpu", "--graph", "on"}));
+    const Ended ended = run(small({"--steps", "4", "--device", "cpu"}));
     ASSERT_EQ(ended.exit_code, 0) << ended.err;
     EXPECT_EQ(ended.fact("step_graph"), "eager: a CUDA graph needs a CUDA device");
+}
+
+TEST_F(TrainSmoke, AGraphThatIsAskedForAndCannotBeIsASkip) {
+    const Ended ended = run(small({"--steps", "4", "--device", "cpu", "--graph", "on"}));
+    EXPECT_EQ(ended.exit_code, 77);
+    EXPECT_EQ(ended.skip(), "--graph on: a CUDA graph needs a CUDA device");
 }
 
 TEST_F(TrainSmoke, RouteCudaIsSkippedWithTheReasonWhereItIsNot) {
