@@ -5,6 +5,7 @@
 #include "language/judge.hpp"
 #include "language/kind.hpp"
 #include "language/plan.hpp"
+#include "planned_step.hpp"
 
 namespace nsa::language {
 namespace {
@@ -15,13 +16,6 @@ using testing::HasSubstr;
 using testing::IsSupersetOf;
 using testing::Not;
 
-Scalar text(const char* value) {
-    return std::string(value);
-}
-Scalar number(std::int64_t value) {
-    return value;
-}
-
 Check bound(const char* metric) {
     return {"", ThresholdCheck{metric, Op::kLessEqual, 1.5, "", Aggregate::kMax, 0}, Level::kGate, "spec"};
 }
@@ -31,25 +25,6 @@ Step of_kind(const char* kind, Params params = {}) {
     step.kind = kind;
     step.params = std::move(params);
     return step;
-}
-
-Result<Plan> plan_step(Step step) {
-    ExperimentSpec spec;
-    spec.name = "x";
-    step.id = "s";
-    spec.steps = {std::move(step)};
-    return make_plan(spec, "");
-}
-
-PlannedCase planned(Step step) {
-    Result<Plan> plan = plan_step(std::move(step));
-    EXPECT_TRUE(plan) << plan.error().describe();
-    return plan ? plan->cases[0] : PlannedCase{};
-}
-
-std::string error_of(Step step) {
-    const Result<Plan> plan = plan_step(std::move(step));
-    return plan ? "no error" : plan.error().describe();
 }
 
 std::vector<std::string> gates_of(const PlannedCase& planned_case) {

@@ -3,6 +3,7 @@
 #include "language/judge.hpp"
 #include "language/kind.hpp"
 #include "language/plan.hpp"
+#include "planned_step.hpp"
 
 namespace nsa::language {
 namespace {
@@ -13,34 +14,8 @@ using testing::HasSubstr;
 using testing::IsSupersetOf;
 using testing::Not;
 
-Scalar text(const char* value) {
-    return std::string(value);
-}
-Scalar number(std::int64_t value) {
-    return value;
-}
-
 Check threshold(const char* metric, Level level = Level::kGate) {
     return {"", ThresholdCheck{metric, Op::kLessEqual, 2e-4, "", Aggregate::kMedian, 0}, level, "spec"};
-}
-
-Result<Plan> plan_step(Step step) {
-    ExperimentSpec spec;
-    spec.name = "x";
-    step.id = "s";
-    spec.steps = {std::move(step)};
-    return make_plan(spec, "");
-}
-
-PlannedCase planned(Step step) {
-    Result<Plan> plan = plan_step(std::move(step));
-    EXPECT_TRUE(plan) << plan.error().describe();
-    return plan ? plan->cases[0] : PlannedCase{};
-}
-
-std::string error_of(Step step) {
-    const Result<Plan> plan = plan_step(std::move(step));
-    return plan ? "no error" : plan.error().describe();
 }
 
 std::vector<std::string> ids_of(const PlannedCase& planned_case) {
