@@ -11,6 +11,22 @@
 
 namespace nsa::core::cuda {
 
+inline constexpr int kWarpgroupThreads = 128;
+inline constexpr int kWarpgroupRows = 64;  // of a product: 16 of each warp
+
+/// A matrix in shared memory with the 128-byte swizzle, as wgmma describes it: the 16-byte pieces of each row
+/// of 128 bytes are XORed by bits 7 to 9 of the address. Offsets in bytes, multiples of 16; patterns of 8
+/// rows begin at multiples of 1024. K-major: rows of M or N, 8 rows `stride` apart; 16 elements of k further
+/// are 32 bytes; `leading` is not used. MN-major: rows of k, 64 elements of M or N each; 8 rows `stride`, the
+/// next 64 elements `leading` apart.
+__device__ __forceinline__ constexpr std::uint64_t matrix_descriptor(std::uint32_t address,
+                                                                     std::uint32_t leading,
+                                                                     std::uint32_t stride) {
+    return static_cast<std::uint64_t>((address & 0x3FFFFU) >> 4) |
+           static_cast<std::uint64_t>(leading >> 4) << 16 | static_cast<std::uint64_t>(stride >> 4) << 32 |
+           std::uint64_t{1} << 62;
+}
+
 template <int kWidth>
 struct BoxLayout {
     static_assert(kWidth % 64 == 0, "whole boxes");

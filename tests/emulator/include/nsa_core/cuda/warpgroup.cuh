@@ -8,16 +8,6 @@
 
 namespace nsa::core::cuda {
 
-inline constexpr int kWarpgroupThreads = 128;
-inline constexpr int kWarpgroupRows = 64;
-
-constexpr std::uint64_t matrix_descriptor(std::uint32_t address, std::uint32_t leading,
-                                          std::uint32_t stride) {
-    return static_cast<std::uint64_t>((address & 0x3FFFFU) >> 4) |
-           static_cast<std::uint64_t>(leading >> 4) << 16 | static_cast<std::uint64_t>(stride >> 4) << 32 |
-           std::uint64_t{1} << 62;
-}
-
 template <class... Registers>
 void warpgroup_fence(Registers&... /*registers*/) {
     emulator::warpgroup_fence();
