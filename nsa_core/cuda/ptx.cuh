@@ -1,7 +1,8 @@
-// The only file with PTX: thin names for the instructions that C++ does not have, and for the builtins whose
-// meaning lies in the hardware. sm_80 and newer; what only sm_90 has (dependent launch, clusters) does
-// nothing, or is a cluster of one, on older chips. tests/emulator has the same functions in plain C++, so
-// that every kernel also runs on a host without a GPU: a function that is added here is added there.
+// PTX stands here and in warpgroup.cuh, and nowhere else: thin names for the instructions that C++ does not
+// have, and for the builtins whose meaning lies in the hardware. sm_80 and newer; what only sm_90 has
+// (dependent launch, clusters) does nothing, or is a cluster of one, on older chips. tests/emulator has the
+// same functions in plain C++, so that every kernel also runs on a host without a GPU: a function that is
+// added here is added there.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -18,10 +19,11 @@ inline constexpr bool kHasClusters = true;
 inline constexpr bool kHasClusters = false;
 #endif
 
-// The dynamic shared memory of the thread block: the only one that kernels use.
+// The dynamic shared memory of the thread block: the only one that kernels use. Aligned for the operands of
+// warpgroup.cuh.
 template <class T>
 __device__ __forceinline__ T* dynamic_shared() {
-    extern __shared__ __align__(128) char nsa_dynamic_shared[];
+    extern __shared__ __align__(1024) char nsa_dynamic_shared[];
     return reinterpret_cast<T*>(nsa_dynamic_shared);
 }
 

@@ -99,6 +99,28 @@ int block_barrier(const char* name, int says) {
     return answer;
 }
 
+void named_barrier(int id, int threads, bool waits) {
+    if (id < 1 || id > 15) fail("barrier " + std::to_string(id) + ", which is not one of 1 to 15");
+    if (threads <= 0 || threads % kLanes != 0)
+        fail("a barrier of " + std::to_string(threads) + " threads, which are not whole warps");
+    current->copies.publish();
+    meet(waits ? kGroupSync : kGroupArrive, kAllLanes);
+    NamedBarrier& barrier = current_block().named_barriers[id];
+    if (barrier.arrived > 0 && barrier.threads != threads)
+        fail("barrier " + std::to_string(id) + " of " + std::to_string(threads) + " threads, of " +
+             std::to_string(barrier.threads) + " for those who are there");
+    barrier.threads = threads;
+    if (++barrier.arrived == threads) {
+        barrier.arrived = 0;
+        for (Lane* lane : std::exchange(barrier.waiting, {}))
+            wake(*lane);
+    } else if (waits) {
+        barrier.waiting.push_back(current);
+        wait_at(kGroupSync);
+    }
+    may_take_off();
+}
+
 void cluster_arrive() {
     current->copies.publish();
     meet(kClusterArrive, kAllLanes);
@@ -129,6 +151,8 @@ void end_lane() {
     Gang& gang = *block.gang;
     if (lane.copies.under_way() > 0)
         fail("ended with " + std::to_string(lane.copies.under_way()) + " asynchronous copies under way");
+    if (warp.products.under_way() > 0)
+        fail("ended with " + std::to_string(warp.products.under_way()) + " wgmma under way");
     for (const Rendezvous& meeting : warp.open)
         if ((meeting.mask & lane.bit()) != 0)
             fail("ended while lanes " + lanes_text(meeting.arrived) + " wait for it at " + meeting.name);
@@ -137,6 +161,8 @@ void end_lane() {
     --gang.live;
     if (lane.at_cluster_barrier && lane.cluster_phase == gang.cluster_phase) --gang.cluster_arrived;
     if (--block.live == 0) {
+        for (const ProductOrder& order : block.product_orders)
+            if (!order.complete()) fail("wgmma that not all 4 warps of a warpgroup issued");
         if (!block.shared.intact())
             fail("shared memory was written outside the " + std::to_string(block.shared.size()) +
                  " bytes that the launch asked for (by any thread of the block)");

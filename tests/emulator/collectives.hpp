@@ -14,6 +14,8 @@ inline constexpr char kPreviousKernel[] = "wait_for_previous_kernel";
 inline constexpr char kClusterArrive[] = "the arrival at the cluster barrier";
 inline constexpr char kClusterAligned[] = "the aligned wait at the cluster barrier";
 inline constexpr char kClusterWait[] = "the cluster barrier";
+inline constexpr char kGroupSync[] = "group_sync";
+inline constexpr char kGroupArrive[] = "group_arrive";
 
 /// True for the lane that arrives last: it computes for all, from their deposits, and calls leave(). The
 /// others return false when that is done. `name` is one object for one kind of collective.

@@ -29,6 +29,8 @@ void PendingCopies::wait(int pending) {
     for (auto copy = copies_.begin(); copy != end; ++copy) {
         std::memcpy(copy->to, copy->from, copy->copied);
         std::memset(copy->to + copy->copied, 0, copy->bytes - copy->copied);
+        Block& block = current_block();
+        block.shared.copied(copy->to) = {current, ++block.clock};
     }
     landed_.insert(landed_.end(), copies_.begin(), end);
     copies_.erase(copies_.begin(), end);

@@ -16,8 +16,10 @@
 #include "emulator/copies.hpp"
 #include "emulator/counters.hpp"
 #include "emulator/fiber.hpp"
+#include "emulator/named_barrier.hpp"
 #include "emulator/schedule.hpp"
 #include "emulator/shared_memory.hpp"
+#include "emulator/warpgroup.hpp"
 
 // As in CUDA; of the lane that runs. Objects, because launchers use members of these names.
 inline uint3 threadIdx;
@@ -41,6 +43,7 @@ struct Lane {
     const char* waits_at = nullptr;  // the name of a collective
     void* deposit = nullptr;         // its arguments there
     PendingCopies copies;
+    std::int64_t fenced_at = 0;  // for the asynchronous proxy, by the clock of the block
     bool at_block_barrier = false;
     bool at_cluster_barrier = false;  // has arrived and not waited
     std::uint64_t cluster_phase = 0;  // in which it arrived
@@ -64,6 +67,7 @@ struct Warp {
     std::uint32_t runnable = 0;
     std::uint32_t spinning = 0;  // runnable once every other lane of the gang has had its turn
     std::vector<Rendezvous> open;
+    PendingProducts products;
     bool takes_off = false;
 };
 
@@ -81,6 +85,10 @@ struct Block {
     int arrived = 0;
     int said = 0;
     int answer = 0;
+
+    NamedBarrier named_barriers[16];
+    std::vector<ProductOrder> product_orders;  // of its warpgroups
+    std::int64_t clock = 0;                    // of copies that land and fences between the proxies
 };
 
 struct Gang {

@@ -5,10 +5,12 @@
 #include <bit>
 #include <cstring>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "emulator/collectives.hpp"
 #include "emulator/error.hpp"
+#include "emulator/numbers.hpp"
 
 namespace nsa::emulator {
 namespace {
@@ -17,26 +19,12 @@ constexpr char kMultiply[] = "mma";
 constexpr char kLoad[] = "ldmatrix";
 constexpr char kLoadTransposed[] = "ldmatrix.trans";
 
-float to_float(__nv_bfloat16*, std::uint16_t bits) {
-    return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
-}
-
-std::vector<float> all_halves() {
-    std::vector<float> values(65536);
-    for (std::uint32_t i = 0; i < values.size(); ++i)
-        values[i] = __half2float(__ushort_as_half(static_cast<unsigned short>(i)));
-    return values;
-}
-float to_float(__half*, std::uint16_t bits) {
-    static const std::vector<float> values = all_halves();
-    return values[bits];
-}
-
 // Two packed values, the lower bits first.
 template <class T>
 void unpack(std::uint32_t bits, float& low, float& high) {
-    low = to_float(static_cast<T*>(nullptr), static_cast<std::uint16_t>(bits));
-    high = to_float(static_cast<T*>(nullptr), static_cast<std::uint16_t>(bits >> 16));
+    constexpr bool kHalf = std::is_same_v<T, __half>;
+    low = to_float(kHalf, static_cast<std::uint16_t>(bits));
+    high = to_float(kHalf, static_cast<std::uint16_t>(bits >> 16));
 }
 
 struct Fragments {

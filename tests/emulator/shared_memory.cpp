@@ -33,6 +33,7 @@ Block& block_of_rank(int rank) {
 
 void SharedMemory::resize(std::size_t bytes) {
     size_ = bytes;
+    copied_.assign(bytes / 16 + 1, {});
     memory_.assign(bytes + 2 * kGuard + kAlignment, kCanary);
     auto start = reinterpret_cast<std::uintptr_t>(memory_.data()) + kGuard;
     start = (start + kAlignment - 1) / kAlignment * kAlignment;

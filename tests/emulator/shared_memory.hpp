@@ -10,6 +10,13 @@
 namespace nsa::emulator {
 
 struct Block;
+struct Lane;
+
+/// Who copied a piece of 16 bytes last, and when it landed.
+struct CopiedPiece {
+    const Lane* by = nullptr;
+    std::int64_t at = 0;
+};
 
 class SharedMemory {
   public:
@@ -24,11 +31,16 @@ class SharedMemory {
         const auto* at = static_cast<const std::byte*>(pointer);
         return at >= begin_ && at <= begin_ + size_;
     }
+    /// Of the piece that `at` lies in.
+    [[nodiscard]] CopiedPiece& copied(const std::byte* at) {
+        return copied_[static_cast<std::size_t>(at - begin_) / 16];
+    }
 
   private:
     std::vector<std::byte> memory_;
     std::byte* begin_ = nullptr;
     std::size_t size_ = 0;
+    std::vector<CopiedPiece> copied_;
 };
 
 /// Address of a place in the current thread block's shared memory. A fault when it is elsewhere.

@@ -11,6 +11,7 @@ namespace nsa::emulator {
 
 struct Counters {
     std::uint64_t mma = 0;
+    std::uint64_t wgmma = 0;
     std::uint64_t ldmatrix_conflicts = 0;
 };
 struct Finished {
