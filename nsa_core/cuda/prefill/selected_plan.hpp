@@ -50,7 +50,7 @@ struct RingPlan {
 
 inline constexpr int kHeldWidth =
     128;  // dQ keeps queries up to this width in registers, wider ones in shared memory
-inline constexpr std::size_t kRingStateBytes = 2304;  // barriers and merged lists
+inline constexpr std::size_t kRingStateBytes = 1280;  // barriers and merged lists
 
 /// Of an inverse list: ints of its scratch, and shared memory of its kernels.
 [[nodiscard]] constexpr int inverse_chunks(const PrefillShape& shape) {
