@@ -52,8 +52,11 @@ struct WarpgroupTopN {
 };
 [[nodiscard]] WarpgroupTopN plan_warpgroup_top_n(const PrefillShape& shape);
 
-inline constexpr int kTopNWarpgroups = 4;  // at most
-inline constexpr int kTopNStages = 4;      // tiles of compressed keys in shared memory
+/// At most: a scheduler's 16,384 registers are for its share of their warps and of the producer.
+[[nodiscard]] constexpr int top_n_warpgroups(int dk) {
+    return dk > 128 ? 3 : 4;
+}
+inline constexpr int kTopNStages = 4;  // tiles of compressed keys in shared memory
 inline constexpr std::size_t kTopNBarrierBytes = 2 * sizeof(std::uint64_t) * kTopNStages;
 
 /// The same for selected_forward, selected_dq, the inverse list and selected_dkdv.
