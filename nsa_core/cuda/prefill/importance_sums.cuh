@@ -44,22 +44,22 @@ __device__ __forceinline__ void lane_tokens(float (&v)[kLaneTokens], const TileP
         v[i] = kBoth ? p[i / 2][i % 2] + p[i / 2][i % 2 + 2] : p[i / 2][i % 2 + 2 * half];
 }
 
-/// Adds the values over the 2^kSteps rows that a token has below one another. Each step halves the values
+/// Adds kCount values over the 2^kSteps rows that a token has below one another. Each step halves the values
 /// that a lane still has, down to one: in the end values[0..] are those from first_summed() on.
-template <int kSteps, int kCount>
-__device__ __forceinline__ void sum_rows(float (&values)[kCount]) {
+template <int kSteps, int kCount, int kRoom>
+__device__ __forceinline__ void sum_rows(float (&values)[kRoom]) {
+    if constexpr (kSteps > 0) {
+        constexpr int kDistance = 2 << kSteps;  // in lanes
+        constexpr int kHalf = kCount / 2;
+        const bool upper = (lane_index() & kDistance) != 0;  // this lane keeps the upper half
+        if constexpr (kHalf == 0) values[0] += __shfl_xor_sync(0xffffffffU, values[0], kDistance);
 #pragma unroll
-    for (int step = 0; step < kSteps; ++step) {
-        const int distance = 4 << (kSteps - 1 - step);  // in lanes
-        const int half = kCount >> (step + 1);
-        const bool upper = (lane_index() & distance) != 0;  // this lane keeps the upper half
-        if (half == 0) values[0] += __shfl_xor_sync(0xffffffffU, values[0], distance);
-#pragma unroll
-        for (int i = 0; i < half; ++i) {
-            const float kept = upper ? values[i + half] : values[i];
-            const float sent = upper ? values[i] : values[i + half];
-            values[i] = kept + __shfl_xor_sync(0xffffffffU, sent, distance);
+        for (int i = 0; i < kHalf; ++i) {
+            const float kept = upper ? values[i + kHalf] : values[i];
+            const float sent = upper ? values[i] : values[i + kHalf];
+            values[i] = kept + __shfl_xor_sync(0xffffffffU, sent, kDistance);
         }
+        sum_rows<kSteps - 1, kHalf == 0 ? 1 : kHalf>(values);
     }
 }
 template <int kSteps, int kCount>
@@ -126,7 +126,7 @@ class FourTokenBlocks {
                 blocks[i] = fmaf(weights_.before, before, blocks[i]);
                 before = v[4 * i + 3];
             }
-            sum_rows<kSteps>(blocks);
+            sum_rows<kSteps, kLaneBlocks>(blocks);
 #pragma unroll
             for (int i = 0; i < kSummed; ++i)
                 if (writes() && first_ + i < blocks_[half]) importance_[half][first_ + i] = blocks[i];
@@ -140,7 +140,7 @@ class FourTokenBlocks {
 #pragma unroll
         for (int half = 0; half < kHalves; ++half) {
             float rest[1] = {carry_[half]};
-            sum_rows<kSteps>(rest);
+            sum_rows<kSteps, 1>(rest);
             if (lane_index() / 4 % (1 << kSteps) != 0) continue;
             for (int index = end + lane_index() % 4; index < blocks_[half]; index += 4)
                 importance_[half][index] = index == end ? weights_.before * rest[0] : 0.0F;
@@ -184,7 +184,7 @@ class AnyBlocks {
     __device__ void add(const TileProbabilities& p) {
         float v[kLaneTokens];
         lane_tokens<true>(v, p, 0);
-        sum_rows<3>(v);
+        sum_rows<3, kLaneTokens>(v);
         const int at = lane_index() % 4 * kLaneTokens + first_summed<3, kLaneTokens>();
         *reinterpret_cast<float2*>(scratch_ + at) = float2{v[0], v[1]};
         __syncwarp();

@@ -201,6 +201,8 @@ std::vector<Case> cases() {
     const Batch longer{{300}, false};
     const Batch tiny{{5}, false};
     const Batch longest{{1100}, false};  // more than 16 blocks of 64
+    const Batch many{{1000},
+                     false};  // 12 tiles of keys, and importance that leaves room for three warpgroups
     const auto fp16 = HalfType::kFp16;
     return {
         {"paper_defaults", shape_of(longest, 2, 1, 32), longest},
@@ -220,6 +222,7 @@ std::vector<Case> cases() {
         {"equal_keys", with(shape_of(longer, 4, 2, 64), 8, 4, 16, 6, 1, 2), longer, false, 1.5, true},
         {"equal_keys_of_many_blocks", with(shape_of(longer, 2, 1, 32), 2, 1, 4, 6, 1, 2), longer, false, 1.5,
          true},
+        {"rings_that_go_round", with(shape_of(many, 1, 1, 64), 2, 1, 4, 7, 1, 2), many},
         {"many_blocks", with(shape_of(longer, 2, 1, 32, fp16), 3, 1, 5, 9, 2, 2), longer},
         {"equal_keys_of_sixteen_heads", with(shape_of(one, 16, 1, 64), 8, 4, 16, 3, 0, 1), one, false, 1.5,
          true},

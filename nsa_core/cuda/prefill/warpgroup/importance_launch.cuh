@@ -44,10 +44,10 @@ WarpgroupImportanceKernel* warpgroup_importance_kernel(const PrefillShape& shape
 
 template <class T>
 constexpr WarpgroupImportance warpgroup_importance() {
-    return {.exists =
-                [](const PrefillShape& shape) {
+    return {.takes =
+                [](KernelPath path, const PrefillShape& shape) {
                     auto* const kernel = warpgroup_importance_kernel<T>(shape);
-                    return kernel != nullptr && has_image(kernel);
+                    return kernel != nullptr && takes(path, kernel);
                 },
             .launch =
                 [](const ImportanceTopN& p, const WarpgroupTopN& plan, cudaStream_t stream) {
