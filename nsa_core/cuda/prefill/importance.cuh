@@ -33,27 +33,10 @@ struct ImportanceShared {
     float* scratch;
 };
 
-/// Scores become exp2(score - log2 sum), and 0 from column `visible` on. A head that is not there has no
-/// share.
-__device__ __forceinline__ void make_probabilities(float (&s)[1][kCompressedTile / 8][4], float log2_scale,
-                                                   const float (&log2_sum)[2], int visible) {
-#pragma unroll
-    for (auto& tile : s[0])
-#pragma unroll
-        for (int i = 0; i < 4; ++i)
-            tile[i] = exp2_fast(fmaf(tile[i], log2_scale, -log2_sum[i / 2]));
-    if (visible >= kCompressedTile) return;
-#pragma unroll
-    for (int tile = 0; tile < kCompressedTile / 8; ++tile)
-#pragma unroll
-        for (int i = 0; i < 4; ++i)
-            if (tile * 8 + lane_index() % 4 * 2 + i % 2 >= visible) s[0][tile][i] = 0.0F;
-}
-
 /// Fills the importance of the warp's token. All warps of the thread block call it together.
 template <class T, int kDk, class Blocks>
 __device__ __forceinline__ void make_importance(const ImportanceTopN& p, const KeyInterval& interval,
-                                                const TokenTile& tile, int token,
+                                                const BlockWeights& weights, const TokenTile& tile, int token,
                                                 const ImportanceShared<kDk>& shared) {
     const int heads = p.shape.heads_per_group();
     HeldBlocks<kDk, 1> q;
@@ -72,12 +55,13 @@ __device__ __forceinline__ void make_importance(const ImportanceTopN& p, const K
         if (i < tiles) {
             copy_rows<T, kCompressedTile, kDk, kImportanceThreads>(
                 shared.stage(i), static_cast<int>(threadIdx.x), [&](int row) -> const T* {
-                    return first + row < all ? keys + (first + row) * p.k.token : nullptr;
+                    const int key = first + token_of_key_row(row);
+                    return key < all ? keys + key * p.k.token : nullptr;
                 });
         }
         commit_copies();
     };
-    Blocks blocks{p.shape, shared.importance, token / p.shape.l_sel + 1, shared.scratch};
+    Blocks blocks{p.shape, {shared.importance, 0, token, token}, weights, shared.scratch};
     issue(0);
 #pragma unroll 1
     for (int i = 0; i < tiles; ++i) {
@@ -87,33 +71,44 @@ __device__ __forceinline__ void make_importance(const ImportanceTopN& p, const K
         float s[1][kCompressedTile / 8][4];
         clear(s);
         multiply_rows<T>(s, q, right_blocks<kDk>(shared.stage(i)));
-        make_probabilities(s, p.scale * kLog2E, log2_sum, mine - i * kCompressedTile);
-        blocks.add(i, sum_heads(s));
+        const int visible = mine - i * kCompressedTile;
+        make_probabilities(s[0], p.scale * kLog2E, log2_sum, {visible, visible});
+        blocks.add(s[0]);
     }
     blocks.finish();
     __syncwarp();
 }
 
-template <class T, int kDk, class Blocks>
-__global__ void __launch_bounds__(kImportanceThreads)
-    importance_top_n_kernel(const __grid_constant__ ImportanceTopN p, KeyInterval interval) {
-    const TokenTile tile = token_tile(p.sequences, p.shape.groups);
-    if (tile.empty()) return;
-    const ImportanceShared<kDk> shared{dynamic_shared<char>(), importance_pitch(p.shape)};
-    const auto [token, exists] = warp_token(tile);
-    const bool all_selected = tile.last() / p.shape.l_sel + 1 <= p.shape.n;
-    if (!all_selected || p.importance != nullptr)
-        make_importance<T, kDk, Blocks>(p, interval, tile, token, shared);
-    if (!exists) return;
+/// Whether all blocks that the tile's tokens see are selected.
+__device__ __forceinline__ bool all_selected(const ImportanceTopN& p, const TokenTile& tile) {
+    return tile.last() / p.shape.l_sel + 1 <= p.shape.n;
+}
+
+/// The list of one token, by one warp, from its importance, which is overwritten.
+__device__ __forceinline__ void write_choice(const ImportanceTopN& p, const TokenTile& tile, int token,
+                                             float* importance) {
     const int blocks = token / p.shape.l_sel + 1;
     const std::int64_t list = tile.row(token) * p.shape.groups + tile.group;
     if (p.importance != nullptr) {
         for (int i = lane_index(); i < blocks; i += kWarpSize)
-            p.importance[list * max_blocks(p.shape) + i] = shared.importance[i];
+            p.importance[list * max_blocks(p.shape) + i] = importance[i];
         __syncwarp();
     }
-    const int chosen = choose_blocks(p.shape, shared.importance, blocks);
+    const int chosen = choose_blocks(p.shape, importance, blocks);
     write_ascending(chosen, p.shape.n, p.lists.blocks + list * p.shape.n, p.lists.count + list);
+}
+
+template <class T, int kDk, class Blocks>
+__global__ void __launch_bounds__(kImportanceThreads)
+    importance_top_n_kernel(const __grid_constant__ ImportanceTopN p, KeyInterval interval,
+                            BlockWeights weights) {
+    const TokenTile tile = token_tile(p.sequences, p.shape.groups);
+    if (tile.empty()) return;
+    const ImportanceShared<kDk> shared{dynamic_shared<char>(), importance_pitch(p.shape)};
+    const auto [token, exists] = warp_token(tile);
+    if (!all_selected(p, tile) || p.importance != nullptr)
+        make_importance<T, kDk, Blocks>(p, interval, weights, tile, token, shared);
+    if (exists) write_choice(p, tile, token, shared.importance);
 }
 
 }  // namespace nsa::core::cuda

@@ -39,11 +39,16 @@ constexpr int kFewestStages = 2;  // which the outputs need as well
 
 }  // namespace
 
-cudaError_t launch_importance_top_n(const ImportanceTopN& p, cudaStream_t stream) {
+cudaError_t launch_importance_top_n(const ImportanceTopN& p, cudaStream_t stream, KernelPath path) {
     const SelectedLaunches* launches = launches_of(p.shape);
     if (launches == nullptr || !(p.scale > 0.0F)) return cudaErrorInvalidValue;
     if (!aligned(p.q, p.k)) return cudaErrorMisalignedAddress;
-    return launches->importance(p, stream);
+    const WarpgroupTopN plan = plan_warpgroup_top_n(p.shape);
+    const WarpgroupImportance& by_warpgroups =
+        p.shape.dtype == HalfType::kBf16 ? warpgroup_importance_bf16 : warpgroup_importance_fp16;
+    if (plan.warpgroups > 0 && by_warpgroups.takes(path, p.shape))
+        return by_warpgroups.launch(p, plan, stream);
+    return path == KernelPath::kWarpgroup ? cudaErrorInvalidValue : launches->importance(p, stream);
 }
 
 cudaError_t launch_selected_forward(const SelectedForward& p, const RingPlan& ring, cudaStream_t stream) {

@@ -9,11 +9,14 @@
 
 #include <driver_types.h>
 
+#include "nsa_core/cuda/prefill/path.hpp"
 #include "nsa_core/cuda/prefill/selected_plan.hpp"
 
 namespace nsa::core::cuda {
 
-[[nodiscard]] cudaError_t launch_importance_top_n(const ImportanceTopN& params, cudaStream_t stream);
+/// The warpgroup's kernel takes what plan_warpgroup_top_n() says, and the other one everything.
+[[nodiscard]] cudaError_t launch_importance_top_n(const ImportanceTopN& params, cudaStream_t stream,
+                                                  KernelPath path = KernelPath::kAuto);
 
 /// `ring`: plan_selected_forward of the device; and plan_selected_dq below.
 [[nodiscard]] cudaError_t launch_selected_forward(const SelectedForward& params, const RingPlan& ring,

@@ -4,6 +4,7 @@
 
 #include <driver_types.h>
 
+#include "nsa_core/cuda/prefill/path.hpp"
 #include "nsa_core/cuda/prefill/selected_plan.hpp"
 
 namespace nsa::core::cuda {
@@ -19,5 +20,13 @@ extern const SelectedLaunches selected_bf16_32_32, selected_bf16_64_64, selected
     selected_bf16_128_128, selected_bf16_192_128;
 extern const SelectedLaunches selected_fp16_32_32, selected_fp16_64_64, selected_fp16_96_96,
     selected_fp16_128_128, selected_fp16_192_128;
+
+/// importance_top_n by warpgroups, of one element type: whether a launch by this path takes it, and the
+/// launch.
+struct WarpgroupImportance {
+    bool (*takes)(KernelPath, const PrefillShape&);
+    cudaError_t (*launch)(const ImportanceTopN&, const WarpgroupTopN&, cudaStream_t);
+};
+extern const WarpgroupImportance warpgroup_importance_bf16, warpgroup_importance_fp16;
 
 }  // namespace nsa::core::cuda

@@ -24,9 +24,10 @@ cudaError_t launch_importance_of(const ImportanceTopN& params, cudaStream_t stre
     const auto with = [&](auto* kernel) {
         return launch(kernel,
                       token_tiles(params.shape, kImportanceThreads, importance_shared_bytes(params.shape)),
-                      stream, params, key_interval(params.shape, DenseBranch::kCompressed));
+                      stream, params, key_interval(params.shape, DenseBranch::kCompressed),
+                      block_weights(params.shape));
     };
-    return FourTokenBlocks::fits(params.shape) ? with(importance_top_n_kernel<T, kDk, FourTokenBlocks>)
+    return has_four_token_blocks(params.shape) ? with(importance_top_n_kernel<T, kDk, FourTokenBlocks<16>>)
                                                : with(importance_top_n_kernel<T, kDk, AnyBlocks>);
 }
 

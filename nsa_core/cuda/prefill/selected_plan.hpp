@@ -35,6 +35,30 @@ inline constexpr int kMaxItemTokens = 2048;  // of a block's list that one threa
 }
 [[nodiscard]] std::size_t importance_shared_bytes(const PrefillShape& shape);
 
+/// l' = 4 d, and l = d or 2 d, as in the paper: a block is four compressed tokens, and the one before them.
+[[nodiscard]] constexpr bool has_four_token_blocks(const PrefillShape& shape) {
+    return shape.l_sel == 4 * shape.d && (shape.l == shape.d || shape.l == 2 * shape.d);
+}
+
+/// The same by warpgroups (sm_90a): how many share a thread block, each with 64 rows, as many tokens as that
+/// are of H/G heads. 0: this shape is not for them.
+struct WarpgroupTopN {
+    int warpgroups = 0;
+    std::size_t shared_bytes = 0;
+
+    [[nodiscard]] constexpr int tokens(int heads_per_group) const {
+        return warpgroups * 64 / heads_per_group;
+    }
+};
+[[nodiscard]] WarpgroupTopN plan_warpgroup_top_n(const PrefillShape& shape);
+
+/// At most: a scheduler's 16,384 registers are for its share of their warps and of the producer.
+[[nodiscard]] constexpr int top_n_warpgroups(int dk) {
+    return dk > 128 ? 3 : 4;
+}
+inline constexpr int kTopNStages = 4;  // tiles of compressed keys in shared memory
+inline constexpr std::size_t kTopNBarrierBytes = 2 * sizeof(std::uint64_t) * kTopNStages;
+
 /// The same for selected_forward, selected_dq, the inverse list and selected_dkdv.
 [[nodiscard]] std::optional<std::string> selected_unsupported(const PrefillShape& shape, int sm);
 

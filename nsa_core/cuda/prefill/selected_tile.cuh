@@ -13,21 +13,23 @@ struct TokenTile {
     Sequence sequence;
     bool packed;
     int group;
-    int first;  // token
+    int first;   // token
+    int tokens;  // at most
 
     [[nodiscard]] __device__ bool empty() const { return first >= sequence.length; }
-    [[nodiscard]] __device__ int last() const { return min(first + kTileTokens, sequence.length) - 1; }
+    [[nodiscard]] __device__ int last() const { return min(first + tokens, sequence.length) - 1; }
     /// Of contiguous tensors with a row per token.
     [[nodiscard]] __device__ std::int64_t row(int token) const { return sequence.first + token; }
 };
 
 /// Grid: x = (group, tile), the tile fastest, so that the keys and values that run together are those of one
 /// group and stay in the L2; the last tiles first, for they see most. y = sequence.
-__device__ __forceinline__ TokenTile token_tile(const Sequences& sequences, int groups) {
+__device__ __forceinline__ TokenTile token_tile(const Sequences& sequences, int groups,
+                                                int tokens = kTileTokens) {
     const unsigned tiles = gridDim.x / static_cast<unsigned>(groups);
     const unsigned at = gridDim.x - 1 - blockIdx.x;
     return {tokens_of(sequences, static_cast<int>(blockIdx.y)), sequences.cu_tokens != nullptr,
-            static_cast<int>(at / tiles), static_cast<int>(at % tiles) * kTileTokens};
+            static_cast<int>(at / tiles), static_cast<int>(at % tiles) * tokens, tokens};
 }
 
 /// The token of this warp. Warps behind the end of the sequence go along with its last token and write
@@ -54,24 +56,28 @@ __device__ __forceinline__ auto head_rows(const AnyRows& rows, const TokenTile& 
     return HeadRows<std::remove_pointer_t<decltype(first)>>{first, rows.head, heads};
 }
 
-/// From memory to registers, without a detour: a token's rows are read by one warp.
-template <int kWidth, class T>
-__device__ __forceinline__ void load_heads(HeldBlocks<kWidth, 1>& blocks, const HeadRows<T>& rows) {
+/// From memory to registers, without a detour: 16 rows that one warp reads. row_of(r) is the row's first
+/// element, or null: zeros.
+template <int kWidth, class RowOf>
+__device__ __forceinline__ void load_rows(HeldBlocks<kWidth, 1>& blocks, RowOf row_of) {
     const int lane = lane_index();
-    const auto pair = [&](int head, int column) {
-        return head < rows.heads
-                   ? *reinterpret_cast<const std::uint32_t*>(rows.first + head * rows.stride + column)
-                   : 0U;
+    const decltype(row_of(0)) rows[2] = {row_of(lane / 4), row_of(lane / 4 + 8)};
+    const auto pair = [&](int half, int column) {
+        return rows[half] != nullptr ? *reinterpret_cast<const std::uint32_t*>(rows[half] + column) : 0U;
     };
 #pragma unroll
     for (int step = 0; step < kWidth / 16; ++step) {
-        const int head = lane / 4;
         const int column = step * 16 + lane % 4 * 2;
-        blocks.a[step][0][0] = pair(head, column);
-        blocks.a[step][0][1] = pair(head + 8, column);
-        blocks.a[step][0][2] = pair(head, column + 8);
-        blocks.a[step][0][3] = pair(head + 8, column + 8);
+        blocks.a[step][0][0] = pair(0, column);
+        blocks.a[step][0][1] = pair(1, column);
+        blocks.a[step][0][2] = pair(0, column + 8);
+        blocks.a[step][0][3] = pair(1, column + 8);
     }
+}
+template <int kWidth, class T>
+__device__ __forceinline__ void load_heads(HeldBlocks<kWidth, 1>& blocks, const HeadRows<T>& rows) {
+    load_rows<kWidth>(
+        blocks, [&](int head) { return head < rows.heads ? rows.first + head * rows.stride : nullptr; });
 }
 
 /// The same by way of 16 rows of shared memory of the warp, where they stay. The lanes meet inside.

@@ -19,20 +19,39 @@ __device__ __forceinline__ int rank_of(float importance) {
     return isnan(importance) ? 0 : max(__float_as_int(importance), kNoRank);
 }
 
-/// What a lane knows of the blocks that are congruent to it modulo 32.
-struct LaneBest {
+struct Ranked {
     int rank;
     int block;
 };
-__device__ __forceinline__ LaneBest scan_lane(const float* importance, int begin, int end) {
-    LaneBest best{kNoRank, end};
-    for (int block = begin + (lane_index() - begin % kWarpSize + kWarpSize) % kWarpSize; block < end;
-         block += kWarpSize) {
-        const int rank = rank_of(importance[block]);
-        if (rank > best.rank) best = {rank, block};
+
+/// What a lane knows of the blocks that are congruent to it modulo 32: the two best. The second is forgotten
+/// once it has become the first; most lanes give away no more than two, and look at their blocks once.
+struct LaneBest {
+    Ranked best;
+    Ranked next;
+
+    __device__ __forceinline__ void scan(const float* importance, int begin, int end) {
+        best = next = {kNoRank, end};
+#pragma unroll 4
+        for (int block = begin + (lane_index() - begin % kWarpSize + kWarpSize) % kWarpSize; block < end;
+             block += kWarpSize) {
+            const Ranked other{rank_of(importance[block]), block};
+            const bool first = other.rank > best.rank;
+            if (first || other.rank > next.rank) next = first ? best : other;
+            if (first) best = other;
+        }
     }
-    return best;
-}
+    /// The best was taken.
+    __device__ __forceinline__ void pop(float* importance, int begin, int end) {
+        importance[best.block] = kTaken;
+        if (next.rank == kNoRank) {
+            scan(importance, begin, end);
+        } else {
+            best = next;
+            next.rank = kNoRank;
+        }
+    }
+};
 
 /// Blocks [0, blocks) begin at or before the token; lane i of the warp gets the i-th that is chosen, in no
 /// order, and the others get -1. `importance` [blocks] of shared memory is overwritten.
@@ -45,16 +64,14 @@ __device__ __forceinline__ int choose_blocks(const PrefillShape& shape, float* i
     const int forced = initial + shape.n_local;
     int chosen = -1;
     if (lane < forced) chosen = lane < initial ? lane : local + lane - initial;
-    LaneBest best = scan_lane(importance, initial, local);
+    LaneBest mine;
+    mine.scan(importance, initial, local);
 #pragma unroll 1
     for (int pick = forced; pick < shape.n; ++pick) {
-        const int rank = __reduce_max_sync(0xffffffffU, best.rank);
-        const int block = __reduce_min_sync(0xffffffffU, best.rank == rank ? best.block : blocks);
+        const int rank = __reduce_max_sync(0xffffffffU, mine.best.rank);
+        const int block = __reduce_min_sync(0xffffffffU, mine.best.rank == rank ? mine.best.block : blocks);
         if (lane == pick) chosen = block;
-        if (block % kWarpSize == lane) {
-            importance[block] = kTaken;
-            best = scan_lane(importance, initial, local);
-        }
+        if (block % kWarpSize == lane) mine.pop(importance, initial, local);
     }
     return chosen;
 }

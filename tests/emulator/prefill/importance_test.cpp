@@ -12,6 +12,7 @@ namespace {
 
 using core::cuda::HalfType;
 using core::cuda::ImportanceTopN;
+using core::cuda::KernelPath;
 using emulator::Buffer;
 
 struct Case {
@@ -32,9 +33,13 @@ struct Chosen {
     Importance importance;
 };
 
-// What the kernel makes of q and k.
+bool by_warpgroups(const PrefillShape& shape) {
+    return core::cuda::plan_warpgroup_top_n(shape).warpgroups > 0;
+}
+
+// What the kernel of this path makes of q and k.
 template <class T>
-Chosen run(const Case& c, const Array& q, const Array& k, std::uint64_t seed) {
+Chosen run(const Case& c, const Array& q, const Array& k, KernelPath path, std::uint64_t seed) {
     const PrefillShape& shape = c.shape;
     const std::size_t groups = k.heads;
     const auto n = static_cast<std::size_t>(shape.n);
@@ -64,9 +69,12 @@ Chosen run(const Case& c, const Array& q, const Array& k, std::uint64_t seed) {
         .lists = {.blocks = blocks.data(), .count = count.data()},
         .importance = importance.data()};
     EXPECT_EQ(core::cuda::top_n_unsupported(shape, 80), std::nullopt);
-    EXPECT_EQ(launch_importance_top_n(params, nullptr), cudaSuccess);
-    for (const auto& launch : emulator::finish(seed))
+    EXPECT_EQ(launch_importance_top_n(params, nullptr, path), cudaSuccess);
+    for (const auto& launch : emulator::finish(seed)) {
         EXPECT_EQ(launch.counters.ldmatrix_conflicts, 0U);
+        EXPECT_EQ(launch.kernel.find("warpgroup") != std::string::npos,
+                  path == KernelPath::kAuto && by_warpgroups(shape));
+    }
     EXPECT_TRUE(blocks.intact() && count.intact() && importance.intact());
     Chosen chosen;
     c.batch.for_tokens([&](std::size_t, int token, std::size_t row) {
@@ -124,9 +132,18 @@ class ImportanceTopNTest : public testing::TestWithParam<Case> {
             for (std::size_t row = 1; row < k.rows; ++row)
                 std::copy_n(k.at(0, 0), groups * width, k.at(row, 0));
         const Importance truth = block_importance(c.shape, c.batch, q, k, 1 / std::sqrt(c.shape.dk));
+        check_path<T>(q, k, truth, KernelPath::kMma);
+        if (by_warpgroups(c.shape)) check_path<T>(q, k, truth, KernelPath::kAuto);
+    }
+
+  private:
+    template <class T>
+    void check_path(const Array& q, const Array& k, const Importance& truth, KernelPath path) {
+        const Case& c = GetParam();
+        SCOPED_TRACE(path == KernelPath::kMma ? "mma" : "warpgroup");
         const Lists wanted = choose(c.shape, c.batch, truth);
         int swapped = 0;
-        const Chosen chosen = run<T>(c, q, k, 2);
+        const Chosen chosen = run<T>(c, q, k, path, 2);
         for (std::size_t list = 0; list < wanted.size(); ++list) {
             for (std::size_t j = 0; j < truth[list].size(); ++j)
                 ASSERT_NEAR(chosen.importance[list][j], truth[list][j], bound(c, truth[list][j]))
@@ -144,7 +161,7 @@ class ImportanceTopNTest : public testing::TestWithParam<Case> {
         if (c.size < 10) {
             EXPECT_LE(swapped, static_cast<int>(wanted.size()) / 100);
         }
-        const Chosen again = run<T>(c, q, k, 1);
+        const Chosen again = run<T>(c, q, k, path, 1);
         EXPECT_EQ(again.lists, chosen.lists);
         EXPECT_EQ(again.importance, chosen.importance) << "another order of threads gives other bits";
     }
@@ -184,37 +201,44 @@ std::vector<Case> cases() {
     const Batch longer{{300}, false};
     const Batch tiny{{5}, false};
     const Batch longest{{1100}, false};  // more than 16 blocks of 64
+    const Batch many{{1000},
+                     false};  // 12 tiles of keys, and importance that leaves room for three warpgroups
     const auto fp16 = HalfType::kFp16;
     return {
         {"paper_defaults", shape_of(longest, 2, 1, 32), longest},
-        {"paper_ratios", with(shape_of(longer, 4, 2, 32), 8, 4, 16, 6, 1, 2), longer},
+        {"paper_ratios", with(shape_of(longer, 4, 2, 64), 8, 4, 16, 6, 1, 2), longer},
         {"paper_sizes", with(shape_of(longer, 2, 1, 64), 32, 16, 64, 3, 1, 1), longer},
         {"sixteen_heads_fp16", with(shape_of(one, 16, 1, 128, fp16), 8, 4, 16, 5, 1, 2), one},
         {"eight_heads_wide_keys", with(shape_of(two, 8, 1, 192), 8, 4, 16, 4, 1, 1), two, true},
-        {"no_overlap", with(shape_of(one, 2, 2, 32), 4, 4, 16, 4, 0, 1), one},
+        {"four_heads", with(shape_of(two, 8, 2, 64, fp16), 8, 4, 16, 5, 1, 2), two, true},
+        {"no_overlap", with(shape_of(one, 2, 2, 64), 4, 4, 16, 4, 0, 1), one},
         {"any_ratio", with(shape_of(one, 4, 1, 96), 6, 2, 10, 7, 2, 2), one},
         {"long_tokens", with(shape_of(one, 2, 1, 32, fp16), 24, 4, 8, 6, 1, 1), one},
-        {"ragged", with(shape_of(ragged, 4, 2, 32), 8, 4, 16, 4, 1, 2), ragged},
+        {"ragged", with(shape_of(ragged, 4, 2, 64), 8, 4, 16, 4, 1, 2), ragged},
         {"ragged_any_ratio", with(shape_of(ragged, 2, 2, 32, fp16), 9, 3, 12, 4, 1, 1), ragged, true},
-        {"shorter_than_a_token", with(shape_of(tiny, 2, 1, 32), 32, 16, 64, 16, 1, 2), tiny},
+        {"shorter_than_a_token", with(shape_of(tiny, 2, 1, 64), 32, 16, 64, 16, 1, 2), tiny},
         {"more_than_there_are", with(shape_of(one, 1, 1, 32), 8, 4, 16, 32, 1, 2), one},
         {"huge_scores", with(shape_of(one, 4, 1, 64), 8, 4, 16, 5, 1, 2), one, false, 40},
-        {"equal_keys", with(shape_of(longer, 4, 2, 32), 8, 4, 16, 6, 1, 2), longer, false, 1.5, true},
+        {"equal_keys", with(shape_of(longer, 4, 2, 64), 8, 4, 16, 6, 1, 2), longer, false, 1.5, true},
         {"equal_keys_of_many_blocks", with(shape_of(longer, 2, 1, 32), 2, 1, 4, 6, 1, 2), longer, false, 1.5,
          true},
+        {"rings_that_go_round", with(shape_of(many, 1, 1, 64), 2, 1, 4, 7, 1, 2), many},
         {"many_blocks", with(shape_of(longer, 2, 1, 32, fp16), 3, 1, 5, 9, 2, 2), longer},
+        {"equal_keys_of_sixteen_heads", with(shape_of(one, 16, 1, 64), 8, 4, 16, 3, 0, 1), one, false, 1.5,
+         true},
         {"equal_keys_any_ratio", with(shape_of(one, 2, 1, 32), 6, 2, 10, 5, 1, 1), one, false, 1.5, true},
     };
 }
 
 TEST(ImportanceTopN, a_nan_counts_as_nothing) {
     const Batch batch{{120}, false};
-    const Case c{"nan", with(shape_of(batch, 2, 1, 32), 8, 4, 16, 4, 1, 2), batch};
+    const Case c{"nan", with(shape_of(batch, 2, 1, 64), 8, 4, 16, 4, 1, 2), batch};
     Numbers numbers{1};
-    Array q = random_array<__nv_bfloat16>(120, 2, 32, 1, numbers);
-    const Array k = random_array<__nv_bfloat16>(batch.compressed(c.shape), 1, 32, 1, numbers);
-    std::fill_n(q.at(110, 0), 2 * 32, std::nan(""));
-    EXPECT_EQ(run<__nv_bfloat16>(c, q, k, 2).lists[110], (std::vector<int>{0, 1, 5, 6}));
+    Array q = random_array<__nv_bfloat16>(120, 2, 64, 1, numbers);
+    const Array k = random_array<__nv_bfloat16>(batch.compressed(c.shape), 1, 64, 1, numbers);
+    std::fill_n(q.at(110, 0), 2 * 64, std::nan(""));
+    for (const KernelPath path : {KernelPath::kMma, KernelPath::kAuto})
+        EXPECT_EQ(run<__nv_bfloat16>(c, q, k, path, 2).lists[110], (std::vector<int>{0, 1, 5, 6}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, ImportanceTopNTest, testing::ValuesIn(cases()),
