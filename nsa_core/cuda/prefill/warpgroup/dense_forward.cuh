@@ -11,15 +11,15 @@
 
 namespace nsa::core::cuda {
 
-inline constexpr int kConsumers = 2;  // warpgroups
-inline constexpr int kForwardRows = kConsumers * kWarpgroupRows;
-inline constexpr int kForwardThreads = (kConsumers + 1) * kWarpgroupThreads;
-inline constexpr int kConsumerWarps = kConsumers * kWarpgroupThreads / kWarpSize;
+inline constexpr int kForwardGroups = 2;  // warpgroups
+inline constexpr int kForwardRows = kForwardGroups * kWarpgroupRows;
+inline constexpr int kForwardThreads = (kForwardGroups + 1) * kWarpgroupThreads;
+inline constexpr int kForwardWarps = kForwardGroups * kWarpgroupThreads / kWarpSize;
 // Of 168 a thread at launch; (2 * 224 + 56) * 128 is as many.
-inline constexpr int kConsumerRegisters = 224;
-inline constexpr int kProducerRegisters = 56;
-inline constexpr int kQueryStages = 2;  // the next queries arrive while outputs are staged in these
-inline constexpr int kSharedLimit = 227 * 1024;
+inline constexpr int kForwardRegisters = 224;
+inline constexpr int kForwardCopyRegisters = 56;
+inline constexpr int kForwardQueryStages = 2;  // the next queries arrive while outputs are staged in these
+inline constexpr int kForwardSharedLimit = 227 * 1024;
 
 template <int kDk, int kDv, int kKeys>
 struct alignas(1024) WarpgroupForwardShared {
@@ -27,14 +27,14 @@ struct alignas(1024) WarpgroupForwardShared {
     static constexpr int kKeyBytes = BoxLayout<kDk>::bytes(kKeys);
     static constexpr int kValueBytes = BoxLayout<kDv>::bytes(kKeys);
     static constexpr int kFit =
-        (kSharedLimit - kQueryStages * kConsumers * kQueryBytes - 1024) / (kKeyBytes + kValueBytes);
+        (kForwardSharedLimit - kForwardQueryStages * kForwardGroups * kQueryBytes - 1024) / (kKeyBytes + kValueBytes);
     static constexpr int kStages = kFit < 4 ? kFit : 4;
     static_assert(kStages >= 2, "one to be filled and one to be used");
 
-    char q[kQueryStages][kConsumers][kQueryBytes];  // after their use, staging of the outputs
+    char q[kForwardQueryStages][kForwardGroups][kQueryBytes];  // after their use, staging of the outputs
     char k[kStages][kKeyBytes];
     char v[kStages][kValueBytes];
-    StageBarriers<kQueryStages> q_barriers;
+    StageBarriers<kForwardQueryStages> q_barriers;
     StageBarriers<kStages> k_barriers;
     StageBarriers<kStages> v_barriers;
 };
@@ -43,7 +43,7 @@ struct alignas(1024) WarpgroupForwardShared {
 template <int kDk, int kDv, int kKeys>
 struct ForwardRings {
     using Shared = WarpgroupForwardShared<kDk, kDv, kKeys>;
-    StageRing<kQueryStages> q;
+    StageRing<kForwardQueryStages> q;
     StageRing<Shared::kStages> k;
     StageRing<Shared::kStages> v;
 
@@ -77,7 +77,7 @@ __device__ __forceinline__ void produce_tiles(const DenseForward& p, QueryWalk& 
         };
         rings.q.produce([&](std::uint32_t to) {
 #pragma unroll
-            for (int half = 0; half < kConsumers; ++half)
+            for (int half = 0; half < kForwardGroups; ++half)
                 copy_boxes<T, kWarpgroupRows, kDk, kWarpgroupThreads>(
                     to + half * BoxLayout<kDk>::bytes(kWarpgroupRows), thread, [&](int row) -> const T* {
                         row += half * kWarpgroupRows;
@@ -269,20 +269,20 @@ __global__ void __launch_bounds__(kForwardThreads, 1)
     using Shared = WarpgroupForwardShared<kDk, kDv, kKeys>;
     auto& shared = *dynamic_shared<Shared>();
     if (threadIdx.x == 0) {
-        shared.q_barriers.init(kWarpgroupThreads, kConsumerWarps);
-        shared.k_barriers.init(kWarpgroupThreads, kConsumerWarps);
-        shared.v_barriers.init(kWarpgroupThreads, kConsumerWarps);
+        shared.q_barriers.init(kWarpgroupThreads, kForwardWarps);
+        shared.k_barriers.init(kWarpgroupThreads, kForwardWarps);
+        shared.v_barriers.init(kWarpgroupThreads, kForwardWarps);
     }
     __syncthreads();
     // The same in all lanes, and for the compiler too.
     const int warpgroup = __shfl_sync(0xffffffffU, static_cast<int>(threadIdx.x / kWarpgroupThreads), 0);
-    if (warpgroup == kConsumers) {
-        release_registers<kProducerRegisters>();
+    if (warpgroup == kForwardGroups) {
+        release_registers<kForwardCopyRegisters>();
         QueryWalk walk{p, interval, kForwardRows >> heads.log2};
         ForwardRings<kDk, kDv, kKeys> rings{shared};
         produce_tiles<T>(p, walk, heads, rings, static_cast<int>(threadIdx.x) % kWarpgroupThreads);
     } else {
-        claim_registers<kConsumerRegisters>();
+        claim_registers<kForwardRegisters>();
         ForwardConsumer<T, kDk, kDv, kKeys>{p, interval, heads, shared, warpgroup}.run();
     }
 }
