@@ -12,8 +12,8 @@ namespace nsa::core::cuda {
 template <class T, int kM, int kTiles>
 __device__ __forceinline__ void write_results(const DenseForward& p, const Sequence& tokens,
                                               const QueryTile& tile, const GroupHeads& heads, int warp_row,
-                                              const RowStates<kM>& rows,
-                                              const float (&out)[kM][kTiles][4], char* staging) {
+                                              const RowStates<kM>& rows, const float (&out)[kM][kTiles][4],
+                                              char* staging) {
     const int lane = lane_index();
     const int head = tile.group << heads.log2;
     float inverse[kM][2];

@@ -1,5 +1,5 @@
-// The forward of the dense branches by products of a warpgroup. Steps are 96, 112 or 128 keys, query tiles 128
-// rows; with few multiprocessors a thread block has several of these, one behind the other.
+// The forward of the dense branches by products of a warpgroup. Steps are 96, 112 or 128 keys, query tiles
+// 128 rows; with few multiprocessors a thread block has several of these, one behind the other.
 #include <gtest/gtest.h>
 
 #include "emulator/prefill/dense_case.hpp"
@@ -90,8 +90,11 @@ TEST(WarpgroupForward, sequences_of_a_batch_do_not_see_each_other) {
 TEST(WarpgroupForward, ragged_sequences_equal_the_oracle) {
     for (const int per_group : {1, 16}) {
         SCOPED_TRACE("heads in a group " + std::to_string(per_group));
-        expect_both(
-            {.groups = 2, .per_group = per_group, .lengths = {33, 0, 1, 140, 31, 64}, .w = 120, .packed = true});
+        expect_both({.groups = 2,
+                     .per_group = per_group,
+                     .lengths = {33, 0, 1, 140, 31, 64},
+                     .w = 120,
+                     .packed = true});
     }
 }
 
@@ -118,8 +121,8 @@ TEST(WarpgroupForward, queries_that_see_nothing_give_zeros_in_any_order_of_threa
 }
 
 TEST(WarpgroupForward, no_order_of_threads_and_no_number_of_thread_blocks_changes_a_bit) {
-    DenseCase c = of_warpgroups(
-        {.per_group = 8, .lengths = {190, 41}, .l = 2, .d = 1, .w = 150, .packed = true});
+    DenseCase c =
+        of_warpgroups({.per_group = 8, .lengths = {190, 41}, .l = 2, .d = 1, .w = 150, .packed = true});
     for (const DenseBranch branch : {DenseBranch::kWindow, DenseBranch::kCompressed}) {
         c.branch = branch;
         c.seed = 0;

@@ -27,7 +27,8 @@ struct alignas(1024) WarpgroupForwardShared {
     static constexpr int kKeyBytes = BoxLayout<kDk>::bytes(kKeys);
     static constexpr int kValueBytes = BoxLayout<kDv>::bytes(kKeys);
     static constexpr int kFit =
-        (kForwardSharedLimit - kForwardQueryStages * kForwardGroups * kQueryBytes - 1024) / (kKeyBytes + kValueBytes);
+        (kForwardSharedLimit - kForwardQueryStages * kForwardGroups * kQueryBytes - 1024) /
+        (kKeyBytes + kValueBytes);
     static constexpr int kStages = kFit < 4 ? kFit : 4;
     static_assert(kStages >= 2, "one to be filled and one to be used");
 
@@ -213,11 +214,11 @@ class ForwardConsumer {
     __device__ __forceinline__ void start_scores(float (&s)[1][kKeys / 8][4]) {
         k_stage_ = rings_.k.acquire();
         warpgroup_fence(s);
-        warpgroup_rows<T>(s[0],
-                          left_operand<kDk, kWarpgroupRows>(
-                              rings_.q.address(q_stage_) +
-                              static_cast<std::uint32_t>(warpgroup_ * Shared::kQueryBytes)),
-                          right_operand<kDk, kKeys>(rings_.k.address(k_stage_)), /*accumulate=*/false);
+        warpgroup_rows<T>(
+            s[0],
+            left_operand<kDk, kWarpgroupRows>(rings_.q.address(q_stage_) +
+                                              static_cast<std::uint32_t>(warpgroup_ * Shared::kQueryBytes)),
+            right_operand<kDk, kKeys>(rings_.k.address(k_stage_)), /*accumulate=*/false);
         warpgroup_commit();
     }
     __device__ __forceinline__ void start_sums(float (&out)[1][kDv / 8][4],
@@ -241,9 +242,9 @@ class ForwardConsumer {
 
     __device__ __forceinline__ void write(const Summed& summed, const float (&out)[1][kDv / 8][4]) {
         group_sync(1 + warpgroup_, kWarpgroupThreads);  // no warp's product reads these queries any more
-        write_results<T>(p_, summed.item.tokens, summed.item.tile, heads_, warp_row(), summed.rows, out,
-                         shared_.q[summed.q_stage][warpgroup_] +
-                             warp_index() % 4 * TileLayout<kDv>::bytes(16));
+        write_results<T>(
+            p_, summed.item.tokens, summed.item.tile, heads_, warp_row(), summed.rows, out,
+            shared_.q[summed.q_stage][warpgroup_] + warp_index() % 4 * TileLayout<kDv>::bytes(16));
         rings_.q.release(summed.q_stage);
     }
 

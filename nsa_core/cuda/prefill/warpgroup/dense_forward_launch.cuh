@@ -41,11 +41,12 @@ cudaError_t launch_warpgroup_forward_of(const DenseForward& p, cudaStream_t stre
 template <class T, int kDk, int kDv>
 constexpr WarpgroupForward warpgroup_forward_of() {
     return {.exists = [] { return has_image(warpgroup_forward_kernel<T, kDk, kDv, kWindowKeys<kDk>>); },
-            .launch = [](const DenseForward& p, cudaStream_t stream) {
-                return p.branch == DenseBranch::kWindow
-                           ? launch_warpgroup_forward_of<T, kDk, kDv, kWindowKeys<kDk>>(p, stream)
-                           : launch_warpgroup_forward_of<T, kDk, kDv, kCompressedKeys<kDk>>(p, stream);
-            }};
+            .launch =
+                [](const DenseForward& p, cudaStream_t stream) {
+                    return p.branch == DenseBranch::kWindow
+                               ? launch_warpgroup_forward_of<T, kDk, kDv, kWindowKeys<kDk>>(p, stream)
+                               : launch_warpgroup_forward_of<T, kDk, kDv, kCompressedKeys<kDk>>(p, stream);
+                }};
 }
 
 }  // namespace nsa::core::cuda

@@ -36,8 +36,8 @@ class QueryWalk {
             item.tile = query_tile_at(tiles_ - 1 - index / each, index % p_.shape.groups, tile_tokens_,
                                       item.tokens.length, interval_);
             if (item.tile.first_token > item.tile.last_token) continue;
-            item.keys = p_.branch == DenseBranch::kWindow ? item.tokens
-                                                          : compressed_rows_of(p_.sequences, sequence);
+            item.keys =
+                p_.branch == DenseBranch::kWindow ? item.tokens : compressed_rows_of(p_.sequences, sequence);
             ++round_;
             return true;
         }
