@@ -35,7 +35,7 @@ TEST(WarpgroupForward, every_width_and_type_equals_the_oracle) {
                          .dk = dk,
                          .dv = dk == 192 ? 128 : dk,
                          .groups = 1,
-                         .per_group = 8,
+                         .per_group = 4,
                          .lengths = {283},
                          .l = 2,
                          .d = 1,
