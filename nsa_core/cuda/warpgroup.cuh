@@ -79,9 +79,12 @@ __device__ __forceinline__ void group_arrive(int id, int threads) {
 #define NSA_SUMS_52 \
     NSA_SUMS_48     \
     ", %48, %49, %50, %51"
-#define NSA_SUMS_64 \
+#define NSA_SUMS_56 \
     NSA_SUMS_52     \
-    ", %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+    ", %52, %53, %54, %55"
+#define NSA_SUMS_64 \
+    NSA_SUMS_56     \
+    ", %56, %57, %58, %59, %60, %61, %62, %63"
 #define NSA_SUMS_88                                                                    \
     NSA_SUMS_64                                                                        \
     ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79" \
@@ -94,6 +97,7 @@ __device__ __forceinline__ void group_arrive(int id, int threads) {
 #define NSA_TILES_8 NSA_TILES(0), NSA_TILES(4)
 #define NSA_TILES_12 NSA_TILES_8, NSA_TILES(8)
 #define NSA_TILES_13 NSA_TILES_12, NSA_TILE(12)
+#define NSA_TILES_14 NSA_TILES_12, NSA_TILE(12), NSA_TILE(13)
 #define NSA_TILES_16 NSA_TILES_12, NSA_TILES(12)
 #define NSA_TILES_22 NSA_TILES_16, NSA_TILES(16), NSA_TILE(20), NSA_TILE(21)
 #define NSA_TILES_24 NSA_TILES_16, NSA_TILES(16), NSA_TILES(20)
@@ -133,6 +137,7 @@ struct WarpgroupMma;
 NSA_WARPGROUP_MMA(64, 8, 32, 33, 34, 35, 36, 37, 38)
 NSA_WARPGROUP_MMA(96, 12, 48, 49, 50, 51, 52, 53, 54)
 NSA_WARPGROUP_MMA(104, 13, 52, 53, 54, 55, 56, 57, 58)
+NSA_WARPGROUP_MMA(112, 14, 56, 57, 58, 59, 60, 61, 62)
 NSA_WARPGROUP_MMA(128, 16, 64, 65, 66, 67, 68, 69, 70)
 NSA_WARPGROUP_MMA(176, 22, 88, 89, 90, 91, 92, 93, 94)
 NSA_WARPGROUP_MMA(192, 24, 96, 97, 98, 99, 100, 101, 102)

@@ -92,6 +92,9 @@ inline int __syncthreads_or(int predicate) {
 inline int __syncthreads_and(int predicate) {
     return __syncthreads_count(predicate == 0 ? 1 : 0) == 0 ? 1 : 0;
 }
+[[noreturn]] inline void __trap() {
+    nsa::emulator::fail("a trap");
+}
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 inline void __threadfence_system() {}

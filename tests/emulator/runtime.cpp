@@ -80,7 +80,7 @@ cudaError_t device_attribute(int* value, cudaDeviceAttr attribute, int device) {
             *value = Device::kSm % 10;
             return cudaSuccess;
         case cudaDevAttrMultiProcessorCount:
-            *value = Device::kMultiprocessors;
+            *value = Device::multiprocessors;
             return cudaSuccess;
         case cudaDevAttrMaxSharedMemoryPerBlockOptin:
             *value = static_cast<int>(Device::kSharedBytes);

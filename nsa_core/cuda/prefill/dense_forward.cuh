@@ -3,6 +3,7 @@
 // made, the next keys while values are summed.
 #pragma once
 
+#include "nsa_core/cuda/prefill/dense_results.cuh"
 #include "nsa_core/cuda/prefill/query_tile.cuh"
 #include "nsa_core/cuda/prefill/softmax.cuh"
 #include "nsa_core/cuda/prefill/tile.cuh"
@@ -21,36 +22,6 @@ struct alignas(128) DenseForwardShared {
     char k[TileLayout<kDk>::bytes(kTileKeys<kDk>)];
     char v[TileLayout<kDv>::bytes(kTileKeys<kDk>)];
 };
-
-// Outputs and normalisers of a warp's rows, from unnormalised sums. A row without keys: 0 and -inf; a NaN
-// stays one.
-template <class T, int kTiles>
-__device__ __forceinline__ void write_results(const DenseForward& p, const Sequence& tokens,
-                                              const QueryTile& tile, const GroupHeads& heads, int warp_row,
-                                              const RowStates<kRowBlocks>& rows,
-                                              const float (&out)[kRowBlocks][kTiles][4], char* staging) {
-    const int lane = lane_index();
-    const int head = tile.group << heads.log2;
-    float inverse[kRowBlocks][2];
-#pragma unroll
-    for (int m = 0; m < kRowBlocks; ++m)
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-            const float sum = quad_sum(rows.sum[m][half]);
-            inverse[m][half] = sum == 0.0F ? 0.0F : 1.0F / sum;
-            const int row = warp_row + 16 * m + 8 * half + lane / 4;
-            const int token = tile.first_token + heads.token(row);
-            if (lane % 4 != 0 || token > tile.last_token) continue;
-            p.lse[(tokens.first + token) * p.shape.heads + head + heads.head(row)] =
-                sum == 0.0F ? -INFINITY : (rows.maximum[m][half] + log2f(sum)) / kLog2E;
-        }
-    T* const base = first_row<T>(p.out, tokens, head, p.sequences.cu_tokens != nullptr);
-    store_rows<T>(out, inverse, staging, [&](int row) -> T* {
-        const int token = tile.first_token + heads.token(warp_row + row);
-        return token <= tile.last_token ? base + token * p.out.token + heads.head(warp_row + row) * p.out.head
-                                        : nullptr;
-    });
-}
 
 template <class T, int kDk, int kDv>
 __global__ void __launch_bounds__(kDenseThreads)

@@ -4,6 +4,7 @@
 
 #include "nsa_core/cuda/prefill/aligned.hpp"
 #include "nsa_core/cuda/prefill/instances.hpp"
+#include "nsa_core/cuda/prefill/warpgroup/instances.hpp"
 
 namespace nsa::core::cuda {
 namespace {
@@ -14,19 +15,26 @@ struct Instance {
     int dv;
     LaunchDenseForward* forward;
     LaunchDenseBackward* backward;
+    const WarpgroupForward* warpgroup_forward = nullptr;
 };
 
 constexpr std::array kInstances{
     Instance{HalfType::kBf16, 32, 32, dense_forward_bf16_32_32, dense_backward_bf16_32_32},
     Instance{HalfType::kFp16, 32, 32, dense_forward_fp16_32_32, dense_backward_fp16_32_32},
-    Instance{HalfType::kBf16, 64, 64, dense_forward_bf16_64_64, dense_backward_bf16_64_64},
-    Instance{HalfType::kFp16, 64, 64, dense_forward_fp16_64_64, dense_backward_fp16_64_64},
+    Instance{HalfType::kBf16, 64, 64, dense_forward_bf16_64_64, dense_backward_bf16_64_64,
+             &warpgroup_forward_bf16_64_64},
+    Instance{HalfType::kFp16, 64, 64, dense_forward_fp16_64_64, dense_backward_fp16_64_64,
+             &warpgroup_forward_fp16_64_64},
     Instance{HalfType::kBf16, 96, 96, dense_forward_bf16_96_96, dense_backward_bf16_96_96},
     Instance{HalfType::kFp16, 96, 96, dense_forward_fp16_96_96, dense_backward_fp16_96_96},
-    Instance{HalfType::kBf16, 128, 128, dense_forward_bf16_128_128, dense_backward_bf16_128_128},
-    Instance{HalfType::kFp16, 128, 128, dense_forward_fp16_128_128, dense_backward_fp16_128_128},
-    Instance{HalfType::kBf16, 192, 128, dense_forward_bf16_192_128, dense_backward_bf16_192_128},
-    Instance{HalfType::kFp16, 192, 128, dense_forward_fp16_192_128, dense_backward_fp16_192_128},
+    Instance{HalfType::kBf16, 128, 128, dense_forward_bf16_128_128, dense_backward_bf16_128_128,
+             &warpgroup_forward_bf16_128_128},
+    Instance{HalfType::kFp16, 128, 128, dense_forward_fp16_128_128, dense_backward_fp16_128_128,
+             &warpgroup_forward_fp16_128_128},
+    Instance{HalfType::kBf16, 192, 128, dense_forward_bf16_192_128, dense_backward_bf16_192_128,
+             &warpgroup_forward_bf16_192_128},
+    Instance{HalfType::kFp16, 192, 128, dense_forward_fp16_192_128, dense_backward_fp16_192_128,
+             &warpgroup_forward_fp16_192_128},
 };
 
 const Instance* instance_of(const PrefillShape& shape) {
@@ -38,11 +46,15 @@ const Instance* instance_of(const PrefillShape& shape) {
 
 }  // namespace
 
-cudaError_t launch_dense_forward(const DenseForward& p, cudaStream_t stream) {
+cudaError_t launch_dense_forward(const DenseForward& p, cudaStream_t stream, KernelPath path) {
     const Instance* instance = instance_of(p.shape);
     if (instance == nullptr || !(p.scale > 0.0F)) return cudaErrorInvalidValue;
     if (!aligned(p.q, p.k, p.v, p.out)) return cudaErrorMisalignedAddress;
-    return instance->forward(p, stream);
+    if (path == KernelPath::kMma) return instance->forward(p, stream);
+    const WarpgroupForward* warpgroup = instance->warpgroup_forward;
+    if (warpgroup != nullptr && (path == KernelPath::kWarpgroup || warpgroup->exists()))
+        return warpgroup->launch(p, stream);
+    return path == KernelPath::kAuto ? instance->forward(p, stream) : cudaErrorInvalidValue;
 }
 
 cudaError_t launch_dense_backward(const DenseBackward& p, const DensePlan& plan, cudaStream_t stream,

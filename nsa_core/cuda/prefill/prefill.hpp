@@ -10,6 +10,7 @@
 #include <driver_types.h>
 
 #include "nsa_core/cuda/prefill/params.hpp"
+#include "nsa_core/cuda/prefill/path.hpp"
 #include "nsa_core/cuda/prefill/plan.hpp"
 
 namespace nsa::core::cuda {
@@ -17,7 +18,9 @@ namespace nsa::core::cuda {
 /// Which parts of a backward a launch performs: one at a time when each is timed.
 enum class DensePart : std::uint8_t { kAll, kDq, kDkdv };
 
-[[nodiscard]] cudaError_t launch_dense_forward(const DenseForward& params, cudaStream_t stream);
+/// cudaErrorInvalidValue for kWarpgroup and widths that it has no kernel for.
+[[nodiscard]] cudaError_t launch_dense_forward(const DenseForward& params, cudaStream_t stream,
+                                               KernelPath path = KernelPath::kAuto);
 
 /// `plan`: the one that the partials were sized for.
 [[nodiscard]] cudaError_t launch_dense_backward(const DenseBackward& params, const DensePlan& plan,

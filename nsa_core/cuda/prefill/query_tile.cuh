@@ -45,17 +45,24 @@ struct QueryTile {
     }
 };
 
-// Block x is a tile and a group; the tiles with most keys first, all groups of one beside each other.
-__device__ __forceinline__ QueryTile query_tile(int groups, int tile_tokens, int tokens,
-                                                const KeyInterval& interval) {
-    const int tile = static_cast<int>((gridDim.x - 1 - blockIdx.x) / static_cast<unsigned>(groups));
-    const int group = static_cast<int>((gridDim.x - 1 - blockIdx.x) % static_cast<unsigned>(groups));
+/// Tile `tile` of `tile_tokens` tokens, of a sequence of `tokens`. Behind its end: first_token > last_token.
+__device__ __forceinline__ QueryTile query_tile_at(int tile, int group, int tile_tokens, int tokens,
+                                                   const KeyInterval& interval) {
     const int first = tile * tile_tokens;
     const int last = min(first + tile_tokens, tokens) - 1;
     if (first > last) return {group, first, last, {}, {}};
     const Interval oldest = interval.of(first);
     const Interval latest = interval.of(last);
     return {group, first, last, {oldest.first, latest.last}, {latest.first, oldest.last}};
+}
+
+// Block x is a tile and a group; the tiles with most keys first, all groups of one beside each other.
+__device__ __forceinline__ QueryTile query_tile(int groups, int tile_tokens, int tokens,
+                                                const KeyInterval& interval) {
+    const unsigned block = gridDim.x - 1 - blockIdx.x;
+    return query_tile_at(static_cast<int>(block / static_cast<unsigned>(groups)),
+                         static_cast<int>(block % static_cast<unsigned>(groups)), tile_tokens, tokens,
+                         interval);
 }
 
 }  // namespace nsa::core::cuda

@@ -25,12 +25,11 @@ struct RowStates {
     }
 };
 
-/// Raw scores become exp2(log2_scale s - maximum); `out` and the sums follow when a maximum grows. Hidden
-/// scores are -inf and become 0, also in a row that has seen none yet. `log2_scale` is above 0.
-template <int kM, int kN, int kTiles>
-__device__ __forceinline__ void soften(float (&s)[kM][kN][4], RowStates<kM>& rows,
-                                       float (&out)[kM][kTiles][4], float log2_scale) {
-    float next[kM][2];
+/// Maxima follow raw scores, and so do the sums. True, for the whole warp, when one grew: sums of values are
+/// then to be multiplied by `shrink`. Hidden scores are -inf. `log2_scale` is above 0.
+template <int kM, int kN>
+__device__ __forceinline__ bool raise_maxima(const float (&s)[kM][kN][4], RowStates<kM>& rows,
+                                             float (&shrink)[kM][2], float log2_scale) {
     bool grows = false;
 #pragma unroll
     for (int m = 0; m < kM; ++m)
@@ -40,24 +39,26 @@ __device__ __forceinline__ void soften(float (&s)[kM][kN][4], RowStates<kM>& row
 #pragma unroll
             for (int n = 0; n < kN; ++n)
                 largest = fmaxf(largest, fmaxf(s[m][n][2 * half], s[m][n][2 * half + 1]));
-            next[m][half] = fmaxf(rows.maximum[m][half], quad_max(largest) * log2_scale);
-            grows = grows || next[m][half] > rows.maximum[m][half];
+            const float next = fmaxf(rows.maximum[m][half], quad_max(largest) * log2_scale);
+            grows = grows || next > rows.maximum[m][half];
+            shrink[m][half] = rows.maximum[m][half] - next;
+            rows.maximum[m][half] = next;
         }
-    if (__any_sync(0xffffffffU, grows)) {
+    if (!__any_sync(0xffffffffU, grows)) return false;
 #pragma unroll
-        for (int m = 0; m < kM; ++m)
+    for (int m = 0; m < kM; ++m)
 #pragma unroll
-            for (int half = 0; half < 2; ++half) {
-                const float shrink = exp2_fast(rows.maximum[m][half] - next[m][half]);
-                rows.maximum[m][half] = next[m][half];
-                rows.sum[m][half] *= shrink;
-#pragma unroll
-                for (int n = 0; n < kTiles; ++n) {
-                    out[m][n][2 * half] *= shrink;
-                    out[m][n][2 * half + 1] *= shrink;
-                }
-            }
-    }
+        for (int half = 0; half < 2; ++half) {
+            shrink[m][half] = exp2_fast(shrink[m][half]);
+            rows.sum[m][half] *= shrink[m][half];
+        }
+    return true;
+}
+
+/// Raw scores become exp2(log2_scale s - maximum), and the sums grow by them. Hidden scores become 0, also in
+/// a row that has seen none yet.
+template <int kM, int kN>
+__device__ __forceinline__ void exponentiate(float (&s)[kM][kN][4], RowStates<kM>& rows, float log2_scale) {
 #pragma unroll
     for (int m = 0; m < kM; ++m)
 #pragma unroll
@@ -70,6 +71,26 @@ __device__ __forceinline__ void soften(float (&s)[kM][kN][4], RowStates<kM>& row
                     rows.sum[m][half] += s[m][n][i];
                 }
         }
+}
+
+template <int kM, int kTiles>
+__device__ __forceinline__ void scale_rows(float (&c)[kM][kTiles][4], const float (&scale)[kM][2]) {
+#pragma unroll
+    for (int m = 0; m < kM; ++m)
+#pragma unroll
+        for (int n = 0; n < kTiles; ++n)
+#pragma unroll
+            for (int i = 0; i < 4; ++i)
+                c[m][n][i] *= scale[m][i / 2];
+}
+
+/// A step of the online softmax: scores become probabilities times 2^maximum, and `out` follows the maxima.
+template <int kM, int kN, int kTiles>
+__device__ __forceinline__ void soften(float (&s)[kM][kN][4], RowStates<kM>& rows,
+                                       float (&out)[kM][kTiles][4], float log2_scale) {
+    float shrink[kM][2];
+    if (raise_maxima(s, rows, shrink, log2_scale)) scale_rows(out, shrink);
+    exponentiate(s, rows, log2_scale);
 }
 
 }  // namespace nsa::core::cuda

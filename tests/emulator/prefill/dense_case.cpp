@@ -128,6 +128,7 @@ class DenseRun {
           gates_{rows() * inputs_.q.heads * kBranches},
           cu_tokens_{cumulative(layout_.tokens)},
           cu_keys_{cumulative(layout_.keys)} {
+        emulator::Device::multiprocessors = c.multiprocessors;
         for (std::size_t i = 0; i < inputs_.gates.size(); ++i)
             gates_[(i + gap() * inputs_.q.heads) * kBranches + branch()] =
                 Half<T>::from_float(static_cast<float>(inputs_.gates[i]));
@@ -137,11 +138,16 @@ class DenseRun {
         forward();
         preprocess();
         backward();
-        judge();
-        Written written{out_.bits(), d_q_.bits(), d_k_.bits(), d_v_.bits(), lse_.values(), sums_, mma_};
-        std::erase_if(written.lse, [](float x) { return std::isnan(x); });  // the gaps
-        std::erase_if(written.sums, [](float x) { return std::isnan(x); });
-        return written;
+        const Results truth = results([](double x) { return x; });
+        const Results plain = results(rounded<T>);
+        judge_forward(truth, plain);
+        judge_backward(truth, plain);
+        return written();
+    }
+    Written run_forward() {
+        forward();
+        judge_forward(results([](double x) { return x; }), results(rounded<T>));
+        return written();
     }
 
     void run_with_nan(std::size_t token) {
@@ -157,6 +163,12 @@ class DenseRun {
     }
 
   private:
+    [[nodiscard]] Written written() {
+        Written written{out_.bits(), d_q_.bits(), d_k_.bits(), d_v_.bits(), lse_.values(), sums_, mma_};
+        std::erase_if(written.lse, [](float x) { return std::isnan(x); });  // the gaps
+        std::erase_if(written.sums, [](float x) { return std::isnan(x); });
+        return written;
+    }
     [[nodiscard]] std::size_t gap() const { return c_.packed ? kGap : 0; }
     [[nodiscard]] std::size_t rows() const { return inputs_.q.rows + 2 * gap(); }
     [[nodiscard]] std::size_t branch() const { return c_.branch == DenseBranch::kWindow ? 2 : 0; }
@@ -211,7 +223,7 @@ class DenseRun {
                                         .out = out_.rows(),
                                         .lse = lse_.data(),
                                         .scale = static_cast<float>(inputs_.scale)},
-                                       nullptr),
+                                       nullptr, c_.path),
                   cudaSuccess);
         finish();
     }
@@ -252,10 +264,11 @@ class DenseRun {
         if (c_.keep_sums) sums_ = partials.values();
     }
 
-    void judge() {
-        const auto visible = [this](std::size_t i, std::size_t j) { return layout_.visible(c_, i, j); };
-        const Results truth = attend(inputs_, visible, [](double x) { return x; });
-        const Results plain = attend(inputs_, visible, rounded<T>);
+    [[nodiscard]] Results results(double (*round)(double)) const {
+        return attend(
+            inputs_, [this](std::size_t i, std::size_t j) { return layout_.visible(c_, i, j); }, round);
+    }
+    void judge_forward(const Results& truth, const Results& plain) {
         expect_close<T>("out", out_.values(), truth.out, plain.out);
         for (std::size_t i = 0; i < truth.lse.size(); ++i) {
             const double lse = lse_[i + gap() * inputs_.q.heads];
@@ -265,6 +278,9 @@ class DenseRun {
                 EXPECT_NEAR(lse, truth.lse[i], 1e-5 * (1 + std::abs(truth.lse[i]))) << "row " << i;
             }
         }
+        EXPECT_TRUE(q_.intact() && k_.intact() && v_.intact() && out_.intact() && lse_.intact());
+    }
+    void judge_backward(const Results& truth, const Results& plain) {
         Array d_q = d_q_.values();
         Array plain_d_q = plain.d_q;
         Array true_d_q = truth.d_q;
@@ -310,6 +326,11 @@ class DenseRun {
 
 Written expect_dense(const DenseCase& c) {
     return c.dtype == HalfType::kBf16 ? DenseRun<__nv_bfloat16>{c}.run() : DenseRun<__half>{c}.run();
+}
+
+Written expect_dense_forward(const DenseCase& c) {
+    return c.dtype == HalfType::kBf16 ? DenseRun<__nv_bfloat16>{c}.run_forward()
+                                      : DenseRun<__half>{c}.run_forward();
 }
 
 void expect_nan_stays(const DenseCase& c, std::size_t token) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "nsa_core/cuda/prefill/params.hpp"
+#include "nsa_core/cuda/prefill/path.hpp"
 
 namespace nsa::prefill_test {
 
@@ -35,6 +36,8 @@ struct DenseCase {
     bool keep_sums = false;   // dK and dV as fp32 sums
     bool add_to_d_q = false;  // to rows that hold 1
     std::uint64_t seed = 0;   // of the emulator's schedule
+    core::cuda::KernelPath path = core::cuda::KernelPath::kMma;
+    int multiprocessors = 132;  // of the emulated device
 };
 
 /// What the kernels wrote, as bits, for comparing runs.
@@ -49,6 +52,9 @@ struct Written {
 /// Runs the case and expects: results within twice the error of a plain 16-bit implementation, every result
 /// written and nothing else, normalisers of -inf and zeros where a query sees nothing, no bank conflicts.
 Written expect_dense(const DenseCase& c);
+
+/// The same of the forward alone.
+Written expect_dense_forward(const DenseCase& c);
 
 /// Runs the forward with NaN in the queries of token row `token`, which sees keys, and expects NaN in its
 /// results and nowhere else.

@@ -9,6 +9,9 @@
 
 namespace nsa::emulator {
 
+struct Device {
+    static inline int multiprocessors = 0;  // a wish that a device does not hear
+};
 struct Counters {
     std::uint64_t mma = 0;
     std::uint64_t wgmma = 0;

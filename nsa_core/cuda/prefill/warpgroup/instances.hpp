@@ -1,0 +1,20 @@
+// The instances with wgmma: one file each in instances/, compiled for sm_90a alone.
+#pragma once
+
+#include <driver_types.h>
+
+#include "nsa_core/cuda/prefill/params.hpp"
+
+namespace nsa::core::cuda {
+
+struct WarpgroupForward {
+    bool (*exists)();  // on the current device
+    cudaError_t (*launch)(const DenseForward&, cudaStream_t);
+};
+
+extern const WarpgroupForward warpgroup_forward_bf16_64_64, warpgroup_forward_bf16_128_128,
+    warpgroup_forward_bf16_192_128;
+extern const WarpgroupForward warpgroup_forward_fp16_64_64, warpgroup_forward_fp16_128_128,
+    warpgroup_forward_fp16_192_128;
+
+}  // namespace nsa::core::cuda

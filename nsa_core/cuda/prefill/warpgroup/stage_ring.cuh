@@ -1,0 +1,72 @@
+// A ring of stages in shared memory between the warps that copy and those that compute.
+#pragma once
+
+#include "nsa_core/cuda/primitives.cuh"
+#include "nsa_core/cuda/warpgroup.cuh"
+
+namespace nsa::core::cuda {
+
+template <int kStages>
+struct StageBarriers {
+    std::uint64_t full[kStages];
+    std::uint64_t empty[kStages];
+
+    /// By one thread, ahead of a barrier of the thread block.
+    __device__ __forceinline__ void init(int producer_threads, int consumer_warps) {
+        for (int stage = 0; stage < kStages; ++stage) {
+            barrier_init(&full[stage], producer_threads);
+            barrier_init(&empty[stage], consumer_warps);
+        }
+    }
+};
+
+/// One side's place in the ring: every thread has its own, and both sides take the stages in the same order.
+template <int kStages>
+class StageRing {
+  public:
+    __device__ StageRing(StageBarriers<kStages>& barriers, std::uint32_t first, int stage_bytes)
+        : barriers_{barriers}, first_{first}, stage_bytes_{stage_bytes} {}
+
+    [[nodiscard]] __device__ __forceinline__ std::uint32_t address(int stage) const {
+        return first_ + static_cast<std::uint32_t>(stage * stage_bytes_);
+    }
+
+    /// A producer thread: fill(address) starts its copies into the next stage, once that is empty.
+    template <class Fill>
+    __device__ __forceinline__ void produce(Fill fill) {
+        barrier_wait(&barriers_.empty[next_], lap_ ^ 1U);  // before the first lap all are
+        fill(address(next_));
+        barrier_arrive_after_copies(&barriers_.full[next_]);
+        advance();
+    }
+
+    /// A consumer: the next stage, full and visible to products.
+    [[nodiscard]] __device__ __forceinline__ int acquire() {
+        const int stage = next_;
+        barrier_wait(&barriers_.full[stage], lap_);
+        fence_async_proxy();
+        advance();
+        return stage;
+    }
+    /// The warp does not need it any more.
+    __device__ __forceinline__ void release(int stage) {
+        __syncwarp();
+        if (lane_index() == 0) barrier_arrive(&barriers_.empty[stage]);
+    }
+
+  private:
+    __device__ __forceinline__ void advance() {
+        if (++next_ == kStages) {
+            next_ = 0;
+            lap_ ^= 1U;
+        }
+    }
+
+    StageBarriers<kStages>& barriers_;
+    std::uint32_t first_;
+    int stage_bytes_;
+    int next_ = 0;
+    unsigned lap_ = 0;  // its parity
+};
+
+}  // namespace nsa::core::cuda
