@@ -70,9 +70,13 @@ __device__ __forceinline__ void group_arrive(int id, int threads) {
 }
 
 // The instruction has its accumulators, N/2 a thread, in its text and as operands.
-#define NSA_SUMS_32                                                        \
-    "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15" \
-    ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+#define NSA_SUMS_16 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
+#define NSA_SUMS_24 \
+    NSA_SUMS_16     \
+    ", %16, %17, %18, %19, %20, %21, %22, %23"
+#define NSA_SUMS_32 \
+    NSA_SUMS_24     \
+    ", %24, %25, %26, %27, %28, %29, %30, %31"
 #define NSA_SUMS_48 \
     NSA_SUMS_32     \
     ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
@@ -94,7 +98,9 @@ __device__ __forceinline__ void group_arrive(int id, int threads) {
     ", %88, %89, %90, %91, %92, %93, %94, %95"
 #define NSA_TILE(n) "+f"(c[n][0]), "+f"(c[n][1]), "+f"(c[n][2]), "+f"(c[n][3])
 #define NSA_TILES(n) NSA_TILE(n), NSA_TILE(n + 1), NSA_TILE(n + 2), NSA_TILE(n + 3)
-#define NSA_TILES_8 NSA_TILES(0), NSA_TILES(4)
+#define NSA_TILES_4 NSA_TILES(0)
+#define NSA_TILES_6 NSA_TILES_4, NSA_TILE(4), NSA_TILE(5)
+#define NSA_TILES_8 NSA_TILES_4, NSA_TILES(4)
 #define NSA_TILES_12 NSA_TILES_8, NSA_TILES(8)
 #define NSA_TILES_13 NSA_TILES_12, NSA_TILE(12)
 #define NSA_TILES_14 NSA_TILES_12, NSA_TILE(12), NSA_TILE(13)
@@ -134,6 +140,8 @@ struct WarpgroupMma;
     NSA_WARPGROUP_MMA_OF(__nv_bfloat16, "bf16", __VA_ARGS__) \
     NSA_WARPGROUP_MMA_OF(__half, "f16", __VA_ARGS__)
 
+NSA_WARPGROUP_MMA(32, 4, 16, 17, 18, 19, 20, 21, 22)
+NSA_WARPGROUP_MMA(48, 6, 24, 25, 26, 27, 28, 29, 30)
 NSA_WARPGROUP_MMA(64, 8, 32, 33, 34, 35, 36, 37, 38)
 NSA_WARPGROUP_MMA(96, 12, 48, 49, 50, 51, 52, 53, 54)
 NSA_WARPGROUP_MMA(104, 13, 52, 53, 54, 55, 56, 57, 58)

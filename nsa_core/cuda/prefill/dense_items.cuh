@@ -13,7 +13,7 @@ struct DenseItem {
     Sequence keys;
     int group;
     int first_key;
-    int key_count;  // at most kDkdvKeys; 0: nothing to do
+    int key_count;  // at most a tile of the plan; 0: nothing to do
     int first_token;
     int count;  // of tokens; with none the gradients are zeros
     KeyInterval interval;
@@ -21,6 +21,11 @@ struct DenseItem {
 
     [[nodiscard]] __device__ __forceinline__ int token(int i) const { return first_token + i; }
     [[nodiscard]] __device__ __forceinline__ Interval seen(int token) const { return interval.of(token); }
+    /// Which of its tokens see any of keys [first, last).
+    [[nodiscard]] __device__ __forceinline__ Interval seeing(int first, int last) const {
+        const Interval all = interval.tokens_seeing(first, last, tokens.length);
+        return {min(max(all.first - first_token, 0), count), min(max(all.last - first_token, 0), count)};
+    }
 };
 
 /// Grid: x = (tile, split, group), the group fastest, tiles with most tokens first; y = sequence. Split s of
@@ -29,6 +34,7 @@ struct DenseItems {
     struct Shared {};
     static constexpr int kShareRows = 64;  // a share is whole steps
     KeyInterval interval;
+    int tile_keys = kDkdvKeys;
     int splits = 1;
     bool to_partials = false;
     std::int64_t key_rows = 0;  // of all sequences
@@ -39,11 +45,11 @@ struct DenseItems {
         const int groups = p.shape.groups;
         const int group = static_cast<int>(blockIdx.x) % groups;
         const int split = static_cast<int>(blockIdx.x) / groups % splits;
-        const int first_key = static_cast<int>(blockIdx.x) / groups / splits * kDkdvKeys;
+        const int first_key = static_cast<int>(blockIdx.x) / groups / splits * tile_keys;
         const Sequence tokens = tokens_of(p.sequences, sequence);
         const Sequence keys =
             p.branch == DenseBranch::kWindow ? tokens : compressed_rows_of(p.sequences, sequence);
-        const int key_count = min(kDkdvKeys, keys.length - first_key);
+        const int key_count = min(tile_keys, keys.length - first_key);
         const Interval seeing = interval.tokens_seeing(first_key, first_key + key_count, tokens.length);
         const int step = kShareRows >> heads.log2;
         const int all = max(seeing.last - seeing.first, 0);

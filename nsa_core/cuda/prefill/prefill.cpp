@@ -16,25 +16,26 @@ struct Instance {
     LaunchDenseForward* forward;
     LaunchDenseBackward* backward;
     const WarpgroupForward* warpgroup_forward = nullptr;
+    const WarpgroupBackward* warpgroup_backward = nullptr;
 };
 
 constexpr std::array kInstances{
     Instance{HalfType::kBf16, 32, 32, dense_forward_bf16_32_32, dense_backward_bf16_32_32},
     Instance{HalfType::kFp16, 32, 32, dense_forward_fp16_32_32, dense_backward_fp16_32_32},
     Instance{HalfType::kBf16, 64, 64, dense_forward_bf16_64_64, dense_backward_bf16_64_64,
-             &warpgroup_forward_bf16_64_64},
+             &warpgroup_forward_bf16_64_64, &warpgroup_backward_bf16_64_64},
     Instance{HalfType::kFp16, 64, 64, dense_forward_fp16_64_64, dense_backward_fp16_64_64,
-             &warpgroup_forward_fp16_64_64},
+             &warpgroup_forward_fp16_64_64, &warpgroup_backward_fp16_64_64},
     Instance{HalfType::kBf16, 96, 96, dense_forward_bf16_96_96, dense_backward_bf16_96_96},
     Instance{HalfType::kFp16, 96, 96, dense_forward_fp16_96_96, dense_backward_fp16_96_96},
     Instance{HalfType::kBf16, 128, 128, dense_forward_bf16_128_128, dense_backward_bf16_128_128,
-             &warpgroup_forward_bf16_128_128},
+             &warpgroup_forward_bf16_128_128, &warpgroup_backward_bf16_128_128},
     Instance{HalfType::kFp16, 128, 128, dense_forward_fp16_128_128, dense_backward_fp16_128_128,
-             &warpgroup_forward_fp16_128_128},
+             &warpgroup_forward_fp16_128_128, &warpgroup_backward_fp16_128_128},
     Instance{HalfType::kBf16, 192, 128, dense_forward_bf16_192_128, dense_backward_bf16_192_128,
-             &warpgroup_forward_bf16_192_128},
+             &warpgroup_forward_bf16_192_128, &warpgroup_backward_bf16_192_128},
     Instance{HalfType::kFp16, 192, 128, dense_forward_fp16_192_128, dense_backward_fp16_192_128,
-             &warpgroup_forward_fp16_192_128},
+             &warpgroup_forward_fp16_192_128, &warpgroup_backward_fp16_192_128},
 };
 
 const Instance* instance_of(const PrefillShape& shape) {
@@ -58,13 +59,18 @@ cudaError_t launch_dense_forward(const DenseForward& p, cudaStream_t stream, Ker
 }
 
 cudaError_t launch_dense_backward(const DenseBackward& p, const DensePlan& plan, cudaStream_t stream,
-                                  DensePart part) {
+                                  DensePart part, KernelPath path) {
     const Instance* instance = instance_of(p.shape);
     if (instance == nullptr || !(p.scale > 0.0F)) return cudaErrorInvalidValue;
     const bool needs_partials = through_partials(plan, p.d_k.data == nullptr) && part != DensePart::kDq;
     if (needs_partials && p.partials == nullptr) return cudaErrorInvalidValue;
     if (!aligned(p.q, p.k, p.v, p.d_out, p.d_q, p.d_k, p.d_v)) return cudaErrorMisalignedAddress;
-    const cudaError_t error = instance->backward(p, plan, stream, part);
+    const WarpgroupBackward* warpgroup = instance->warpgroup_backward;
+    const bool has_warpgroup = path != KernelPath::kMma && warpgroup != nullptr &&
+                               (path == KernelPath::kWarpgroup || warpgroup->exists());
+    if (path == KernelPath::kWarpgroup && !has_warpgroup) return cudaErrorInvalidValue;
+    const cudaError_t error =
+        has_warpgroup ? warpgroup->launch(p, plan, stream, part) : instance->backward(p, plan, stream, part);
     if (error != cudaSuccess || part == DensePart::kDq || plan.splits == 1) return error;
     return (p.shape.dtype == HalfType::kBf16 ? sum_partials_bf16 : sum_partials_fp16)(p, plan.splits, stream);
 }

@@ -22,9 +22,10 @@ enum class DensePart : std::uint8_t { kAll, kDq, kDkdv };
 [[nodiscard]] cudaError_t launch_dense_forward(const DenseForward& params, cudaStream_t stream,
                                                KernelPath path = KernelPath::kAuto);
 
-/// `plan`: the one that the partials were sized for.
+/// `plan`: the one that the partials were sized for. `path`: as there.
 [[nodiscard]] cudaError_t launch_dense_backward(const DenseBackward& params, const DensePlan& plan,
-                                                cudaStream_t stream, DensePart part = DensePart::kAll);
+                                                cudaStream_t stream, DensePart part = DensePart::kAll,
+                                                KernelPath path = KernelPath::kAuto);
 
 [[nodiscard]] cudaError_t launch_mean_pool(const MeanPool& params, cudaStream_t stream);
 [[nodiscard]] cudaError_t launch_mean_pool_backward(const MeanPoolBackward& params, cudaStream_t stream);

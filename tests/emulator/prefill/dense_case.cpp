@@ -258,7 +258,7 @@ class DenseRun {
                         .add_to_d_q = c_.add_to_d_q,
                         .scale = static_cast<float>(inputs_.scale)};
         if (c_.keep_sums) p.d_k = p.d_v = {};
-        ASSERT_EQ(launch_dense_backward(p, plan, nullptr), cudaSuccess);
+        ASSERT_EQ(launch_dense_backward(p, plan, nullptr, DensePart::kAll, c_.path), cudaSuccess);
         finish();
         EXPECT_TRUE(partials.intact());
         if (c_.keep_sums) sums_ = partials.values();

@@ -7,6 +7,7 @@
 #include "nsa_core/cuda/prefill/path.hpp"
 #include "nsa_core/cuda/prefill/warpgroup/dense_forward.cuh"
 #include "nsa_core/cuda/prefill/warpgroup/instances.hpp"
+#include "nsa_core/cuda/prefill/warpgroup/multiprocessors.hpp"
 
 namespace nsa::core::cuda {
 
@@ -16,13 +17,6 @@ template <int kDk>
 inline constexpr int kWindowKeys = kDk > 128 ? 96 : 112;
 template <int kDk>
 inline constexpr int kCompressedKeys = kDk > 128 ? 96 : 128;
-
-[[nodiscard]] inline cudaError_t multiprocessors(int& count) {
-    int device = 0;
-    const cudaError_t error = cudaGetDevice(&device);
-    if (error != cudaSuccess) return error;
-    return cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
-}
 
 template <class T, int kDk, int kDv, int kKeys>
 cudaError_t launch_warpgroup_forward_of(const DenseForward& p, cudaStream_t stream) {

@@ -3,7 +3,7 @@
 
 #include <driver_types.h>
 
-#include "nsa_core/cuda/prefill/params.hpp"
+#include "nsa_core/cuda/prefill/prefill.hpp"
 
 namespace nsa::core::cuda {
 
@@ -16,5 +16,15 @@ extern const WarpgroupForward warpgroup_forward_bf16_64_64, warpgroup_forward_bf
     warpgroup_forward_bf16_192_128;
 extern const WarpgroupForward warpgroup_forward_fp16_64_64, warpgroup_forward_fp16_128_128,
     warpgroup_forward_fp16_192_128;
+
+struct WarpgroupBackward {
+    bool (*exists)();
+    cudaError_t (*launch)(const DenseBackward&, const DensePlan&, cudaStream_t, DensePart);
+};
+
+extern const WarpgroupBackward warpgroup_backward_bf16_64_64, warpgroup_backward_bf16_128_128,
+    warpgroup_backward_bf16_192_128;
+extern const WarpgroupBackward warpgroup_backward_fp16_64_64, warpgroup_backward_fp16_128_128,
+    warpgroup_backward_fp16_192_128;
 
 }  // namespace nsa::core::cuda

@@ -11,10 +11,11 @@ struct StageBarriers {
     std::uint64_t full[kStages];
     std::uint64_t empty[kStages];
 
-    /// By one thread, ahead of a barrier of the thread block.
-    __device__ __forceinline__ void init(int producer_threads, int consumer_warps) {
+    /// By one thread, ahead of a barrier of the thread block. `arrivals` make a stage full: one of each
+    /// producer thread, and one of each that has stored().
+    __device__ __forceinline__ void init(int arrivals, int consumer_warps) {
         for (int stage = 0; stage < kStages; ++stage) {
-            barrier_init(&full[stage], producer_threads);
+            barrier_init(&full[stage], arrivals);
             barrier_init(&empty[stage], consumer_warps);
         }
     }
@@ -34,8 +35,18 @@ class StageRing {
     /// A producer thread: fill(address) starts its copies into the next stage, once that is empty.
     template <class Fill>
     __device__ __forceinline__ void produce(Fill fill) {
+        fill(address(claim()));
+        hand_over();
+    }
+    /// The same in parts. The next stage, empty:
+    [[nodiscard]] __device__ __forceinline__ int claim() {
         barrier_wait(&barriers_.empty[next_], lap_ ^ 1U);  // before the first lap all are
-        fill(address(next_));
+        return next_;
+    }
+    /// a thread has stored into it what it does not copy;
+    __device__ __forceinline__ void stored() { barrier_arrive(&barriers_.full[next_]); }
+    /// and its copies are on their way.
+    __device__ __forceinline__ void hand_over() {
         barrier_arrive_after_copies(&barriers_.full[next_]);
         advance();
     }
