@@ -289,7 +289,7 @@ class DenseRun {
                 plain_d_q.values[i] = rounded<T>(plain_d_q.values[i] + 1);
                 true_d_q.values[i] += 1;
             }
-        const double noise = 2e-6 * factor_of(c_.data);
+        const double noise = 4e-6 * factor_of(c_.data);
         expect_close<T>("dQ", d_q, true_d_q, plain_d_q, noise);
         expect_close<T>("dK", c_.keep_sums ? sums(0, inputs_.k.width) : d_k_.values(), truth.d_k, plain.d_k,
                         noise);
