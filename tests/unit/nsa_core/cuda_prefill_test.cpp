@@ -83,6 +83,13 @@ INSTANTIATE_TEST_SUITE_P(AllShapes, CudaPrefillGrid,
                                           testing::Values(1, 2, 4, 8, 16)),
                          grid_name);
 
+TEST_F(CudaPrefillTest, heads_narrower_than_the_kernels_equal_the_oracle) {
+    for (const Widths widths : {Widths{16, 16}, Widths{24, 10}, Widths{136, 120}}) {
+        SCOPED_TRACE("dk " + std::to_string(widths.dk));
+        expect_clean({.config = config_of(widths, 4), .lengths = {200, 200}});
+    }
+}
+
 TEST_F(CudaPrefillTest, packed_sequences_of_many_lengths_equal_the_oracle) {
     for (const DType dtype : kTypes) {
         for (const Widths widths : kWidths) {

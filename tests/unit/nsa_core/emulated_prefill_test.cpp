@@ -55,6 +55,15 @@ TEST(EmulatedPrefill, keys_wider_than_values_equal_the_oracle) {
     expect_clean({.config = config_of(2, 2, 192, 128), .lengths = {70}});
 }
 
+TEST(EmulatedPrefill, heads_narrower_than_the_kernels_equal_the_oracle) {
+    for (const auto& [dk, dv] : {std::pair{16, 16}, {24, 10}, {40, 16}, {136, 120}}) {
+        SCOPED_TRACE("dk " + std::to_string(dk) + ", dv " + std::to_string(dv));
+        expect_clean({.config = config_of(4, 2, dk, dv), .lengths = {70}});
+    }
+    expect_clean(
+        {.config = config_of(8, 2, 16, 16), .dtype = DType::kFp16, .lengths = {1, 33, 90}, .packed = true});
+}
+
 TEST(EmulatedPrefill, packed_sequences_of_many_lengths_equal_the_oracle) {
     expect_clean({.config = config_of(4, 2, 32, 32), .lengths = {1, 31, 130, 32, 65}, .packed = true});
 }
@@ -143,8 +152,7 @@ CudaCall call_of(const NsaConfig& c) {
     return {.config = c, .scale = c.scale(), .packing = {}, .kernels = &kernels()};
 }
 
-TEST(EmulatedBranches, alone_equal_the_oracle_forward_and_backward) {
-    const NsaConfig c = config_of(4, 2, 32, 32);
+void expect_branches_alone_equal_the_oracle(const NsaConfig& c) {
     const CudaCall call = call_of(c);
     const Alone in = random_rows(c, 100);
     const double scale = c.scale();
@@ -188,6 +196,34 @@ TEST(EmulatedBranches, alone_equal_the_oracle_forward_and_backward) {
         [&](auto& q, auto& k, auto& v) { return parity::plain_attention(q, k, v, mask, scale); },
         reference::compressed_attention(tokens.q, tokens.k, tokens.v, c),
         reference::compressed_gradients(tokens.q, tokens.k, tokens.v, c, tokens.d_out));
+}
+
+TEST(EmulatedBranches, alone_equal_the_oracle_forward_and_backward) {
+    expect_branches_alone_equal_the_oracle(config_of(4, 2, 32, 32));
+}
+
+TEST(EmulatedBranches, alone_and_narrower_than_the_kernels_equal_the_oracle) {
+    expect_branches_alone_equal_the_oracle(config_of(4, 2, 16, 24));
+}
+
+TEST(EmulatedBranches, narrow_heads_select_the_blocks_that_the_fused_function_selects) {
+    const NsaConfig c = config_of(4, 2, 16, 16);
+    const Alone in = random_rows(c, 140);
+    const KeysValues rows{.k = in.k, .v = in.v};
+    const CudaCall call = call_of(c);
+    const KeysValues cmp = cuda_compress_mean(rows, call);
+    EXPECT_EQ(cmp.k.size(3), 16);
+    const at::Tensor gates = at::ones({2, 4, 140, 3}, in.q.options());
+    const GatedAttention fused =
+        cuda_gated_attention({.q = in.q, .cmp = cmp, .sel = rows, .win = rows, .gates = gates}, {}, call);
+    EXPECT_EQ(fused.out.size(3), 16);
+    EXPECT_EQ(fused.win.size(3), 16);
+    EXPECT_TRUE(at::equal(cuda_choose_blocks(in.q, cmp, call), fused.blocks));
+    EXPECT_TRUE(
+        at::equal(cuda_gated_attention({.q = in.q, .cmp = cmp, .sel = rows, .win = rows, .gates = gates},
+                                       fused.blocks, call)
+                      .out,
+                  fused.out));
 }
 
 TEST(EmulatedBranches, tensors_that_kernels_cannot_read_where_they_lie_are_copied) {
