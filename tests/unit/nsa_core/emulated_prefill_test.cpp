@@ -7,6 +7,7 @@
 #include "nsa_core/errors.hpp"
 #include "nsa_core/geometry.hpp"
 #include "nsa_core/parity/gradients.hpp"
+#include "nsa_core/parity/guarded_kernels.hpp"
 #include "nsa_core/parity/metrics.hpp"
 #include "nsa_core/parity/prefill_check.hpp"
 #include "nsa_core/reference.hpp"
@@ -115,6 +116,34 @@ TEST(EmulatedPrefill, unusual_values_equal_the_oracle) {
     for (const StepData data : {StepData::kTiny, StepData::kHuge, StepData::kEqualKeys}) {
         SCOPED_TRACE(static_cast<int>(data));
         expect_clean({.config = config_of(4, 2, 32, 32), .lengths = {140}, .data = data});
+    }
+}
+
+// Kernels of which one writes a number too many: before its first result, or behind its last.
+class CarelessKernels : public parity::GuardedKernels {
+  public:
+    explicit CarelessKernels(std::int64_t at) : GuardedKernels{kernels()}, at_{at} {}
+    void combine(const cuda::Combine& p) const override {
+        GuardedKernels::combine(p);
+        const std::int64_t count = p.shape.tokens * p.shape.heads * p.shape.dv;
+        static_cast<std::uint16_t*>(p.out.data)[at_ < 0 ? at_ : count + at_] = 0;
+    }
+
+  private:
+    std::int64_t at_;
+};
+
+TEST(EmulatedPrefill, a_number_written_beside_a_result_is_seen) {
+    const PrefillCase c{.config = config_of(4, 2, 32, 32), .lengths = {40}};
+    for (const std::int64_t at : {-1, 0, 7}) {
+        const CarelessKernels careless{at};
+        const PrefillReport fused =
+            parity::check_prefill(c, at::kCPU, parity::prefill_candidate(c, careless));
+        EXPECT_EQ(fused.canary_hits, 2 * 2) << "two bytes in each of two runs";
+        EXPECT_FALSE(fused.clean());
+        const PrefillReport raw =
+            parity::check_raw_prefill(c, at::kCPU, parity::raw_prefill_candidate(c, careless));
+        EXPECT_EQ(raw.canary_hits, 2 * 2);
     }
 }
 
