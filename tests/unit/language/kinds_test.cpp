@@ -160,8 +160,9 @@ TEST(DecodeBenchTest, LengthsAlsoComeAsOneText) {
     step.params = {{"seq", text("64,128")}};
     EXPECT_THAT(planned(step).argv, Contains("64,128"));
     step.params = {{"seq", text("64,x")}};
-    EXPECT_THAT(error_of(step),
-                HasSubstr("expected a list of whole numbers from 1 to 1048576, like [512,1024,2048], found '64,x'"));
+    EXPECT_THAT(
+        error_of(step),
+        HasSubstr("expected a list of whole numbers from 1 to 1048576, like [512,1024,2048], found '64,x'"));
 }
 
 TEST(DefaultCheckTest, TheAuthorsCheckOfTheSameRuleAndMetricStandsAlone) {
