@@ -2,6 +2,8 @@
 // A new kind is one file under kinds/ and one line in kinds/registry.cpp.
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,6 +22,8 @@ struct ParamSchema {
     bool required = false;
     std::string_view one_of;  // "a|b|c", empty: free; of a kWordList: of each word
     std::string_view help;
+    std::int64_t least = 0;  // of a kInt, and of each number of a kIntList
+    std::int64_t most = std::numeric_limits<std::int64_t>::max();
 };
 
 class StepKind {

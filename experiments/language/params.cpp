@@ -46,11 +46,11 @@ std::optional<Number> number_in(std::string_view text) {
     return number;
 }
 
-std::optional<std::int64_t> whole_number(const Scalar& scalar) {
+std::optional<std::int64_t> whole_number(const ParamSchema& schema, const Scalar& scalar) {
     std::optional<std::int64_t> number;
     if (const auto* value = std::get_if<std::int64_t>(&scalar)) number = *value;
     if (const auto* text = std::get_if<std::string>(&scalar)) number = number_in<std::int64_t>(*text);
-    return number && *number >= 0 ? number : std::nullopt;
+    return number && *number >= schema.least && *number <= schema.most ? number : std::nullopt;
 }
 
 std::optional<double> positive_number(const Scalar& scalar) {
@@ -63,6 +63,13 @@ std::optional<double> positive_number(const Scalar& scalar) {
 
 ParamReading refused(std::string_view wanted, const ParamValue& given) {
     return {{}, "expected " + std::string(wanted) + ", found '" + printable(to_string(given)) + "'", {}};
+}
+
+// "from 1 to 1024", "of 1 or more".
+std::string bounds_of(const ParamSchema& schema) {
+    const std::string least = std::to_string(schema.least);
+    if (schema.most == ParamSchema{}.most) return "of " + least + " or more";
+    return "from " + least + " to " + std::to_string(schema.most);
 }
 
 ParamReading read_text(const ParamSchema& schema, const Scalar& given) {
@@ -106,14 +113,19 @@ ParamReading read_word_list(const ParamSchema& schema, const ParamValue& given) 
     return {words, {}, {}};
 }
 
-ParamReading read_int_list(const ParamValue& given) {
+ParamReading read_int_list(const ParamSchema& schema, const ParamValue& given) {
     std::vector<Scalar> items = items_of(given);
+    const auto fault = [&] {
+        return refused(
+            "a list of whole numbers " + bounds_of(schema) + ", like [" + std::string(schema.fallback) + "]",
+            given);
+    };
     for (Scalar& item : items) {
-        const std::optional<std::int64_t> number = whole_number(item);
-        if (!number) return refused("a list of whole numbers, like [512, 1024]", given);
+        const std::optional<std::int64_t> number = whole_number(schema, item);
+        if (!number) return fault();
         item = *number;
     }
-    if (items.empty()) return refused("a list of whole numbers, like [512, 1024]", given);
+    if (items.empty()) return fault();
     if (std::set<Scalar>(items.begin(), items.end()).size() < items.size())
         return refused("every number once", given);
     return {items, {}, {}};
@@ -122,7 +134,7 @@ ParamReading read_int_list(const ParamValue& given) {
 }  // namespace
 
 ParamReading read_param(const ParamSchema& schema, const ParamValue& given) {
-    if (schema.type == ParamType::kIntList) return read_int_list(given);
+    if (schema.type == ParamType::kIntList) return read_int_list(schema, given);
     if (schema.type == ParamType::kWordList) return read_word_list(schema, given);
     const Scalar* scalar = std::get_if<Scalar>(&given);
     if (scalar == nullptr) return refused("one value, not a list", given);
@@ -133,8 +145,8 @@ ParamReading read_param(const ParamSchema& schema, const ParamValue& given) {
             return {Scalar(text == "true"), {}, {}};
         }
         case ParamType::kInt: {
-            const std::optional<std::int64_t> number = whole_number(*scalar);
-            if (!number) return refused("a whole number of 0 or more", given);
+            const std::optional<std::int64_t> number = whole_number(schema, *scalar);
+            if (!number) return refused("a whole number " + bounds_of(schema), given);
             return {Scalar(*number), {}, {}};
         }
         case ParamType::kNumber: {

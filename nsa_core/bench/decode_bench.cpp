@@ -25,7 +25,6 @@
 #include "nsa_core/sdpa_audit.hpp"
 #include "nsa_core/tools/csv.hpp"
 #include "nsa_core/tools/samples.hpp"
-#include "nsa_core/tools/shape_flags.hpp"
 #include "nsa_core/tools/torch_device.hpp"
 
 namespace nsa::core::bench {
@@ -184,29 +183,12 @@ void write_facts(tools::Output& output, const DecodeBenchOptions& o, const Stopw
 
 void add_flags(tools::FlagTable& table, DecodeBenchOptions& o) {
     constexpr std::int64_t kMany = 1 << 20;
-    table
-        .choice("--scope", o.scope, {{"module", Scope::kModule}, {"attention", Scope::kAttention}},
-                "the whole layer, or attention alone over a paged cache")
-        .choice<std::optional<Route>>("--route", o.route, {{"auto", std::nullopt}, {"cuda", Route::kCuda}},
-                                      "auto: as the environment flags say, attention by cuda");
-    table.integers("--seq", o.seq, 1, kMany, "sequence lengths after the timed step")
-        .integer("--dim", o.dim, 1, 65536, "width of the residual stream");
-    tools::add_head_flags(table, o);
-    table.integer("--batch", o.batch, 1, kMany, "sequences decoded together");
-    tools::add_block_flags(table, o);
-    tools::add_dtype_flag(table, o.dtype);
-    tools::add_device_flag(table, o.device);
-    table.integer("--warmup", o.warmup, 0, 1000000, "samples thrown away first, per length")
-        .integer("--samples", o.samples, 1, 1000000, "samples kept, per length")
-        .integer("--seed", o.seed, 0, INT64_C(1) << 53, "seed of weights and tokens")
-        .integer("--page", o.page, 1, kMany, "attention: tokens of a cache page, a multiple of --l-sel")
-        .choice("--cache", o.cache_policy, {{"warm", CachePolicy::kWarm}, {"cold", CachePolicy::kCold}},
-                "captured steps (attention, or route cuda): is L2 left as the sample before has left it, or "
-                "filled with other data")
-        .integer("--bandwidth", o.bandwidth_gb_s, 0, kMany,
-                 "captured steps: GB/s that the floor assumes; 0: measured")
-        .integer("--tflops", o.tensor_tflop_s, 0, kMany,
-                 "captured steps: TFLOP/s that the floor assumes; 0: measured");
+    add_scope_flag(table, o);
+    table.choice<std::optional<Route>>("--route", o.route, {{"auto", std::nullopt}, {"cuda", Route::kCuda}},
+                                       "auto: as the environment flags say, attention by cuda");
+    add_size_flags(table, o);
+    table.integer("--page", o.page, 1, kMany, "attention: tokens of a cache page, a multiple of --l-sel");
+    add_floor_flags(table, o);
 }
 
 NsaConfig config_of(const DecodeBenchOptions& options) {

@@ -21,7 +21,6 @@
 #include "nsa_core/tools/csv.hpp"
 #include "nsa_core/tools/peak_memory.hpp"
 #include "nsa_core/tools/route_check.hpp"
-#include "nsa_core/tools/shape_flags.hpp"
 #include "nsa_core/tools/torch_device.hpp"
 
 namespace nsa::core::bench {
@@ -54,13 +53,14 @@ void fill(KeyValueBuffers& buffers, const NsaConfig& c, std::int64_t batch, std:
                    at::randn({batch, c.groups, rows, c.dv}, options));
 }
 
-void prefill(const NSAAttention& module, std::int64_t batch, std::int64_t seq, at::TensorOptions options) {
+RoutesTaken prefill(const NSAAttention& module, std::int64_t batch, std::int64_t seq,
+                    at::TensorOptions options) {
     const c10::NoGradGuard no_grad;
-    (void)module.prefill(at::randn({batch, seq, module.config().dim}, options));
+    return module.prefill(at::randn({batch, seq, module.config().dim}, options)).routes;
 }
 
-void decode(const NSAAttention& module, std::int64_t batch, std::int64_t seq, at::TensorOptions options,
-            const PeakMemory& memory) {
+RoutesTaken decode(const NSAAttention& module, std::int64_t batch, std::int64_t seq,
+                   at::TensorOptions options, const PeakMemory& memory) {
     const c10::NoGradGuard no_grad;
     const NsaConfig& c = module.config();
     DecodeCache cache = module.make_cache(batch, seq);
@@ -68,12 +68,15 @@ void decode(const NSAAttention& module, std::int64_t batch, std::int64_t seq, at
         fill(*buffers, c, batch, seq - 1, options);
     fill(cache.cmp(), c, batch, compressed_count(seq - 1, c), options);
     memory.restart();  // filling is not decoding
-    (void)module.decode(at::randn({batch, c.dim}, options), cache);
+    return module.decode(at::randn({batch, c.dim}, options), cache).routes;
 }
 
-void train(const NSAAttention& module, std::int64_t batch, std::int64_t seq, at::TensorOptions options) {
+RoutesTaken train(const NSAAttention& module, std::int64_t batch, std::int64_t seq,
+                  at::TensorOptions options) {
     const at::Tensor x = at::randn({batch, seq, module.config().dim}, options).requires_grad_(true);
-    module.prefill(x).out.sum().backward();
+    const PrefillResult result = module.prefill(x);
+    result.out.sum().backward();
+    return result.routes;
 }
 
 void forget_gradients(const NSAAttention& module) {
@@ -81,24 +84,32 @@ void forget_gradients(const NSAAttention& module) {
         parameter.tensor.mutable_grad().reset();
 }
 
-std::int64_t peak_of(const NSAAttention& module, MemoryPass pass, std::int64_t batch, std::int64_t seq,
+RoutesTaken run_pass(const NSAAttention& module, MemoryPass pass, std::int64_t batch, std::int64_t seq,
                      at::TensorOptions options, const PeakMemory& memory) {
-    const std::int64_t ground = memory.held();
-    memory.restart();
     switch (pass) {
         case MemoryPass::kPrefill:
-            prefill(module, batch, seq, options);
-            break;
+            return prefill(module, batch, seq, options);
         case MemoryPass::kDecode:
-            decode(module, batch, seq, options, memory);
-            break;
+            return decode(module, batch, seq, options, memory);
         case MemoryPass::kTrain:
-            train(module, batch, seq, options);
             break;
     }
+    return train(module, batch, seq, options);
+}
+
+struct Measured {
+    MemoryPoint point;
+    RoutesTaken routes;
+};
+
+Measured measure(const NSAAttention& module, MemoryPass pass, std::int64_t batch, std::int64_t seq,
+                 at::TensorOptions options, const PeakMemory& memory) {
+    const std::int64_t ground = memory.held();
+    memory.restart();
+    const RoutesTaken routes = run_pass(module, pass, batch, seq, options, memory);
     const std::int64_t peak = memory.peak() - ground;
     forget_gradients(module);
-    return peak;
+    return {.point = {.seq = seq, .bytes = peak}, .routes = routes};
 }
 
 class Report {
@@ -107,12 +118,16 @@ class Report {
         : output_{output},
           csv_{output.artifacts / "memory.csv", {"route", "pass", "S", "peak_bytes", "bytes_per_token"}} {}
 
-    void add(const Labels& row, std::int64_t batch, const MemoryPoint& point) {
+    void add(const Labels& row, std::int64_t batch, const Measured& measured) {
+        const MemoryPoint& point = measured.point;
         const double per_token = static_cast<double>(point.bytes) / static_cast<double>(batch * point.seq);
         Labels labels = row;
         labels.emplace_back("S", std::to_string(point.seq));
         write("peak_bytes", static_cast<double>(point.bytes), "B", labels);
         write("bytes_per_token", per_token, "B/tok", labels);
+        tools::write_route_facts(output_, Branch::kCompressed, measured.routes.cmp, labels);
+        tools::write_route_facts(output_, Branch::kSelected, measured.routes.sel, labels);
+        tools::write_route_facts(output_, Branch::kSliding, measured.routes.win, labels);
         csv_.row({row[0].second, row[1].second, std::to_string(point.seq), std::to_string(point.bytes),
                   tools::csv_number(per_token)});
     }
@@ -214,8 +229,9 @@ tools::Outcome run(const MemoryScalingOptions& asked, tools::Output& output) {
             const Labels row{{"route", tools::name_of(route)}, {"pass", name_of(pass)}};
             std::vector<MemoryPoint> points;
             for (const std::int64_t seq : o.seq) {
-                points.push_back({seq, peak_of(module, pass, o.batch, seq, options, memory)});
-                report.add(row, o.batch, points.back());
+                const Measured measured = measure(module, pass, o.batch, seq, options, memory);
+                report.add(row, o.batch, measured);
+                points.push_back(measured.point);
             }
             report.add(row, fit_memory(points));
         }

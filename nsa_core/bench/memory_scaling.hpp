@@ -12,6 +12,7 @@
 #include "nsa_core/tools/flags.hpp"
 #include "nsa_core/tools/outcome.hpp"
 #include "nsa_core/tools/output.hpp"
+#include "nsa_core/tools/shape_flags.hpp"
 
 namespace nsa::core::bench {
 
@@ -21,21 +22,12 @@ enum class MemoryPass {
     kTrain     // forward and backward
 };
 
-struct MemoryScalingOptions {
+struct MemoryScalingOptions : tools::AttentionShape {
     std::vector<std::int64_t> seq{256, 512, 1024};
     std::vector<MemoryPass> passes{MemoryPass::kPrefill, MemoryPass::kDecode, MemoryPass::kTrain};
     std::vector<std::optional<Route>> routes{std::nullopt};  // nothing: auto
     std::int64_t dim = 256;
-    std::int64_t heads = 8;
-    std::int64_t groups = 2;
-    std::int64_t dk = 32;
-    std::int64_t dv = 32;
     std::int64_t batch = 1;
-    std::int64_t l = 32;
-    std::int64_t d = 16;
-    std::int64_t l_sel = 64;
-    std::int64_t n = 16;
-    std::int64_t w = 512;
     DType dtype = DType::kFp32;
     tools::DeviceFlag device = tools::DeviceFlag::kAuto;
     std::int64_t seed = 0;

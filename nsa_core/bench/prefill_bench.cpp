@@ -19,7 +19,7 @@
 #include "nsa_core/bench/prefill_timer.hpp"
 #include "nsa_core/device.hpp"
 #include "nsa_core/errors.hpp"
-#include "nsa_core/tools/shape_flags.hpp"
+#include "nsa_core/tools/route_check.hpp"
 #include "nsa_core/tools/torch_device.hpp"
 
 namespace nsa::core::bench {
@@ -202,42 +202,22 @@ void run_lengths(const Bench& bench, const NsaConfig& config, const RoutePolicy&
 }  // namespace
 
 void add_flags(tools::FlagTable& table, PrefillBenchOptions& o) {
-    constexpr std::int64_t kMany = 1 << 20;
+    add_scope_flag(table, o);
     table
-        .choice("--scope", o.scope, {{"module", Scope::kModule}, {"attention", Scope::kAttention}},
-                "the whole layer, or attention alone: branches, top-n and gate")
         .choice<std::optional<Pass>>("--pass", o.pass,
                                      {{"all", std::nullopt},
                                       {"forward", Pass::kForward},
                                       {"backward", Pass::kBackward},
                                       {"step", Pass::kStep}},
                                      "step: forward and backward in one measurement")
-        .choice<std::optional<Route>>("--route", o.route,
-                                      {{"auto", std::nullopt},
-                                       {"reference", Route::kReference},
-                                       {"sdpa", Route::kSdpa},
-                                       {"fa2_dense", Route::kFa2Dense},
-                                       {"fa2_varlen", Route::kFa2Varlen},
-                                       {"cuda", Route::kCuda}},
-                                      "auto: as the environment flags say");
-    table.integers("--seq", o.seq, 1, kMany, "sequence lengths")
-        .integer("--dim", o.dim, 1, 65536, "module: width of the residual stream");
-    tools::add_head_flags(table, o);
-    table.integer("--batch", o.batch, 1, kMany, "sequences at a time");
-    tools::add_block_flags(table, o);
-    tools::add_dtype_flag(table, o.dtype);
-    tools::add_device_flag(table, o.device);
-    table.integer("--warmup", o.warmup, 0, 1000000, "samples thrown away first, per row")
-        .integer("--samples", o.samples, 1, 1000000, "samples kept, per row")
-        .integer("--seed", o.seed, 0, INT64_C(1) << 53, "seed of weights and inputs")
+        .choice("--route", o.route, tools::sequence_routes(), "auto: as the environment flags say");
+    add_size_flags(table, o);
+    table
         .choice("--queries", o.queries,
                 {{"independent", Queries::kIndependent}, {"correlated", Queries::kCorrelated}},
                 "correlated: q_t = 0.95 q_(t-1) + noise, so that neighbours select alike")
-        .choice("--cache", o.cache_policy, {{"warm", CachePolicy::kWarm}, {"cold", CachePolicy::kCold}},
-                "is the last cache left as the sample before has left it, or filled with other data")
-        .choice("--peers", o.peers, {{"on", true}, {"off", false}}, "attention: full attention beside ours")
-        .integer("--bandwidth", o.bandwidth_gb_s, 0, kMany, "GB/s that the floor assumes; 0: measured")
-        .integer("--tflops", o.tensor_tflop_s, 0, kMany, "TFLOP/s that the floor assumes; 0: measured");
+        .choice("--peers", o.peers, {{"on", true}, {"off", false}}, "attention: full attention beside ours");
+    add_floor_flags(table, o);
 }
 
 tools::Outcome run(const PrefillBenchOptions& o, tools::Output& output) {

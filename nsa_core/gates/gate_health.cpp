@@ -15,19 +15,6 @@
 namespace nsa::core::gates {
 namespace {
 
-NsaConfig config_of(const GateHealthOptions& o) {
-    NsaConfig config;  // block sizes and window are the paper's
-    config.dim = o.dim;
-    config.heads = o.heads;
-    config.groups = o.groups;
-    config.dk = o.dk;
-    config.dv = o.dv;
-    config.gate = o.gate;
-    config.rope = true;
-    validate(config);
-    return config;
-}
-
 at::Tensor next_batch(train::WindowSampler& sampler, const GateHealthOptions& o, at::Device device) {
     const auto tokens = sampler.draw(static_cast<std::size_t>(o.batch));
     return at::tensor(tokens, at::kLong).view({o.batch, o.seq + 1}).narrow(1, 0, o.seq).to(device);
@@ -53,21 +40,9 @@ void print(std::size_t layer, const Statistics& s) {
 
 void add_flags(tools::FlagTable& table, GateHealthOptions& o) {
     constexpr std::int64_t kMany = 1 << 20;
-    table.integer("--samples", o.samples, 1, kMany, "batches, one sample of every statistic each")
-        .integer("--dim", o.dim, 1, 65536, "width of the residual stream")
-        .integer("--heads", o.heads, 1, 1024, "query heads")
-        .integer("--groups", o.groups, 1, 1024, "key/value heads; divides --heads")
-        .integer("--dk", o.dk, 2, 1024, "width of a query and of a key; even, for rotary positions")
-        .integer("--dv", o.dv, 1, 1024, "width of a value")
-        .integer("--seq", o.seq, 1, kMany, "bytes in a sequence")
-        .integer("--batch", o.batch, 1, kMany, "sequences in a batch")
-        .integer("--layers", o.layers, 1, 1024, "layers of attention and MLP")
-        .choice("--gate", o.gate, {{"sigmoid", GateKind::kSigmoid}, {"softmax", GateKind::kSoftmax}},
-                "how the gates are made; softmax makes the three sum to 1");
-    tools::add_dtype_flag(table, o.dtype);
-    tools::add_device_flag(table, o.device);
-    table.integer("--seed", o.seed, 0, INT64_C(1) << 53, "seed of weights and data")
-        .text("--data", o.data, "synthetic|FILE", "a made-up language, or any file, read as bytes");
+    table.integer("--samples", o.samples, 1, kMany, "batches, one sample of every statistic each");
+    add_model_flags(table, o);
+    add_run_flags(table, o);
 }
 
 tools::Outcome run(const GateHealthOptions& o, tools::Output& output) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 
 #include "nsa_core/errors.hpp"
 #include "nsa_core/geometry.hpp"
@@ -14,6 +15,7 @@ using Shape = std::vector<std::int64_t>;
 
 constexpr std::string_view kWeight = "weight.";
 constexpr std::string_view kCandidate = "candidate.";
+constexpr std::string_view kGradient = "d_";
 
 std::string text_of(const Shape& shape) {
     std::string text = "[";
@@ -148,25 +150,62 @@ bool is_input(const Golden& golden, const std::string& name) {
     return name == "q" || name == "k" || name == "v";
 }
 
+// The input that a tensor is the gradient of: q of sliding.d_q, weight.wq of d_weight.wq. Empty for others.
+std::string differentiated(const Golden& golden, std::string_view name) {
+    if (golden.scope == Scope::kAttention) {
+        const std::size_t dot = name.find('.');
+        const std::vector<std::string> outputs = outputs_of(golden.scope);
+        if (dot == name.npos ||
+            std::find(outputs.begin(), outputs.end(), name.substr(0, dot)) == outputs.end())
+            return {};
+        name.remove_prefix(dot + 1);
+    }
+    if (!name.starts_with(kGradient)) return {};
+    const std::string input{name.substr(kGradient.size())};
+    return is_input(golden, input) && golden.holds(input) ? input : "";
+}
+
+// What an implementation makes of the inputs: outputs and gradients. Nothing for other names.
+std::optional<Shape> result_shape(const Golden& golden, const std::string& name) {
+    const std::vector<std::string> outputs = outputs_of(golden.scope);
+    if (std::find(outputs.begin(), outputs.end(), name) != outputs.end()) return output_shape(golden);
+    const std::string input = differentiated(golden, name);
+    return input.empty() ? std::nullopt : std::optional{golden.tensors.at(input).shape};
+}
+
 void check_tensor(const Golden& golden, const std::string& name, const StoredTensor& tensor) {
     if (golden.scope == Scope::kAttention && name == "blocks") return check_blocks(golden, tensor);
     const bool candidate = name.starts_with(kCandidate);
-    const std::string plain = candidate ? name.substr(kCandidate.size()) : name;
-    const std::vector<std::string> outputs = outputs_of(golden.scope);
-    const bool output = std::find(outputs.begin(), outputs.end(), plain) != outputs.end();
-    if (!output && (candidate || !is_input(golden, name))) {
+    const bool d_out = name == "d_out";
+    const auto result = result_shape(golden, candidate ? name.substr(kCandidate.size()) : name);
+    if (!result && (candidate || !(d_out || is_input(golden, name)))) {
         throw InputError{"tensor " + name + " is not of the schema of scope " +
                          (golden.scope == Scope::kLayer
-                              ? "layer: x, weight.*, out, candidate.out"
-                              : "attention: q, k, v, blocks, sliding, compressed, selected, "
-                                "candidate.* of the last three")};
+                              ? "layer: x, weight.*, out, d_out, d_ of an input, candidate.* of out and d_*"
+                              : "attention: q, k, v, blocks, sliding, compressed, selected, d_out, "
+                                "OUTPUT.d_q, OUTPUT.d_k, OUTPUT.d_v, candidate.* of outputs and gradients")};
     }
     const DType dtype = dtype_of(name, tensor.element);
-    if (output)
-        expect_shape(name, tensor, output_shape(golden));
-    else if (dtype != golden.dtype)
+    if (result || d_out) expect_shape(name, tensor, result.value_or(output_shape(golden)));
+    if (!result && dtype != golden.dtype)
         throw InputError{"tensor " + name + " is not of the type of the other inputs"};
     if (!candidate) expect_finite(name, tensor);
+}
+
+// Gradients are of the sum of output * d_out, and those of an output are there for all inputs or for none.
+void check_gradients(const Golden& golden, const std::string& of_output) {
+    std::vector<std::string> there, missing;
+    for (const auto& [name, tensor] : golden.tensors) {
+        if (!is_input(golden, name)) continue;
+        const std::string gradient = of_output + std::string{kGradient} + name;
+        (golden.holds(gradient) ? there : missing).push_back(gradient);
+    }
+    if (there.empty()) return;
+    if (!golden.holds("d_out")) missing.emplace_back("d_out");
+    if (!missing.empty()) {
+        throw InputError{"tensor " + there.front() + " is there and " + missing.front() +
+                         " is missing: gradients go with d_out, and with those of all inputs"};
+    }
 }
 
 void read_attention_shapes(Golden& golden) {
@@ -207,6 +246,9 @@ void read_shapes(Golden& golden) {
 void check_contents(const Golden& golden) {
     for (const auto& [name, tensor] : golden.tensors)
         check_tensor(golden, name, tensor);
+    if (golden.scope == Scope::kLayer) return check_gradients(golden, "");
+    for (const std::string& output : outputs_of(golden.scope))
+        check_gradients(golden, output + ".");
 }
 
 }  // namespace nsa::core::golden

@@ -6,7 +6,6 @@
 #include "nsa_core/errors.hpp"
 #include "nsa_core/needle/haystack.hpp"
 #include "nsa_core/routes/cuda_decode.hpp"
-#include "nsa_core/tools/shape_flags.hpp"
 #include "nsa_core/tools/torch_device.hpp"
 
 namespace nsa::core::needle {

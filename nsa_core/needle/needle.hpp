@@ -12,6 +12,7 @@
 #include "nsa_core/tools/flags.hpp"
 #include "nsa_core/tools/outcome.hpp"
 #include "nsa_core/tools/output.hpp"
+#include "nsa_core/tools/shape_flags.hpp"
 
 namespace nsa::core::needle {
 
@@ -20,7 +21,7 @@ enum class Mode {
     kPrefill  // the whole sequence, of which the last query is judged: quadratic
 };
 
-struct NeedleOptions {
+struct NeedleOptions : tools::AttentionShape {
     Mode mode = Mode::kDecode;
     std::vector<std::int64_t> seq{4096};
     std::vector<std::int64_t> depth{0, 10, 25, 50, 75, 90, 100};  // percent of the context
@@ -28,16 +29,7 @@ struct NeedleOptions {
     double strength = 64;     // score of the needle before the softmax; other tokens' scores are of order 1
     double tolerance = 0.02;  // of an output that counts as the needle's value, relative
     std::optional<Route> route;  // nothing: auto
-    std::int64_t heads = 8;
-    std::int64_t groups = 2;
-    std::int64_t dk = 32;
-    std::int64_t dv = 32;
-    std::int64_t l = 32;
-    std::int64_t d = 16;
-    std::int64_t l_sel = 64;
-    std::int64_t n = 16;
-    std::int64_t w = 512;
-    std::int64_t page = 64;  // tokens of a cache page
+    std::int64_t page = 64;      // tokens of a cache page
     DType dtype = DType::kFp32;
     tools::DeviceFlag device = tools::DeviceFlag::kAuto;
     std::int64_t seed = 0;  // of the first trial

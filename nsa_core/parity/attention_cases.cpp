@@ -25,28 +25,17 @@ BranchQkv random_inputs(const TrialPlan& plan, std::int64_t seed) {
             .v = random_normal({o.batch, o.groups, o.seq, o.dv}, generator, options)};
 }
 
-at::Tensor random_d_out(const TrialPlan& plan, std::int64_t seed) {
-    const ParityOptions& o = plan.options;
-    constexpr std::int64_t kAnotherStream = INT64_C(1) << 53;  // seeds of runs end below it
-    at::Generator generator = seeded_generator(seed + kAnotherStream);
-    const auto options = at::TensorOptions{scalar_type(o.dtype)}.device(tools::torch_device(plan.device));
-    return random_normal({o.batch, o.heads, o.seq, o.dv}, generator, options);
-}
-
 BranchQkv golden_inputs(const TrialPlan& plan) {
     return {.q = golden_input(plan, "q"), .k = golden_input(plan, "k"), .v = golden_input(plan, "v")};
 }
 
-void append_gradients(const TrialPlan& plan, const BranchQkv& in, const BranchCase& branch, std::int64_t seed,
-                      More& more) {
-    const at::Tensor d_out = random_d_out(plan, seed);
+std::vector<GradientError> gradients(const BranchQkv& in, const BranchCase& branch, const at::Tensor& d_out) {
     const reference::Gradients truth = branch.gradients(d_out);
     const auto ours = gradients_of(branch.candidate, in.q, in.k, in.v, d_out);
     const auto plain = gradients_of(branch.plain, in.q, in.k, in.v, d_out);
-    const GradientError errors[] = {{"dq", ours[0], plain[0], truth.q},
-                                    {"dk", ours[1], plain[1], truth.k},
-                                    {"dv", ours[2], plain[2], truth.v}};
-    append_gradient_metrics(errors, plan.options.dtype, more);
+    return {{"dq", "q", ours[0], plain[0], truth.q},
+            {"dk", "k", ours[1], plain[1], truth.k},
+            {"dv", "v", ours[2], plain[2], truth.v}};
 }
 
 }  // namespace
@@ -59,15 +48,21 @@ TrialResult attention_trial(const TrialPlan& plan, std::int64_t seed) {
     const BranchQkv in = plan.golden ? golden_inputs(plan) : random_inputs(plan, seed);
     const BranchCase branch = branch_case(plan, in, how);
     const at::Tensor candidate = branch.candidate(in.q, in.k, in.v);
-    const at::Tensor plain = branch.plain(in.q, in.k, in.v);
+    at::Tensor plain = branch.plain(in.q, in.k, in.v);
     More more = branch.more ? branch.more(candidate) : More{};
     TrialTensors tensors{.inputs = {{"q", in.q}, {"k", in.k}, {"v", in.v}},
-                         .truth = truth_of(plan, branch.truth, more),
+                         .truth = truth_of(plan, branch.truth, plain, more),
                          .candidate = candidate};
     if (branch.blocks.defined()) tensors.inputs.emplace_back("blocks", branch.blocks);
-    dump(plan, tensors, seed);
     more.emplace_back("bound_ratio", bound_ratio(candidate, plain, tensors.truth, plan.options.dtype));
-    if (plan.options.gradients) append_gradients(plan, in, branch, seed, more);
+    if (plan.options.gradients) {
+        const at::Tensor d_out = d_out_of(plan, candidate, seed);
+        tensors.inputs.emplace_back("d_out", d_out);
+        tensors.gradients = gradients(in, branch, d_out);
+        take_golden_truth(plan, tensors.gradients, more);
+        append_gradient_metrics(tensors.gradients, plan.options.dtype, more);
+    }
+    dump(plan, tensors, seed);
     return {.error = compare(candidate, tensors.truth),
             .baseline_mae = compare(plain, tensors.truth).mae,
             .more = std::move(more),

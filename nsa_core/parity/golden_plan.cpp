@@ -17,6 +17,11 @@ golden::Scope scope_of(Subject subject) {
     return layer ? golden::Scope::kLayer : golden::Scope::kAttention;
 }
 
+bool holds_gradients(const golden::Golden& golden, Subject subject) {
+    return subject != Subject::kDecode &&
+           golden.holds(gradient_name(subject, subject == Subject::kModule ? "x" : "q"));
+}
+
 }  // namespace
 
 std::string output_name(Subject subject) {
@@ -33,6 +38,11 @@ std::string output_name(Subject subject) {
             break;
     }
     return "out";
+}
+
+std::string gradient_name(Subject subject, const std::string& input) {
+    const std::string output = output_name(subject);
+    return (output == "out" ? "d_" : output + ".d_") + input;
 }
 
 void check_files(const ParityOptions& options, const RoutePolicy& policy) {
@@ -63,6 +73,7 @@ ParityOptions options_of(ParityOptions o, const golden::Golden& golden) {
         throw InputError{o.golden + ": it has no tensor " + output + ", the output that --branch asks for"};
     }
     if (!o.given.contains("--dtype")) o.dtype = golden.dtype;
+    if (!o.given.contains("--gradients")) o.gradients = holds_gradients(golden, o.subject);
     const NsaConfig& c = golden.config;
     o.batch = golden.batch;
     o.seq = golden.seq;

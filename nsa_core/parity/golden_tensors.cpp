@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -29,6 +30,11 @@ std::string producer_of(const TrialPlan& plan, std::int64_t seed) {
     return "nsa-core parity, candidate by route " + std::string{route ? name(*route) : "auto"} +
            (plan.golden ? ", inputs of " + plan.options.golden
                         : ", seed " + std::to_string(seed) + ", fp64 oracle");
+}
+
+// As far from the second as `plain` is from the first.
+at::Tensor moved(const at::Tensor& plain, const at::Tensor& from, const at::Tensor& to) {
+    return to.to(at::kDouble) + (plain.cpu().to(at::kDouble) - from);
 }
 
 }  // namespace
@@ -71,14 +77,36 @@ at::Tensor golden_input(const TrialPlan& plan, const std::string& name) {
     return typed.to(tools::torch_device(plan.device));
 }
 
-at::Tensor truth_of(const TrialPlan& plan, const at::Tensor& oracle,
+at::Tensor truth_of(const TrialPlan& plan, const at::Tensor& oracle, at::Tensor& plain,
                     std::vector<std::pair<std::string, double>>& more) {
     if (!plan.golden) return oracle;
     at::Tensor expected = golden_tensor(plan, output_name(plan.options.subject));
     const ErrorMetrics off = compare(expected, oracle);
     more.emplace_back("golden_vs_oracle_mae", off.mae);
     more.emplace_back("golden_vs_oracle_max_abs", off.max_abs);
+    plain = moved(plain, oracle, expected);
     return expected;
+}
+
+at::Tensor d_out_of(const TrialPlan& plan, const at::Tensor& output, std::int64_t seed) {
+    constexpr std::int64_t kAnotherStream = INT64_C(1) << 53;  // seeds of runs end below it
+    if (plan.golden && plan.golden->holds("d_out")) return golden_input(plan, "d_out");
+    at::Generator generator = seeded_generator(seed + kAnotherStream);
+    return random_normal(output.sizes(), generator, output.options());
+}
+
+void take_golden_truth(const TrialPlan& plan, std::vector<GradientError>& gradients,
+                       std::vector<std::pair<std::string, double>>& more) {
+    if (!plan.golden) return;
+    double worst = 0;
+    for (GradientError& g : gradients) {
+        const at::Tensor given = golden_tensor(plan, gradient_name(plan.options.subject, g.input));
+        if (!given.defined()) return;  // a file holds all or none
+        worst = std::max(worst, compare(given, g.truth).rel_l2);
+        g.plain = moved(g.plain, g.truth, given);
+        g.truth = given;
+    }
+    more.emplace_back("golden_vs_oracle_gradients_rel_l2", worst);
 }
 
 void dump(const TrialPlan& plan, const TrialTensors& tensors, std::int64_t seed) {
@@ -92,6 +120,11 @@ void dump(const TrialPlan& plan, const TrialTensors& tensors, std::int64_t seed)
         file.tensors.emplace(name, stored_tensor(tensor));
     file.tensors.emplace(output, stored_tensor(tensors.truth));
     file.tensors.emplace("candidate." + output, stored_tensor(tensors.candidate));
+    for (const GradientError& g : tensors.gradients) {
+        const std::string name = gradient_name(o.subject, g.input);
+        file.tensors.emplace(name, stored_tensor(g.truth));
+        file.tensors.emplace("candidate." + name, stored_tensor(g.ours));
+    }
     golden::write_tensor_file(o.dump, file);
 }
 

@@ -22,7 +22,8 @@ using Attention = std::function<at::Tensor(const at::Tensor& q, const at::Tensor
                                                      const at::Tensor& d_out);
 
 struct GradientError {
-    std::string name;  // "dq"
+    std::string name;   // "dq"
+    std::string input;  // what it is the gradient in, by its name in golden files: "q", "weight.wq"
     at::Tensor ours;
     at::Tensor plain;  // by a plain implementation in the same type
     at::Tensor truth;

@@ -102,12 +102,19 @@ struct Computed {
     at::Tensor candidate;
     std::vector<std::pair<std::string, double>> more;
     std::vector<std::pair<Branch, RouteChoice>> routes;
+    at::Tensor d_out = {};  // and its gradients, where they were asked for
+    std::vector<GradientError> gradients = {};
 };
 
 Computed prefilled(const TrialPlan& plan, NSAAttention& module, const at::Tensor& x, std::int64_t seed) {
     const PrefillResult ours = module.prefill(x);
     Computed computed{.candidate = ours.out, .more = {}, .routes = by_branch(ours.routes)};
-    if (plan.options.gradients) computed.more = module_gradients(plan, module, x, seed);
+    if (plan.options.gradients) {
+        computed.d_out = d_out_of(plan, ours.out, seed);
+        computed.gradients = module_gradients(plan, module, x, computed.d_out);
+        take_golden_truth(plan, computed.gradients, computed.more);
+        append_gradient_metrics(computed.gradients, plan.options.dtype, computed.more);
+    }
     // The identity is a layer of its own: with weights of its own, and with blocks of one token, which the
     // kernels of route cuda do not take.
     if (plan.golden || plan.options.route == Route::kCuda) return computed;
@@ -186,14 +193,16 @@ TrialResult module_trial(const TrialPlan& plan, std::int64_t seed) {
 
     // The plain implementation of the layer: every branch spelled out with explicit masks.
     module.ask_route(Route::kReference);
-    const at::Tensor plain = module.prefill(x).out;
+    at::Tensor plain = module.prefill(x).out;
 
     SdpaAudit audit{std::cerr};
     ask_routes(module, o);
     if (plan.policy.sdpa_audit) module.set_audit(&audit);
     Computed by = o.subject == Subject::kModule ? prefilled(plan, module, x, seed) : decoded(plan, module, x);
-    tensors.truth = truth_of(plan, oracle, by.more);
+    tensors.truth = truth_of(plan, oracle, plain, by.more);
     tensors.candidate = by.candidate;
+    if (by.d_out.defined()) tensors.inputs.emplace_back("d_out", by.d_out);
+    tensors.gradients = std::move(by.gradients);
     dump(plan, tensors, seed);
     return {.error = compare(by.candidate, tensors.truth),
             .baseline_mae = compare(plain, tensors.truth).mae,

@@ -9,8 +9,6 @@
 namespace nsa::core::parity {
 namespace {
 
-constexpr std::int64_t kAnotherStream = INT64_C(1) << 53;  // seeds of runs end below it
-
 struct LayerGradients {
     std::vector<at::Tensor> all;  // of x, then of the parameters in their order
     at::Tensor blocks;
@@ -35,9 +33,8 @@ LayerGradients gradients(const NSAAttention& module, const at::Tensor& x, const 
 }
 
 // The same weights in fp64 on the CPU.
-NSAAttention exact_twin(const TrialPlan& plan, const NSAAttention& module, std::int64_t seed) {
-    NSAAttention twin{plan.config, at::TensorOptions{at::kDouble}, static_cast<std::uint64_t>(seed),
-                      plan.policy};
+NSAAttention exact_twin(const TrialPlan& plan, const NSAAttention& module) {
+    NSAAttention twin{plan.config, at::TensorOptions{at::kDouble}, /*seed=*/0, plan.policy};
     for (std::size_t i = 0; i < module.parameters().size(); ++i)
         twin.parameters()[i].tensor.copy_(module.parameters()[i].tensor.detach());
     twin.ask_route(Route::kReference);
@@ -46,13 +43,11 @@ NSAAttention exact_twin(const TrialPlan& plan, const NSAAttention& module, std::
 
 }  // namespace
 
-std::vector<std::pair<std::string, double>> module_gradients(const TrialPlan& plan, NSAAttention& module,
-                                                             const at::Tensor& x, std::int64_t seed) {
-    at::Generator generator = seeded_generator(seed + kAnotherStream);
-    const at::Tensor d_out = random_normal(x.sizes(), generator, x.options());
+std::vector<GradientError> module_gradients(const TrialPlan& plan, NSAAttention& module, const at::Tensor& x,
+                                            const at::Tensor& d_out) {
     const LayerGradients ours = gradients(module, x, d_out, {});
 
-    const NSAAttention twin = exact_twin(plan, module, seed);
+    const NSAAttention twin = exact_twin(plan, module);
     const auto exact = [](const at::Tensor& t) { return t.to(at::kCPU, at::kDouble); };
     const LayerGradients truth = gradients(twin, exact(x), exact(d_out), ours.blocks.cpu());
 
@@ -61,14 +56,12 @@ std::vector<std::pair<std::string, double>> module_gradients(const TrialPlan& pl
     for (const Branch branch : kBranches)
         module.ask_route(branch, route_asked_of(branch, plan.options));
 
-    std::vector<GradientError> errors;
-    for (std::size_t i = 0; i < ours.all.size(); ++i) {
-        const std::string name = i == 0 ? "x" : module.parameters()[i - 1].name;
-        errors.push_back({"d_" + name, ours.all[i], plain.all[i], truth.all[i]});
+    std::vector<GradientError> errors{{"d_x", "x", ours.all[0], plain.all[0], truth.all[0]}};
+    for (std::size_t i = 1; i < ours.all.size(); ++i) {
+        const std::string& name = module.parameters()[i - 1].name;
+        errors.push_back({"d_" + name, "weight." + name, ours.all[i], plain.all[i], truth.all[i]});
     }
-    std::vector<std::pair<std::string, double>> metrics;
-    append_gradient_metrics(errors, plan.options.dtype, metrics);
-    return metrics;
+    return errors;
 }
 
 }  // namespace nsa::core::parity

@@ -4,20 +4,17 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <cstdint>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "nsa_core/module.hpp"
+#include "nsa_core/parity/gradients.hpp"
 #include "nsa_core/parity/trial.hpp"
 
 namespace nsa::core::parity {
 
-// All three attend the blocks that `module` chose. The routes it asks for are those of the plan afterwards.
-[[nodiscard]] std::vector<std::pair<std::string, double>> module_gradients(const TrialPlan& plan,
-                                                                           NSAAttention& module,
-                                                                           const at::Tensor& x,
-                                                                           std::int64_t seed);
+// Of the sum of the output * d_out in x and in each weight. All three attend the blocks that `module` chose.
+// The routes it asks for are those of the plan afterwards.
+[[nodiscard]] std::vector<GradientError> module_gradients(const TrialPlan& plan, NSAAttention& module,
+                                                          const at::Tensor& x, const at::Tensor& d_out);
 
 }  // namespace nsa::core::parity

@@ -10,7 +10,6 @@
 #include "nsa_core/parity/plan.hpp"
 #include "nsa_core/parity/trial.hpp"
 #include "nsa_core/routes/cuda_decode.hpp"
-#include "nsa_core/tools/shape_flags.hpp"
 
 namespace nsa::core::parity {
 namespace {

@@ -12,6 +12,7 @@
 #include "nsa_core/tools/flags.hpp"
 #include "nsa_core/tools/outcome.hpp"
 #include "nsa_core/tools/output.hpp"
+#include "nsa_core/tools/shape_flags.hpp"
 
 namespace nsa::core::parity {
 
@@ -34,7 +35,9 @@ enum class StepData {
 enum class Oracle { kFp64 };
 
 // The default shape is that of the sliding-window case of the seed's report.
-struct ParityOptions {
+struct ParityOptions : tools::AttentionShape {
+    ParityOptions() : AttentionShape{.heads = 4, .dk = 64, .dv = 64, .w = 32} {}
+
     Subject subject = Subject::kSliding;
     std::optional<Route> route;  // nothing: auto, as the environment flags say
     Oracle oracle = Oracle::kFp64;
@@ -42,15 +45,6 @@ struct ParityOptions {
     DType dtype = DType::kFp32;
     std::int64_t batch = 2;
     std::int64_t seq = 64;
-    std::int64_t heads = 4;
-    std::int64_t groups = 2;
-    std::int64_t dk = 64;
-    std::int64_t dv = 64;
-    std::int64_t l = 32;
-    std::int64_t d = 16;
-    std::int64_t l_sel = 64;
-    std::int64_t n = 16;
-    std::int64_t w = 32;
     std::int64_t seed = 0;
     std::int64_t trials = 1;  // seeds seed, seed + 1, ...
     bool gradients = false;   // of a branch in q, k and v; of the layer in its input and weights

@@ -6,7 +6,6 @@
 
 #include "nsa_core/errors.hpp"
 #include "nsa_core/geometry.hpp"
-#include "nsa_core/tools/shape_flags.hpp"
 
 namespace nsa::core::parity {
 namespace {

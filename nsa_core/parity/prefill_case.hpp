@@ -36,10 +36,11 @@ struct PrefillTensors {
 };
 
 struct PrefillOutputs {
-    KeysValues cmp;            // the compressed tokens that were attended
-    at::Tensor out;            // [batch,H,tokens,dv]
-    at::Tensor blocks;         // [batch,G,tokens,n] int64, those that were attended, -1 behind the last
-    PrefillTensors gradients;  // of the sum of out * d_out
+    KeysValues cmp;                // the compressed tokens that were attended
+    at::Tensor out;                // [batch,H,tokens,dv]
+    at::Tensor blocks;             // [batch,G,tokens,n] int64, those that were attended, -1 behind the last
+    PrefillTensors gradients;      // of the sum of out * d_out
+    std::int64_t canary_hits = 0;  // bytes written beside results and scratch
 };
 
 // Drawn in fp64 and rounded to the dtype, on the CPU. Each tensor is a view into memory that is NaN around

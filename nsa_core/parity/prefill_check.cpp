@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "nsa_core/geometry.hpp"
+#include "nsa_core/parity/guarded_kernels.hpp"
 #include "nsa_core/parity/metrics.hpp"
 #include "nsa_core/parity/prefill_truth.hpp"
 #include "nsa_core/parity/step_case.hpp"
@@ -160,8 +161,10 @@ std::int64_t count_differences(const PrefillOutputs& a, const PrefillOutputs& b)
 PrefillReport judge(const PrefillCase& c, const PrefillProblem& problem, const PrefillProblem& there,
                     const RunPrefill& run) {
     const PrefillOutputs outputs = on_cpu(run(there));
+    const PrefillOutputs again = on_cpu(run(there));
     PrefillReport report;
-    report.rerun_differences = count_differences(outputs, on_cpu(run(there)));
+    report.rerun_differences = count_differences(outputs, again);
+    report.canary_hits = outputs.canary_hits + again.canary_hits;
     std::vector<Values> values;
     for (std::int64_t i = 0; i < std::ssize(c.lengths); ++i)
         judge_sequence(c, problem, outputs, i, values, report);
@@ -177,7 +180,8 @@ RunPrefill prefill_candidate(const PrefillCase& c, const PrefillKernels& kernels
         const c10::AutoGradMode on{true};
         PrefillTensors leaves = problem.in;
         for_each_tensor(leaves, [](at::Tensor& x) { x = x.detach().requires_grad_(true); });
-        CudaCall call{.config = c.config, .scale = c.config.scale(), .packing = {}, .kernels = &kernels};
+        const GuardedKernels guarded{kernels};
+        CudaCall call{.config = c.config, .scale = c.config.scale(), .packing = {}, .kernels = &guarded};
         if (c.packed) call.packing = Packing::of(problem.cu_tokens, c.longest(), c.tokens(), c.config);
         const KeysValues cmp = cuda_compress_mean(leaves.raw, call);
         const GatedAttention attended = cuda_gated_attention(
@@ -187,6 +191,7 @@ RunPrefill prefill_candidate(const PrefillCase& c, const PrefillKernels& kernels
         PrefillOutputs outputs{
             .cmp = cmp, .out = attended.out, .blocks = attended.blocks, .gradients = leaves};
         for_each_tensor(outputs.gradients, [](at::Tensor& x) { x = x.grad(); });
+        outputs.canary_hits = guarded.canary_hits();
         return outputs;
     };
 }
@@ -195,7 +200,8 @@ RunPrefill raw_prefill_candidate(const PrefillCase& c, const PrefillKernels& ker
     return [c, &kernels](const PrefillProblem& problem) {
         const c10::NoGradGuard no_grad;
         const PrefillTensors& in = problem.in;
-        const CudaPrefill run{c.config, c.config.scale(), in.q, {}, kernels};
+        const GuardedKernels guarded{kernels};
+        const CudaPrefill run{c.config, c.config.scale(), in.q, {}, guarded};
         const at::Tensor gates = in.gates.transpose(1, 2).flatten(0, 1);  // token-major already
         const KeysValues tokens = run.compress(in.raw);
         const Attended cmp = run.compressed(in.q, tokens);
@@ -214,28 +220,31 @@ RunPrefill raw_prefill_candidate(const PrefillCase& c, const PrefillKernels& ker
             run.compressed_backward(in.q, tokens, cmp.lse, problem.d_out, row(kCmpColumn), d_sel.q);
         const BranchGradients d_win =
             run.sliding_backward(in.q, in.win, win.lse, problem.d_out, row(kWinColumn), d_cmp.q);
+        const at::Tensor out = run.combine(branches, gates);
+        const KeysValues d_raw = run.compress_backward(d_cmp.rows);
         return PrefillOutputs{
             .cmp = tokens,
-            .out = run.combine(branches, gates),
+            .out = out,
             .blocks = run.to_blocks({.blocks = lists.blocks.cpu(), .count = lists.count.cpu()}),
-            .gradients = {
-                .q = d_win.q,
-                .raw = run.compress_backward(d_cmp.rows),
-                .sel = d_sel.rows,
-                .win = d_win.rows,
-                .gates = mix.gates.view({in.q.size(0), in.q.size(2), in.q.size(1), 3}).transpose(1, 2)}};
+            .gradients = {.q = d_win.q,
+                          .raw = d_raw,
+                          .sel = d_sel.rows,
+                          .win = d_win.rows,
+                          .gates =
+                              mix.gates.view({in.q.size(0), in.q.size(2), in.q.size(1), 3}).transpose(1, 2)},
+            .canary_hits = guarded.canary_hits()};
     };
 }
 
 bool PrefillReport::clean() const {
-    return selection_faults == 0 && rerun_differences == 0 &&
+    return selection_faults == 0 && rerun_differences == 0 && canary_hits == 0 &&
            std::all_of(bound_ratios.begin(), bound_ratios.end(), [](const auto& r) { return r.second <= 1; });
 }
 
 std::string PrefillReport::text() const {
     std::ostringstream out;
     out << selection_ties << " ties, " << selection_faults << " selection faults, " << rerun_differences
-        << " rerun differences; share of the bound:";
+        << " rerun differences, " << canary_hits << " canary bytes written; share of the bound:";
     for (const auto& [name, ratio] : bound_ratios)
         out << ' ' << name << ' ' << ratio;
     return out.str();

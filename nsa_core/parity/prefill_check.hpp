@@ -16,7 +16,8 @@ namespace nsa::core::parity {
 // The candidate, on tensors of the device under test. Called twice; both runs must agree bit for bit.
 using RunPrefill = std::function<PrefillOutputs(const PrefillProblem&)>;
 
-// Route cuda: compression, then the fused function of three branches and gates, by these kernels.
+// Route cuda: compression, then the fused function of three branches and gates, by these kernels, every
+// result and all scratch between canaries (guarded_kernels.hpp).
 [[nodiscard]] RunPrefill prefill_candidate(const PrefillCase& c, const PrefillKernels& kernels);
 
 // The same without autograd, in which no kernel of Torch's runs on the device: they come without PTX, so that
@@ -31,6 +32,7 @@ struct PrefillReport {
     std::int64_t selection_ties = 0;
     std::int64_t selection_faults = 0;
     std::int64_t rerun_differences = 0;  // results that differ between two runs
+    std::int64_t canary_hits = 0;        // bytes that were written beside results and scratch
 
     [[nodiscard]] bool clean() const;
     [[nodiscard]] std::string text() const;  // what it found, for a message
@@ -40,7 +42,7 @@ struct PrefillReport {
 // NaNs.
 [[nodiscard]] PrefillReport check_prefill(const PrefillCase& c, at::Device device, const RunPrefill& run);
 
-// Without the NaNs, which kernels of Torch's write.
+// Without the NaNs around the inputs, which kernels of Torch's write.
 [[nodiscard]] PrefillReport check_raw_prefill(const PrefillCase& c, at::Device device, const RunPrefill& run);
 
 }  // namespace nsa::core::parity

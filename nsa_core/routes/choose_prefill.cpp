@@ -4,6 +4,7 @@
 
 #include "nsa_core/cuda/prefill/plan.hpp"
 #include "nsa_core/cuda/prefill/selected_plan.hpp"
+#include "nsa_core/cuda/prefill/widths.hpp"
 #include "nsa_core/routes.hpp"
 #include "nsa_core/routes/cuda_host.hpp"
 #include "nsa_core/routes/prefill_shape.hpp"
@@ -57,6 +58,14 @@ cuda::PrefillShape prefill_shape(const NsaConfig& c, DType dtype, std::int64_t s
     return shape;
 }
 
+NsaConfig with_kernel_widths(NsaConfig c) {
+    if (const auto widths = cuda::widths_holding(c.dk, c.dv)) {
+        c.dk = widths->dk;
+        c.dv = widths->dv;
+    }
+    return c;
+}
+
 std::optional<std::string> cuda_prefill_unsupported(const RouteRequest& r) {
     if (const auto reason =
             cuda_host_unsupported({.kernels = r.kernels, .cuda = r.cuda, .sm = r.sm, .dtype = r.dtype})) {
@@ -71,7 +80,11 @@ std::optional<std::string> cuda_prefill_unsupported(const RouteRequest& r) {
         return "route cuda counts tokens in 32 bits, and sequences of " + std::to_string(r.length) +
                " were asked for";
     }
-    const cuda::PrefillShape shape = prefill_shape(r.config, r.dtype, r.batch, r.length);
+    if (!cuda::widths_holding(r.config.dk, r.config.dv)) {
+        return "route cuda takes heads up to dk = dv = 128, or dk = 192 with dv = 128, and these are " +
+               std::to_string(r.config.dk) + " and " + std::to_string(r.config.dv);
+    }
+    const cuda::PrefillShape shape = prefill_shape(with_kernel_widths(r.config), r.dtype, r.batch, r.length);
     if (const auto reason = cuda::prefill_unsupported(shape)) return reason;
     if (r.branch != Branch::kSelected) return std::nullopt;
     if (const auto reason = cuda::top_n_unsupported(shape, r.sm)) return reason;

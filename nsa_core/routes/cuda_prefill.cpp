@@ -34,6 +34,10 @@ Packing Packing::of(const at::Tensor& cu_tokens, std::int64_t longest, std::int6
             .compressed = tokens / c.d};
 }
 
+at::Tensor PrefillKernels::empty(at::IntArrayRef sizes, at::TensorOptions options) const {
+    return at::empty(sizes, options);
+}
+
 CudaPrefill::CudaPrefill(const NsaConfig& c, double scale, const at::Tensor& like,
                          std::optional<Packing> packing, const PrefillKernels& kernels)
     : packing_{std::move(packing)},
@@ -63,11 +67,11 @@ CudaPrefill::CudaPrefill(const NsaConfig& c, double scale, const at::Tensor& lik
 }
 
 at::Tensor CudaPrefill::empty_rows(std::int64_t heads, std::int64_t length, std::int64_t width) const {
-    return at::empty({batch_, length, heads, width}, options_).transpose(1, 2);
+    return kernels_.empty({batch_, length, heads, width}, options_).transpose(1, 2);
 }
 
 at::Tensor CudaPrefill::empty_numbers() const {
-    return at::empty({shape_.tokens, shape_.heads}, options_.dtype(at::kFloat));
+    return kernels_.empty({shape_.tokens, shape_.heads}, options_.dtype(at::kFloat));
 }
 
 KeysValues CudaPrefill::compress(const KeysValues& given) const {
@@ -138,7 +142,7 @@ BranchGradients CudaPrefill::dense_backward(cuda::DenseBranch branch, const at::
     const KeysValues rows = readable(given);
     const cuda::DensePlan plan = cuda::plan_dense_backward(shape_, branch, kernels_.limits());
     const auto floats = static_cast<std::int64_t>(cuda::dense_partials(shape_, branch, plan, false));
-    const at::Tensor partials = at::empty({floats}, options_.dtype(at::kFloat));
+    const at::Tensor partials = kernels_.empty({floats}, options_.dtype(at::kFloat));
     cuda::DenseBackward p;
     p.shape = shape_;
     p.sequences = sequences_;
@@ -195,7 +199,7 @@ CudaPrefill::CombineGradients CudaPrefill::combine_backward(const std::array<at:
                                                             const at::Tensor& gates,
                                                             const at::Tensor& given_d_out) const {
     const at::Tensor d_out = readable(given_d_out);
-    CombineGradients d{.gates = at::empty_like(gates), .delta = {}};
+    CombineGradients d{.gates = kernels_.empty(gates.sizes(), gates.options()), .delta = {}};
     cuda::CombineBackward p;
     p.shape = shape_;
     p.packed = packing_.has_value();

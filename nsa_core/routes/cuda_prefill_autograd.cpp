@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "nsa_core/routes/prefill_shape.hpp"
+
 namespace nsa::core {
 namespace {
 
@@ -158,6 +160,30 @@ struct Gated : Function<Gated> {
     }
 };
 
+// Heads as wide as the kernels have them, and back: columns of zeros behind those of a head. The scale stays
+// that of the head itself.
+CudaCall widened(CudaCall call) {
+    call.config = with_kernel_widths(call.config);
+    return call;
+}
+at::Tensor widened(const at::Tensor& rows, std::int64_t width) {
+    return rows.size(3) == width ? rows : at::constant_pad_nd(rows, {0, width - rows.size(3)});
+}
+KeysValues widened(const KeysValues& rows, const NsaConfig& wide) {
+    return {.k = widened(rows.k, wide.dk), .v = widened(rows.v, wide.dv)};
+}
+at::Tensor narrowed(const at::Tensor& rows, std::int64_t width) {
+    return rows.size(3) == width ? rows : rows.narrow(3, 0, width);
+}
+
+template <Dense kBranch>
+at::Tensor dense_attention(const at::Tensor& q, const KeysValues& given, const CudaCall& narrow) {
+    const CudaCall call = widened(narrow);
+    const KeysValues rows = widened(given, call.config);
+    return narrowed(DenseAttention<kBranch>::apply(widened(q, call.config.dk), rows.k, rows.v, call),
+                    narrow.config.dv);
+}
+
 // [T,heads,c] as the batch of one that kernels of packed sequences take.
 at::Tensor as_batch(const at::Tensor& packed) {
     return packed.transpose(0, 1).unsqueeze(0);
@@ -168,40 +194,55 @@ KeysValues as_batch(const KeysValues& packed) {
 
 }  // namespace
 
-KeysValues cuda_compress_mean(const KeysValues& rows, const CudaCall& call) {
+KeysValues cuda_compress_mean(const KeysValues& given, const CudaCall& narrow) {
+    const CudaCall call = widened(narrow);
+    const KeysValues rows = widened(given, call.config);
     const variable_list out = CompressMean::apply(rows.k, rows.v, call);
-    return {.k = out[0], .v = out[1]};
+    return {.k = narrowed(out[0], narrow.config.dk), .v = narrowed(out[1], narrow.config.dv)};
 }
 
 at::Tensor cuda_sliding_attention(const at::Tensor& q, const KeysValues& rows, const CudaCall& call) {
-    return DenseAttention<Dense::kSliding>::apply(q, rows.k, rows.v, call);
+    return dense_attention<Dense::kSliding>(q, rows, call);
 }
 
 at::Tensor cuda_compressed_attention(const at::Tensor& q, const KeysValues& rows, const CudaCall& call) {
-    return DenseAttention<Dense::kCompressed>::apply(q, rows.k, rows.v, call);
+    return dense_attention<Dense::kCompressed>(q, rows, call);
 }
 
-at::Tensor cuda_choose_blocks(const at::Tensor& q, const KeysValues& cmp, const CudaCall& call) {
+at::Tensor cuda_choose_blocks(const at::Tensor& given_q, const KeysValues& given, const CudaCall& narrow) {
     const at::NoGradGuard no_grad;
+    const CudaCall call = widened(narrow);
+    const at::Tensor q = widened(given_q, call.config.dk);
+    const KeysValues cmp = widened(given, call.config);
     const CudaPrefill kernels = kernels_for(call, q);
     return kernels.to_blocks(kernels.select(q, cmp.k, kernels.compressed(q, cmp).lse));
 }
 
-at::Tensor cuda_selected_attention(const at::Tensor& q, const KeysValues& rows, const at::Tensor& blocks,
-                                   const CudaCall& call) {
+at::Tensor cuda_selected_attention(const at::Tensor& given_q, const KeysValues& given,
+                                   const at::Tensor& blocks, const CudaCall& narrow) {
+    const CudaCall call = widened(narrow);
+    const at::Tensor q = widened(given_q, call.config.dk);
+    const KeysValues rows = widened(given, call.config);
     const SelectedLists lists = kernels_for(call, q).to_lists(blocks);
-    return SelectedAttention::apply(q, rows.k, rows.v, lists.blocks, lists.count, call);
+    return narrowed(SelectedAttention::apply(q, rows.k, rows.v, lists.blocks, lists.count, call),
+                    narrow.config.dv);
 }
 
-GatedAttention cuda_gated_attention(const BranchInputs& in, const at::Tensor& blocks, const CudaCall& call) {
-    const CudaPrefill kernels = kernels_for(call, in.q);
+GatedAttention cuda_gated_attention(const BranchInputs& in, const at::Tensor& blocks,
+                                    const CudaCall& narrow) {
+    const CudaCall call = widened(narrow);
+    const at::Tensor q = widened(in.q, call.config.dk);
+    const KeysValues cmp = widened(in.cmp, call.config);
+    const KeysValues sel = widened(in.sel, call.config);
+    const KeysValues win = widened(in.win, call.config);
+    const CudaPrefill kernels = kernels_for(call, q);
     const SelectedLists given = blocks.defined() ? kernels.to_lists(blocks) : SelectedLists{};
-    const variable_list r =
-        Gated::apply(in.q, in.cmp.k, in.cmp.v, in.sel.k, in.sel.v, in.win.k, in.win.v, in.gates, given, call);
-    return {.out = r[0],
-            .cmp = r[1],
-            .sel = r[2],
-            .win = r[3],
+    const variable_list r = Gated::apply(q, cmp.k, cmp.v, sel.k, sel.v, win.k, win.v, in.gates, given, call);
+    const auto own = [&](std::size_t i) { return narrowed(r[i], narrow.config.dv); };
+    return {.out = own(0),
+            .cmp = own(1),
+            .sel = own(2),
+            .win = own(3),
             .blocks = blocks.defined() ? blocks : kernels.to_blocks({.blocks = r[4], .count = r[5]})};
 }
 

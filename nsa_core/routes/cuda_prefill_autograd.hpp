@@ -15,7 +15,7 @@ namespace nsa::core {
 
 /// What a call takes beside its tensors. The kernels are not owned and must outlive the backward.
 struct CudaCall {
-    NsaConfig config;  // heads, groups and widths are those of the tensors
+    NsaConfig config;  // heads, groups and widths are those of the tensors; the kernels' own may be wider
     double scale = 0;
     std::optional<Packing> packing = {};
     const PrefillKernels* kernels = nullptr;

@@ -18,24 +18,26 @@ cuda::BlockLists<const int> lists_of(const SelectedLists& lists) {
 
 // Which tokens select each block, and the memory that the lists lie in.
 struct Inverse {
-    std::vector<at::Tensor> memory;
-    cuda::InverseLists lists;
+    const PrefillKernels& kernels;
+    std::vector<at::Tensor> memory = {};
+    cuda::InverseLists lists = {};
 
     int* ints(std::int64_t count, at::TensorOptions options) {
-        memory.push_back(at::empty({count}, options));
+        memory.push_back(kernels.empty({count}, options));
         return memory.back().mutable_data_ptr<int>();
     }
 };
 
-Inverse empty_inverse(const cuda::PrefillShape& shape, int multiprocessors, at::TensorOptions options) {
+Inverse empty_inverse(const cuda::PrefillShape& shape, const PrefillKernels& kernels,
+                      at::TensorOptions options) {
     const std::int64_t pairs = std::int64_t{shape.batch} * shape.groups;
     const std::int64_t ends = cuda::max_blocks(shape) + 1;
-    Inverse inverse;
+    Inverse inverse{.kernels = kernels};
     inverse.lists = {.tokens = inverse.ints(pairs * shape.max_tokens * shape.n, options),
                      .first = inverse.ints(pairs * ends, options),
                      .first_item = inverse.ints(pairs * ends, options),
                      .first_part = inverse.ints(pairs * ends, options),
-                     .item_tokens = cuda::selected_item_tokens(shape, multiprocessors)};
+                     .item_tokens = cuda::selected_item_tokens(shape, kernels.limits().multiprocessors)};
     return inverse;
 }
 
@@ -44,8 +46,8 @@ Inverse empty_inverse(const cuda::PrefillShape& shape, int multiprocessors, at::
 SelectedLists CudaPrefill::select(const at::Tensor& given_q, const at::Tensor& given_k,
                                   const at::Tensor& lse) const {
     const at::TensorOptions ints = options_.dtype(at::kInt);
-    SelectedLists lists{.blocks = at::empty({shape_.tokens, shape_.groups, shape_.n}, ints),
-                        .count = at::empty({shape_.tokens, shape_.groups}, ints)};
+    SelectedLists lists{.blocks = kernels_.empty({shape_.tokens, shape_.groups, shape_.n}, ints),
+                        .count = kernels_.empty({shape_.tokens, shape_.groups}, ints)};
     const at::Tensor q = readable(given_q);
     const at::Tensor k = readable(given_k);
     kernels_.importance_top_n({.shape = shape_,
@@ -83,7 +85,7 @@ BranchGradients CudaPrefill::selected_backward(const at::Tensor& given_q, const 
                       .rows = {.k = empty_rows(shape_.groups, length_, shape_.dk),
                                .v = empty_rows(shape_.groups, length_, shape_.dv)}};
     const at::TensorOptions ints = options_.dtype(at::kInt);
-    Inverse inverse = empty_inverse(shape_, kernels_.limits().multiprocessors, ints);
+    Inverse inverse = empty_inverse(shape_, kernels_, ints);
     kernels_.inverse_lists(
         {.shape = shape_,
          .sequences = sequences_,
@@ -95,7 +97,7 @@ BranchGradients CudaPrefill::selected_backward(const at::Tensor& given_q, const 
     const at::Tensor d_out = readable(given_d_out);
     const KeysValues rows = readable(given);
     const auto floats = static_cast<std::int64_t>(cuda::selected_parts(shape_, inverse.lists.item_tokens));
-    const at::Tensor parts = at::empty({floats}, options_.dtype(at::kFloat));
+    const at::Tensor parts = kernels_.empty({floats}, options_.dtype(at::kFloat));
     cuda::SelectedBackward p;
     p.shape = shape_;
     p.sequences = sequences_;

@@ -1,8 +1,8 @@
-// What the tensor entry points of prefill ask of a device: one launch each. Apart from them, so that tests
-// put plain loops on the CPU in the kernels' place.
+// What the tensor entry points of prefill ask of a device: memory, and one launch each. Apart from them, so
+// that tests put kernels on the emulator in their place, and canaries around the memory.
 #pragma once
 
-#include <c10/core/Device.h>
+#include <ATen/core/Tensor.h>
 
 #include "nsa_core/cuda/prefill/params.hpp"
 #include "nsa_core/cuda/prefill/plan.hpp"
@@ -17,6 +17,9 @@ class PrefillKernels {
     virtual ~PrefillKernels() = default;
 
     [[nodiscard]] virtual cuda::DeviceLimits limits() const = 0;
+
+    /// A contiguous tensor that launches write whole: a result or scratch. From Torch's allocator.
+    [[nodiscard]] virtual at::Tensor empty(at::IntArrayRef sizes, at::TensorOptions options) const;
 
     virtual void mean_pool(const cuda::MeanPool& params) const = 0;
     virtual void mean_pool_backward(const cuda::MeanPoolBackward& params) const = 0;

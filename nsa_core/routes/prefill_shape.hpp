@@ -17,6 +17,10 @@ namespace nsa::core {
 [[nodiscard]] cuda::PrefillShape prefill_shape(const NsaConfig& config, DType dtype, std::int64_t sequences,
                                                std::int64_t longest);
 
+/// The configuration as the kernels run it: heads of other widths as the narrowest of theirs that hold them,
+/// where there are any. Its scale() is no longer that of the scores.
+[[nodiscard]] NsaConfig with_kernel_widths(NsaConfig config);
+
 /// unsupported_reason() of route cuda for a branch over whole sequences.
 [[nodiscard]] std::optional<std::string> cuda_prefill_unsupported(const RouteRequest& request);
 

@@ -39,10 +39,11 @@ StepInputs NSAAttention::step_project(const at::Tensor& x_t, DecodeCache& cache)
     }
     const std::int64_t t = cache.length();
     const at::Tensor x = x_t.unsqueeze(1);
-    cache.raw().append(m.keys(x, m.parameters.cmp.k, t), m.values(x, m.parameters.cmp.v));
-    cache.sel().append(m.keys(x, m.parameters.sel.k, t), m.values(x, m.parameters.sel.v));
-    cache.win().append(m.keys(x, m.parameters.win.k, t), m.values(x, m.parameters.win.v));
-    return {.q = m.queries(x, t), .gates = m.gates(x), .t = t};
+    const Rotations at_t = rotations(t, 1, x, m.config);
+    cache.raw().append(m.keys(x, m.parameters.cmp.k, at_t), m.values(x, m.parameters.cmp.v));
+    cache.sel().append(m.keys(x, m.parameters.sel.k, at_t), m.values(x, m.parameters.sel.v));
+    cache.win().append(m.keys(x, m.parameters.win.k, at_t), m.values(x, m.parameters.win.v));
+    return {.q = m.queries(x, at_t), .gates = m.gates(x), .t = t};
 }
 
 StepCompressed NSAAttention::step_compressed(const StepInputs& in, DecodeCache& cache) const {

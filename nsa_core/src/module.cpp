@@ -9,7 +9,6 @@
 #include "nsa_core/geometry.hpp"
 #include "nsa_core/src/checks.hpp"
 #include "nsa_core/src/module_impl.hpp"
-#include "nsa_core/src/rope.hpp"
 
 namespace nsa::core {
 
@@ -19,12 +18,13 @@ at::Tensor NSAAttention::Impl::heads_of(const at::Tensor& x, const at::Tensor& w
     return rows.view({x.size(0), x.size(1), count, rows.size(2) / count}).transpose(1, 2);
 }
 
-at::Tensor NSAAttention::Impl::queries(const at::Tensor& x, std::int64_t first) const {
-    return with_positions(heads_of(x, parameters.wq, config.heads), first, config);
+at::Tensor NSAAttention::Impl::queries(const at::Tensor& x, const Rotations& positions) const {
+    return rotated(heads_of(x, parameters.wq, config.heads), positions);
 }
 
-at::Tensor NSAAttention::Impl::keys(const at::Tensor& x, const at::Tensor& weight, std::int64_t first) const {
-    return with_positions(heads_of(x, weight, config.groups), first, config);
+at::Tensor NSAAttention::Impl::keys(const at::Tensor& x, const at::Tensor& weight,
+                                    const Rotations& positions) const {
+    return rotated(heads_of(x, weight, config.groups), positions);
 }
 
 at::Tensor NSAAttention::Impl::values(const at::Tensor& x, const at::Tensor& weight) const {
@@ -118,18 +118,19 @@ PrefillResult NSAAttention::prefill(const at::Tensor& x, DecodeCache* cache, con
                          " tokens of batch " + std::to_string(cache->batch()));
     }
     const std::int64_t length = x.size(1);
-    const at::Tensor q = m.queries(x, 0);
+    const Rotations positions = rotations(0, length, x, c);
+    const at::Tensor q = m.queries(x, positions);
     const RoutesTaken routes{.cmp = m.choose(Branch::kCompressed, q, length, compressed_count(length, c)),
                              .sel = m.choose(Branch::kSelected, q, length, length),
                              .win = m.choose(Branch::kSliding, q, length, std::min(c.w, length))};
     const BranchExecutions how{
         .cmp = m.execution(routes.cmp), .sel = m.execution(routes.sel), .win = m.execution(routes.win)};
-    const KeysValues raw{.k = m.keys(x, m.parameters.cmp.k, 0), .v = m.values(x, m.parameters.cmp.v)};
+    const KeysValues raw{.k = m.keys(x, m.parameters.cmp.k, positions), .v = m.values(x, m.parameters.cmp.v)};
     const BranchInputs in{
         .q = q,
         .cmp = m.compress(raw, how.cmp),
-        .sel = {.k = m.keys(x, m.parameters.sel.k, 0), .v = m.values(x, m.parameters.sel.v)},
-        .win = {.k = m.keys(x, m.parameters.win.k, 0), .v = m.values(x, m.parameters.win.v)},
+        .sel = {.k = m.keys(x, m.parameters.sel.k, positions), .v = m.values(x, m.parameters.sel.v)},
+        .win = {.k = m.keys(x, m.parameters.win.k, positions), .v = m.values(x, m.parameters.win.v)},
         .gates = m.gates(x)};
     const GatedAttention attended = gated_attention(in, c, how, blocks);
     if (cache) {

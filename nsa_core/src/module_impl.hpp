@@ -6,6 +6,7 @@
 
 #include "nsa_core/module.hpp"
 #include "nsa_core/src/parameters.hpp"
+#include "nsa_core/src/rope.hpp"
 
 namespace nsa::core {
 
@@ -20,8 +21,9 @@ struct NSAAttention::Impl {
     /// Projection of x [B,S,dim] to heads [B,count,S,width].
     [[nodiscard]] at::Tensor heads_of(const at::Tensor& x, const at::Tensor& weight,
                                       std::int64_t count) const;
-    [[nodiscard]] at::Tensor queries(const at::Tensor& x, std::int64_t first) const;
-    [[nodiscard]] at::Tensor keys(const at::Tensor& x, const at::Tensor& weight, std::int64_t first) const;
+    [[nodiscard]] at::Tensor queries(const at::Tensor& x, const Rotations& positions) const;
+    [[nodiscard]] at::Tensor keys(const at::Tensor& x, const at::Tensor& weight,
+                                  const Rotations& positions) const;
     [[nodiscard]] at::Tensor values(const at::Tensor& x, const at::Tensor& weight) const;
     [[nodiscard]] at::Tensor gates(const at::Tensor& x) const;  // [B,H,S,3]
     [[nodiscard]] KeysValues compress(const KeysValues& rows, const Execution& how) const;

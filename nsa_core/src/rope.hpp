@@ -9,7 +9,17 @@
 
 namespace nsa::core {
 
-/// x [B,heads,rows,dk] whose row r stands at position first + r; x itself when the configuration has no rope.
-[[nodiscard]] at::Tensor with_positions(const at::Tensor& x, std::int64_t first, const NsaConfig& config);
+/// By how much rows are turned: [rows, dk/2] each. Undefined when the configuration has no rope.
+struct Rotations {
+    at::Tensor cosine;
+    at::Tensor sine;
+};
+
+/// Of rows at the positions first, first + 1, ... for tensors of the type and device of `like`.
+[[nodiscard]] Rotations rotations(std::int64_t first, std::int64_t rows, const at::Tensor& like,
+                                  const NsaConfig& config);
+
+/// x [B,heads,rows,dk], token-major, each row turned by its own rotation; x itself without rope.
+[[nodiscard]] at::Tensor rotated(const at::Tensor& x, const Rotations& by);
 
 }  // namespace nsa::core

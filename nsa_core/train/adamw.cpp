@@ -25,16 +25,16 @@ AdamW::AdamW(const std::vector<at::Tensor>& leaves, double lr) : lr_{lr} {
                                .first_moment = at::zeros_like(master),
                                .second_moment = at::zeros_like(master)});
     }
-    updates_ = at::zeros({}, leaves.front().options().dtype(at::kDouble).requires_grad(false));
+    updates_ = at::zeros({}, leaves.front().options().dtype(at::kFloat).requires_grad(false));
 }
 
 at::Tensor AdamW::grad_norm() const {
-    std::vector<at::Tensor> norms;
+    std::vector<at::Tensor> gradients;
     for (const Parameter& parameter : parameters_) {
-        const at::Tensor& gradient = parameter.leaf.grad();
-        if (gradient.defined()) norms.push_back(gradient.to(parameter.master.scalar_type()).norm());
+        if (parameter.leaf.grad().defined()) gradients.push_back(parameter.leaf.grad());
     }
-    return norms.empty() ? at::zeros({}, updates_.options()) : at::stack(norms).norm();
+    if (gradients.empty()) return at::zeros({}, updates_.options());
+    return at::stack(at::_foreach_norm(gradients, 2, parameters_.front().master.scalar_type())).norm();
 }
 
 double AdamW::grad_norm(double loss_scale) const {
@@ -44,18 +44,30 @@ double AdamW::grad_norm(double loss_scale) const {
 void AdamW::update(double loss_scale) {
     const c10::NoGradGuard no_grad;
     updates_.add_(1);
-    const at::Tensor bias2 = 1 - at::pow(kBeta2, updates_);
-    const at::Tensor step_size = lr_ / (1 - at::pow(kBeta1, updates_));
-    for (Parameter& parameter : parameters_) {
-        if (!parameter.leaf.grad().defined()) continue;
-        const at::Tensor gradient = parameter.leaf.grad().to(parameter.master.scalar_type()) / loss_scale;
-        parameter.first_moment.mul_(kBeta1).add_(gradient, 1 - kBeta1);
-        parameter.second_moment.mul_(kBeta2).addcmul_(gradient, gradient, 1 - kBeta2);
-        if (parameter.master.dim() >= 2) parameter.master.mul_(1 - lr_ * kWeightDecay);
-        const at::Tensor denominator = (parameter.second_moment / bias2).sqrt_().add_(kEpsilon);
-        parameter.master.sub_((parameter.first_moment / denominator).mul_(step_size));
-        if (is_half_type(parameter.leaf)) parameter.leaf.copy_(parameter.master);
+    update(/*decayed=*/true, loss_scale);
+    update(/*decayed=*/false, loss_scale);
+}
+
+void AdamW::update(bool decayed, double loss_scale) {
+    std::vector<at::Tensor> leaves, masters, given, gradients, first_moments, second_moments;
+    for (const Parameter& parameter : parameters_) {
+        const bool matrix = parameter.master.dim() >= 2;
+        if (matrix != decayed || !parameter.leaf.grad().defined()) continue;
+        leaves.push_back(parameter.leaf);
+        masters.push_back(parameter.master);
+        given.push_back(parameter.leaf.grad());
+        gradients.push_back(at::empty_like(parameter.master));
+        first_moments.push_back(parameter.first_moment);
+        second_moments.push_back(parameter.second_moment);
     }
+    if (leaves.empty()) return;
+    at::_foreach_copy_(gradients, given);  // as fp32
+    if (loss_scale != 1) at::_foreach_div_(gradients, loss_scale);
+    const std::vector<at::Tensor> updates(leaves.size(), updates_);
+    at::_fused_adamw_(masters, gradients, first_moments, second_moments, /*max_exp_avg_sqs=*/{}, updates, lr_,
+                      kBeta1, kBeta2, decayed ? kWeightDecay : 0, kEpsilon, /*amsgrad=*/false,
+                      /*maximize=*/false);
+    if (is_half_type(leaves.front())) at::_foreach_copy_(leaves, masters);
 }
 
 void AdamW::forget_gradients() {

@@ -1,5 +1,6 @@
-// AdamW (Loshchilov and Hutter 2019) in plain ATen operations: torch::optim would bring torch/torch.h, which
-// takes longer to compile than the rest of the program.
+// AdamW (Loshchilov and Hutter 2019) by LibTorch's update of many tensors in one launch: torch::optim would
+// bring torch/torch.h, which takes longer to compile than the rest of the program, and updates one tensor
+// after another.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,7 +12,8 @@ namespace nsa::core::train {
 
 class AdamW {
   public:
-    // The leaves that training updates. Weight decay applies to matrices, not to biases and norms.
+    // The leaves that training updates, all of one type and device. Weight decay applies to matrices, not to
+    // biases and norms.
     AdamW(const std::vector<at::Tensor>& leaves, double lr);
 
     // L2 over all gradients, each divided by `loss_scale`. Leaves without a gradient count as zero.
@@ -33,9 +35,11 @@ class AdamW {
         at::Tensor first_moment;
         at::Tensor second_moment;
     };
+    void update(bool decayed, double loss_scale);
+
     std::vector<Parameter> parameters_;
     double lr_;
-    at::Tensor updates_;  // fp64 scalar on the device of the leaves
+    at::Tensor updates_;  // fp32 scalar on the device of the leaves
 };
 
 }  // namespace nsa::core::train

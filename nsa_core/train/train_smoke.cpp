@@ -20,19 +20,6 @@ using tools::DeviceKind;
 using tools::Fact;
 using tools::Metric;
 
-NsaConfig config_of(const TrainSmokeOptions& o) {
-    NsaConfig config;  // block sizes and window are the paper's
-    config.dim = o.dim;
-    config.heads = o.heads;
-    config.groups = o.groups;
-    config.dk = o.dk;
-    config.dv = o.dv;
-    config.gate = o.gate;
-    config.rope = true;  // the model has no other sense of position
-    validate(config);
-    return config;
-}
-
 // What makes a step useless, in words.
 std::optional<std::string> step_fault(const StepReport& report, std::int64_t step) {
     const std::string where = " at step " + std::to_string(step);
@@ -160,19 +147,10 @@ void add_flags(tools::FlagTable& table, TrainSmokeOptions& o) {
     constexpr std::int64_t kMany = 1 << 20;
     auto compared = tools::sequence_routes();
     compared.front().first = "none";  // in place of auto
-    table.integer("--steps", o.steps, 1, INT64_C(1) << 40, "optimiser steps")
-        .integer("--dim", o.dim, 1, 65536, "width of the residual stream")
-        .integer("--heads", o.heads, 1, 1024, "query heads")
-        .integer("--groups", o.groups, 1, 1024, "key/value heads; divides --heads")
-        .integer("--dk", o.dk, 2, 1024, "width of a query and of a key; even, for rotary positions")
-        .integer("--dv", o.dv, 1, 1024, "width of a value")
-        .integer("--seq", o.seq, 1, kMany, "bytes in a sequence")
-        .integer("--batch", o.batch, 1, kMany, "sequences in a micro-batch")
-        .integer("--accumulate", o.accumulate, 1, kMany, "micro-batches in a step, gradients averaged")
-        .integer("--layers", o.layers, 1, 1024, "layers of attention and MLP")
+    table.integer("--steps", o.steps, 1, INT64_C(1) << 40, "optimiser steps");
+    add_model_flags(table, o);
+    table.integer("--accumulate", o.accumulate, 1, kMany, "batches in a step, gradients averaged")
         .positive("--lr", o.lr, "learning rate of AdamW")
-        .choice("--gate", o.gate, {{"sigmoid", GateKind::kSigmoid}, {"softmax", GateKind::kSoftmax}},
-                "how the gates are made; softmax makes the three sum to 1")
         .choice("--route", o.route, tools::sequence_routes(),
                 "implementation; auto: as the environment flags say")
         .choice("--compare-route", o.compare_route, compared,
@@ -180,10 +158,7 @@ void add_flags(tools::FlagTable& table, TrainSmokeOptions& o) {
         .choice("--graph", o.graph,
                 {{"auto", GraphFlag::kAuto}, {"on", GraphFlag::kOn}, {"off", GraphFlag::kOff}},
                 "steps as replays of a CUDA graph; auto: where every branch takes route cuda");
-    tools::add_dtype_flag(table, o.dtype);
-    tools::add_device_flag(table, o.device);
-    table.integer("--seed", o.seed, 0, INT64_C(1) << 53, "seed of weights and data")
-        .text("--data", o.data, "synthetic|FILE", "a made-up language, or any file, read as bytes");
+    add_run_flags(table, o);
 }
 
 tools::Outcome run(const TrainSmokeOptions& options, tools::Output& output) {

@@ -9,40 +9,24 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
 
-#include "nsa_core/config.hpp"
 #include "nsa_core/routes.hpp"
-#include "nsa_core/tools/environment.hpp"
 #include "nsa_core/tools/flags.hpp"
 #include "nsa_core/tools/outcome.hpp"
 #include "nsa_core/tools/output.hpp"
 #include "nsa_core/train/graph_choice.hpp"
+#include "nsa_core/train/model_flags.hpp"
 
 namespace nsa::core::train {
 
-// The default shape is that of the seed's report.
-struct TrainSmokeOptions {
+struct TrainSmokeOptions : ModelFlags {
     std::int64_t steps = 10;
-    std::int64_t dim = 128;
-    std::int64_t heads = 8;
-    std::int64_t groups = 2;
-    std::int64_t dk = 16;
-    std::int64_t dv = 16;
-    std::int64_t seq = 128;
-    std::int64_t batch = 8;
     std::int64_t accumulate = 1;  // micro-batches of `batch` sequences in a step
-    std::int64_t layers = 1;
     double lr = 1e-3;
-    GateKind gate = GateKind::kSigmoid;
     std::optional<Route> route;  // nothing: auto
     // Trains again by this route, same weights and data, and reports how far the losses lie apart.
     std::optional<Route> compare_route;
     GraphFlag graph = GraphFlag::kAuto;
-    DType dtype = DType::kFp32;
-    tools::DeviceFlag device = tools::DeviceFlag::kAuto;
-    std::int64_t seed = 0;
-    std::string data = "synthetic";  // or the path of a text file
 };
 
 void add_flags(tools::FlagTable& table, TrainSmokeOptions& options);

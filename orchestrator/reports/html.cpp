@@ -27,7 +27,7 @@ th, td { padding: .4rem .7rem; border: 1px solid var(--line); text-align: left; 
 td { overflow-wrap: break-word; max-width: 36rem; }
 th { background: var(--band); font-weight: 600; white-space: nowrap; }
 tbody tr:nth-child(even) { background: #fbfcfd; }
-th[align=right], td[align=right] { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th[align=right], td[align=right] { text-align: right; font-variant-numeric: tabular-nums; }
 code, pre { font: .86em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 code { background: var(--band); padding: .1em .3em; border-radius: 3px; overflow-wrap: anywhere; }
 pre { background: #10161f; color: #e6ebf2; padding: .8rem 1rem; border-radius: 6px; white-space: pre-wrap;

@@ -7,6 +7,9 @@
 //                                 action: eio, enospc (this call fails), kill (SIGKILL instead of the call),
 //                                 skip (no such call is made from the first on, and all are said to have
 //                                 succeeded)
+//   NSA_IO_FAULT_PROGRAM=name     only in programs of that name: what a program starts inherits the order,
+//   and a
+//                                 program that is not linked statically, as under a sanitizer, would obey it
 //   NSA_IO_FAULT_FROM=file        calls are counted only while this file exists; without it, from the start
 //   NSA_IO_FAULT_LOG=file         gets the order's text when it takes effect
 //
@@ -49,6 +52,8 @@ struct Order {
     }
     const char* text = nullptr;
     const char* from = std::getenv("NSA_IO_FAULT_FROM");
+    const char* program = std::getenv("NSA_IO_FAULT_PROGRAM");
+    bool is_here = program == nullptr || std::strcmp(program, program_invocation_short_name) == 0;
     Class what = Class::kNone;
     long at = 0;
     int error = 0;  // 0: SIGKILL
@@ -73,7 +78,7 @@ void tell(const char* text) {
 // True when this call is the one that fails; errno is set.
 bool fails(Class what) {
     Order& now = order();
-    if (what != now.what || now.skip) return false;
+    if (what != now.what || now.skip || !now.is_here) return false;
     if (now.from != nullptr && ::syscall(SYS_faccessat, AT_FDCWD, now.from, F_OK) != 0) return false;
     if (++now.calls != now.at) return false;
     tell(now.text);
@@ -83,7 +88,7 @@ bool fails(Class what) {
 }
 
 bool is_skipped(Class what) {
-    return order().skip && order().what == what;
+    return order().skip && order().what == what && order().is_here;
 }
 
 bool is_file(int fd) {

@@ -77,6 +77,7 @@ class Round {
                                               kActions[random_() % kActions.size()]);
         DaemonSetup setup = rig_.released();
         setup.environment = {"LD_PRELOAD=" + lab_.programs.io_faults.string(), "NSA_IO_FAULT=" + order,
+                             "NSA_IO_FAULT_PROGRAM=" + setup.nsad.filename().string(),
                              "NSA_IO_FAULT_LOG=" + log_.string()};
         LabDaemon daemon(rig_.trial(), setup);
         const Clock::time_point end = daemon.started() + kLife;

@@ -133,7 +133,9 @@ Result<void> sync_dir(int dir) {
     return {};
 }
 
-Result<void> write_file_durably(int dir, const std::string& name, std::string_view bytes, mode_t mode) {
+namespace {
+
+Result<void> write_once(int dir, const std::string& name, std::string_view bytes, mode_t mode) {
     static std::atomic<unsigned> counter{0};
     const std::string tmp =
         "." + name + ".tmp" + std::to_string(::getpid()) + "." + std::to_string(counter.fetch_add(1));
@@ -150,6 +152,17 @@ Result<void> write_file_durably(int dir, const std::string& name, std::string_vi
     }
     failpoint("worker.file.after_rename");
     return sync_dir(dir);
+}
+
+}  // namespace
+
+Result<void> write_file_durably(int dir, const std::string& name, std::string_view bytes, mode_t mode) {
+    constexpr int kTries = 3;
+    for (int tries = 1;; ++tries) {
+        auto written = write_once(dir, name, bytes, mode);
+        // A full disk, a name that is taken or a refusal stays; an I/O error may have been one bad moment.
+        if (written || written.error().code != ErrorCode::kInternal || tries == kTries) return written;
+    }
 }
 
 bool is_utf8(std::string_view text) {

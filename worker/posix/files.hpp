@@ -35,7 +35,8 @@ Result<std::string> read_file(int dir, const std::string& name, std::size_t limi
 
 Result<void> write_all(int fd, std::string_view bytes, std::string_view where);
 
-// tmp, fsync, rename, fsync of the directory: afterwards the file is there whole, even after a power cut.
+// tmp, fsync, rename, fsync of the directory: afterwards the file is there whole, even after a power cut. An
+// I/O error is tried again, each time with a new tmp: what one fsync failed on is never taken for written.
 Result<void> write_file_durably(int dir, const std::string& name, std::string_view bytes, mode_t mode = 0644);
 
 Result<void> sync_dir(int dir);

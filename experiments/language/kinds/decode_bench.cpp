@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "language/kinds/common_params.hpp"
 #include "language/kinds/kinds.hpp"
 #include "language/params.hpp"
 
@@ -8,35 +9,17 @@ namespace nsa::language {
 
 namespace {
 
-constexpr std::array kParams{
-    ParamSchema{"seq", ParamType::kIntList, "512,1024,2048", false, "",
-                "sequence lengths after the timed step"},
-    ParamSchema{"dim", ParamType::kInt, "256", false, "", "width of the residual stream"},
-    ParamSchema{"heads", ParamType::kInt, "8", false, "", "query heads"},
-    ParamSchema{"groups", ParamType::kInt, "2", false, "", "key/value heads; divides heads"},
-    ParamSchema{"dk", ParamType::kInt, "32", false, "", "width of a query and of a key"},
-    ParamSchema{"dv", ParamType::kInt, "32", false, "", "width of a value"},
-    ParamSchema{"batch", ParamType::kInt, "1", false, "", "sequences decoded together"},
-    ParamSchema{"l", ParamType::kInt, "32", false, "", "tokens in a compression block"},
-    ParamSchema{"d", ParamType::kInt, "16", false, "", "stride between compression blocks"},
-    ParamSchema{"l_sel", ParamType::kInt, "64", false, "", "tokens in a selection block"},
-    ParamSchema{"n", ParamType::kInt, "16", false, "", "selected blocks, forced ones included"},
-    ParamSchema{"w", ParamType::kInt, "512", false, "", "sliding window in tokens"},
-    ParamSchema{"dtype", ParamType::kText, "fp32", false, "fp64|fp32|fp16|bf16", "element type"},
-    ParamSchema{"device", ParamType::kText, "auto", false, "auto|cpu|cuda",
-                "auto: CUDA when a device is visible"},
-    ParamSchema{"warmup", ParamType::kInt, "10", false, "", "samples thrown away first, per length"},
-    ParamSchema{"samples", ParamType::kInt, "50", false, "", "samples kept, per length"},
-    ParamSchema{"seed", ParamType::kInt, "0", false, "", "seed of weights and tokens"},
-    ParamSchema{"scope", ParamType::kText, "module", false, "module|attention",
-                "the whole layer, or attention over a paged cache"},
-    ParamSchema{"route", ParamType::kText, "auto", false, "auto|cuda",
-                "auto: as the NSA_ flags say, attention by cuda"},
-    ParamSchema{"page", ParamType::kInt, "64", false, "", "attention: tokens of a cache page"},
-    ParamSchema{"cache", ParamType::kText, "warm", false, "warm|cold", "attention: state of the L2 cache"},
-    ParamSchema{"bandwidth", ParamType::kInt, "0", false, "", "GB/s that the floor assumes; 0: measured"},
-    ParamSchema{"tflops", ParamType::kInt, "0", false, "", "TFLOP/s that the floor assumes; 0: measured"},
-};
+constexpr std::array kParams = table_of(
+    std::array{whole_list("seq", "512,1024,2048", "sequence lengths after the timed step"), kDim},
+    head_params("8", "32"), alone(whole("batch", "1", "sequences decoded together")), block_params("512"),
+    std::array{
+        kDtype, kDevice, whole("warmup", "10", "samples thrown away first, per length", 0, kMostSamples),
+        whole("samples", "50", "samples kept, per length", 1, kMostSamples),
+        seed("seed of weights and tokens"),
+        word("scope", "module", "module|attention", "the whole layer, or attention over a paged cache"),
+        word("route", "auto", "auto|cuda", "auto: as the NSA_ flags say, attention by cuda"), kPage,
+        word("cache", "warm", "warm|cold", "attention: state of the L2 cache")},
+    kFloorParams);
 
 // Branch times are measured as launches of their own; launch overhead is paid once more per part, so the sum
 // may be off by this much before somebody should look.
@@ -52,11 +35,14 @@ class DecodeBench final : public StepKind {
     std::span<const ParamSchema> params() const override { return kParams; }
 
     Result<void> fill(const Step&, PlannedCase& planned) const override {
-        if (const Result<void> counted = at_least_one(planned.params, {"samples"}); !counted) return counted;
+        if (const Result<void> fits = check_shape(planned.params); !fits) return fits;
+        const bool attention = text_param(planned.params, "scope") == "attention";
+        if (attention) {
+            if (const Result<void> fits = check_page(planned.params); !fits) return fits;
+        }
         run_nsa_core("decode-bench", kParams, planned);
         const int rows = list_size(planned.params, "seq");
         const std::int64_t samples = int_param(planned.params, "samples");
-        const bool attention = text_param(planned.params, "scope") == "attention";
         const bool cuda = attention || text_param(planned.params, "route") == "cuda";
         if (cuda) planned.route_asked = "cuda";
         const std::vector<std::string> parts = parts_of(attention, cuda);

@@ -1,5 +1,6 @@
 #include <array>
 
+#include "language/kinds/common_params.hpp"
 #include "language/kinds/kinds.hpp"
 #include "language/params.hpp"
 
@@ -7,24 +8,12 @@ namespace nsa::language {
 
 namespace {
 
-constexpr std::array kParams{
-    ParamSchema{"samples", ParamType::kInt, "4", false, "", "batches, one sample of every statistic each"},
-    ParamSchema{"dim", ParamType::kInt, "128", false, "", "width of the residual stream"},
-    ParamSchema{"heads", ParamType::kInt, "8", false, "", "query heads"},
-    ParamSchema{"groups", ParamType::kInt, "2", false, "", "key/value heads; divides heads"},
-    ParamSchema{"dk", ParamType::kInt, "16", false, "", "width of a query and of a key; even"},
-    ParamSchema{"dv", ParamType::kInt, "16", false, "", "width of a value"},
-    ParamSchema{"seq", ParamType::kInt, "128", false, "", "bytes in a sequence"},
-    ParamSchema{"batch", ParamType::kInt, "8", false, "", "sequences in a batch"},
-    ParamSchema{"layers", ParamType::kInt, "2", false, "", "layers of attention and MLP"},
-    ParamSchema{"gate", ParamType::kText, "sigmoid", false, "sigmoid|softmax", "how the gates are made"},
-    ParamSchema{"dtype", ParamType::kText, "fp32", false, "fp64|fp32|fp16|bf16", "element type"},
-    ParamSchema{"device", ParamType::kText, "auto", false, "auto|cpu|cuda",
-                "auto: CUDA when a device is visible"},
-    ParamSchema{"seed", ParamType::kInt, "0", false, "", "seed of weights and data"},
-    ParamSchema{"data", ParamType::kText, "synthetic", false, "",
-                "synthetic, or a file that is read as bytes"},
-};
+constexpr std::array kParams = table_of(
+    alone(whole("samples", "4", "batches, one sample of every statistic each")), model_params(),
+    std::array{whole("seq", "128", "bytes in a sequence"), whole("batch", "8", "sequences in a batch"),
+               whole("layers", "2", "layers of attention and MLP", 1, 1024),
+               word("gate", "sigmoid", "sigmoid|softmax", "how the gates are made"), kDtype, kDevice,
+               seed("seed of weights and data"), kData});
 constexpr int kBranches = 3;
 
 class GateHealth final : public StepKind {
@@ -36,8 +25,7 @@ class GateHealth final : public StepKind {
     std::span<const ParamSchema> params() const override { return kParams; }
 
     Result<void> fill(const Step&, PlannedCase& planned) const override {
-        if (const Result<void> counted = at_least_one(planned.params, {"layers", "samples"}); !counted)
-            return counted;
+        if (const Result<void> fits = check_model(planned.params); !fits) return fits;
         run_nsa_core("gate-health", kParams, planned);
         const auto layers = static_cast<int>(int_param(planned.params, "layers"));
         const auto samples = static_cast<int>(int_param(planned.params, "samples"));

@@ -1,7 +1,6 @@
 // The step kinds there are, and what they share. Private to kinds/.
 #pragma once
 
-#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,8 +27,14 @@ void run_nsa_core(std::string_view subcommand, std::span<const ParamSchema> sche
 // Values of a list param, all different: each is a row.
 int list_size(const Params& params, const std::string& name);
 
-// Nothing is measured where one of these counts is 0; says which.
-Result<void> at_least_one(const Params& params, std::initializer_list<const char*> counts);
+// What sizes must be to one another, where the params have them: groups divide heads, d divides l and l_sel.
+Result<void> check_shape(const Params& params);
+
+// The same of the byte-level model, whose rotary positions want an even dk.
+Result<void> check_model(const Params& params);
+
+// A cache page holds whole selection blocks.
+Result<void> check_page(const Params& params);
 
 // Whether the author wrote a gate of the form `metric op value`: of a kind whose defaults prove nothing by
 // themselves.

@@ -1,6 +1,6 @@
-#include <algorithm>
 #include <array>
 
+#include "language/kinds/common_params.hpp"
 #include "language/kinds/kinds.hpp"
 #include "language/params.hpp"
 
@@ -8,30 +8,16 @@ namespace nsa::language {
 
 namespace {
 
-constexpr std::array kParams{
-    ParamSchema{"seq", ParamType::kIntList, "256,512,1024", false, "",
-                "lengths of the sequence, two or more"},
-    ParamSchema{"passes", ParamType::kWordList, "prefill,decode,train", false, "prefill|decode|train",
-                "what is run at each length"},
-    ParamSchema{"routes", ParamType::kWordList, "auto", false,
-                "auto|reference|sdpa|fa2_dense|fa2_varlen|cuda",
-                "implementations; auto: as the NSA_ flags say"},
-    ParamSchema{"dim", ParamType::kInt, "256", false, "", "width of the residual stream"},
-    ParamSchema{"heads", ParamType::kInt, "8", false, "", "query heads"},
-    ParamSchema{"groups", ParamType::kInt, "2", false, "", "key/value heads; divides heads"},
-    ParamSchema{"dk", ParamType::kInt, "32", false, "", "width of a query and of a key"},
-    ParamSchema{"dv", ParamType::kInt, "32", false, "", "width of a value"},
-    ParamSchema{"batch", ParamType::kInt, "1", false, "", "sequences"},
-    ParamSchema{"l", ParamType::kInt, "32", false, "", "tokens in a compression block"},
-    ParamSchema{"d", ParamType::kInt, "16", false, "", "stride between compression blocks"},
-    ParamSchema{"l_sel", ParamType::kInt, "64", false, "", "tokens in a selection block"},
-    ParamSchema{"n", ParamType::kInt, "16", false, "", "selected blocks, forced ones included"},
-    ParamSchema{"w", ParamType::kInt, "512", false, "", "sliding window in tokens"},
-    ParamSchema{"dtype", ParamType::kText, "fp32", false, "fp64|fp32|fp16|bf16", "element type"},
-    ParamSchema{"device", ParamType::kText, "auto", false, "auto|cpu|cuda",
-                "auto: CUDA when a device is visible"},
-    ParamSchema{"seed", ParamType::kInt, "0", false, "", "seed of the weights"},
-};
+constexpr std::array kParams =
+    table_of(std::array{whole_list("seq", "256,512,1024", "lengths of the sequence, two or more"),
+                        ParamSchema{"passes", ParamType::kWordList, "prefill,decode,train", false,
+                                    "prefill|decode|train", "what is run at each length"},
+                        ParamSchema{"routes", ParamType::kWordList, "auto", false,
+                                    "auto|reference|sdpa|fa2_dense|fa2_varlen|cuda",
+                                    "implementations; auto: as the NSA_ flags say"},
+                        kDim},
+             head_params("8", "32"), alone(whole("batch", "1", "sequences")), block_params("512"),
+             std::array{kDtype, kDevice, seed("seed of the weights")});
 
 // Peak memory over lengths. That bytes were counted is no proof of anything, so the author must say how fast
 // is too fast, or how much too much.
@@ -49,14 +35,11 @@ class MemoryScaling final : public StepKind {
                 ErrorCode::kInvalidSpec,
                 "a memory_scaling step needs a gate that bounds its memory, like checks: [exponent <= 1.1]");
         }
-        const auto& lengths = std::get<std::vector<Scalar>>(planned.params.at("seq"));
-        const bool has_zero =
-            std::find(lengths.begin(), lengths.end(), Scalar(std::int64_t{0})) != lengths.end();
-        if (has_zero || list_size(planned.params, "seq") < 2) {
+        if (list_size(planned.params, "seq") < 2) {
             return fail(ErrorCode::kInvalidSpec,
-                        "param 'seq': expected at least two lengths above 0, for "
-                        "an exponent is fitted");
+                        "param 'seq': expected at least two lengths, for an exponent is fitted");
         }
+        if (const Result<void> fits = check_shape(planned.params); !fits) return fits;
         run_nsa_core("memory-scaling", kParams, planned);
         const int curves = list_size(planned.params, "passes") * list_size(planned.params, "routes");
         const int points = curves * list_size(planned.params, "seq");

@@ -1,5 +1,6 @@
 #include <array>
 
+#include "language/kinds/common_params.hpp"
 #include "language/kinds/kinds.hpp"
 #include "language/params.hpp"
 
@@ -7,36 +8,18 @@ namespace nsa::language {
 
 namespace {
 
-constexpr std::array kParams{
-    ParamSchema{"mode", ParamType::kText, "decode", false, "decode|prefill",
-                "one step of the last token, or the whole sequence"},
-    ParamSchema{"seq", ParamType::kIntList, "4096", false, "", "context lengths, the query's token included"},
-    ParamSchema{"depth", ParamType::kIntList, "0,10,25,50,75,90,100", false, "",
-                "where the needle lies, in percent of the context"},
-    ParamSchema{"trials", ParamType::kInt, "4", false, "", "needles for each length and depth"},
-    ParamSchema{"strength", ParamType::kNumber, "64", false, "", "score of the needle before the softmax"},
-    ParamSchema{"tolerance", ParamType::kNumber, "0.02", false, "",
-                "largest relative error of an output that counts as retrieved"},
-    ParamSchema{"route", ParamType::kText, "auto", false, "auto|reference|sdpa|cuda",
-                "of the step, or of the prefill's selected branch; sdpa: prefill only"},
-    ParamSchema{"heads", ParamType::kInt, "8", false, "", "query heads"},
-    ParamSchema{"groups", ParamType::kInt, "2", false, "", "key/value heads; divides heads"},
-    ParamSchema{"dk", ParamType::kInt, "32", false, "",
-                "width of a query and of a key; at least heads/groups"},
-    ParamSchema{"dv", ParamType::kInt, "32", false, "", "width of a value"},
-    ParamSchema{"l", ParamType::kInt, "32", false, "", "tokens in a compression block"},
-    ParamSchema{"d", ParamType::kInt, "16", false, "", "stride between compression blocks"},
-    ParamSchema{"l_sel", ParamType::kInt, "64", false, "", "tokens in a selection block"},
-    ParamSchema{"n", ParamType::kInt, "16", false, "", "selected blocks, forced ones included"},
-    ParamSchema{"w", ParamType::kInt, "512", false, "", "sliding window in tokens"},
-    ParamSchema{"page", ParamType::kInt, "64", false, "", "tokens of a cache page"},
-    ParamSchema{"dtype", ParamType::kText, "fp32", false, "fp64|fp32|fp16|bf16", "element type"},
-    ParamSchema{"device", ParamType::kText, "auto", false, "auto|cpu|cuda",
-                "auto: CUDA when a device is visible"},
-    ParamSchema{"seed", ParamType::kInt, "0", false, "", "seed of the first trial"},
-};
-
-constexpr std::int64_t kDeepest = 100;
+constexpr std::array kParams = table_of(
+    std::array{word("mode", "decode", "decode|prefill", "one step of the last token, or the whole sequence"),
+               whole_list("seq", "4096", "context lengths, the query's token included", 2),
+               whole_list("depth", "0,10,25,50,75,90,100", "where the needle lies, in percent of the context",
+                          0, 100),
+               whole("trials", "4", "needles for each length and depth", 1, 100000),
+               number("strength", "64", "score of the needle before the softmax"),
+               number("tolerance", "0.02", "largest relative error of an output that counts as retrieved"),
+               word("route", "auto", "auto|reference|sdpa|cuda",
+                    "of the step, or of the prefill's selected branch; sdpa: prefill only")},
+    head_params("8", "32"), block_params("512"),
+    std::array{kPage, kDtype, kDevice, seed("seed of the first trial", std::int64_t{1} << 52)});
 
 class Needle final : public StepKind {
   public:
@@ -47,18 +30,15 @@ class Needle final : public StepKind {
     std::span<const ParamSchema> params() const override { return kParams; }
 
     Result<void> fill(const Step&, PlannedCase& planned) const override {
-        for (const Scalar& depth : std::get<std::vector<Scalar>>(planned.params.at("depth"))) {
-            if (std::get<std::int64_t>(depth) <= kDeepest) continue;
-            return fail(
-                ErrorCode::kInvalidSpec,
-                "param 'depth': expected percent of the context, 0 to 100, found '" + to_string(depth) + "'");
-        }
         const auto trials = static_cast<int>(int_param(planned.params, "trials"));
-        if (const Result<void> counted = at_least_one(planned.params, {"trials"}); !counted) return counted;
-        if (text_param(planned.params, "mode") == "decode" && text_param(planned.params, "route") == "sdpa") {
-            return fail(ErrorCode::kInvalidSpec,
-                        "param 'route': a decode step runs by reference, cuda or auto; sdpa goes with mode "
-                        "prefill");
+        if (const Result<void> fits = check_shape(planned.params); !fits) return fits;
+        if (text_param(planned.params, "mode") == "decode") {
+            if (const Result<void> fits = check_page(planned.params); !fits) return fits;
+            if (text_param(planned.params, "route") == "sdpa") {
+                return fail(ErrorCode::kInvalidSpec,
+                            "param 'route': a decode step runs by reference, cuda or auto; sdpa goes with "
+                            "mode prefill");
+            }
         }
         run_nsa_core("needle", kParams, planned);
         planned.route_asked = text_param(planned.params, "route");

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "language/kinds/common_params.hpp"
 #include "language/kinds/kinds.hpp"
 #include "language/params.hpp"
 
@@ -8,39 +9,23 @@ namespace nsa::language {
 
 namespace {
 
-constexpr std::array kParams{
-    ParamSchema{"branch", ParamType::kText, "", true, "sliding|compressed|selected|module|decode|decode_step",
-                "what is tested"},
-    ParamSchema{"route", ParamType::kText, "auto", false,
-                "auto|reference|sdpa|fa2_dense|fa2_varlen|sdpa_causal_one_query|cuda",
-                "implementation under test; auto: as the NSA_ flags say"},
-    ParamSchema{"oracle", ParamType::kText, "fp64", false, "fp64", "what is taken for true"},
-    ParamSchema{"device", ParamType::kText, "auto", false, "auto|cpu|cuda",
-                "auto: CUDA when a device is visible"},
-    ParamSchema{"dtype", ParamType::kText, "fp32", false, "fp64|fp32|fp16|bf16", "element type"},
-    ParamSchema{"batch", ParamType::kInt, "2", false, "", "sequences"},
-    ParamSchema{"seq", ParamType::kInt, "64", false, "", "tokens in a sequence"},
-    ParamSchema{"heads", ParamType::kInt, "4", false, "", "query heads"},
-    ParamSchema{"groups", ParamType::kInt, "2", false, "", "key/value heads; divides heads"},
-    ParamSchema{"dk", ParamType::kInt, "64", false, "", "width of a query and of a key"},
-    ParamSchema{"dv", ParamType::kInt, "64", false, "", "width of a value"},
-    ParamSchema{"l", ParamType::kInt, "32", false, "", "tokens in a compression block"},
-    ParamSchema{"d", ParamType::kInt, "16", false, "", "stride between compression blocks"},
-    ParamSchema{"l_sel", ParamType::kInt, "64", false, "", "tokens in a selection block"},
-    ParamSchema{"n", ParamType::kInt, "16", false, "", "selected blocks, forced ones included"},
-    ParamSchema{"w", ParamType::kInt, "32", false, "", "sliding window in tokens"},
-    ParamSchema{"seed", ParamType::kInt, "0", false, "", "seed of the first trial"},
-    ParamSchema{"trials", ParamType::kInt, "1", false, "", "trials, each with the next seed"},
-    ParamSchema{"gradients", ParamType::kText, "off", false, "off|on",
-                "also the gradients of a branch in q, k and v, or of the module in its input and weights"},
-    ParamSchema{"page", ParamType::kInt, "64", false, "", "decode_step: tokens of a cache page"},
-    ParamSchema{"data", ParamType::kText, "normal", false, "normal|tiny|huge|equal_keys",
-                "decode_step: what the tensors hold"},
-    ParamSchema{"golden", ParamType::kText, "", false, "",
-                "file on the host that holds inputs and expected outputs, .safetensors or .pt"},
-    ParamSchema{"dump", ParamType::kText, "", false, "",
-                "file of the step's folder that takes inputs and outputs, .safetensors or .pt"},
-};
+constexpr std::array kParams = table_of(
+    std::array{ParamSchema{"branch", ParamType::kText, "", true,
+                           "sliding|compressed|selected|module|decode|decode_step", "what is tested"},
+               word("route", "auto", "auto|reference|sdpa|fa2_dense|fa2_varlen|sdpa_causal_one_query|cuda",
+                    "implementation under test; auto: as the NSA_ flags say"),
+               word("oracle", "fp64", "fp64", "what is taken for true"), kDevice, kDtype,
+               whole("batch", "2", "sequences"), whole("seq", "64", "tokens in a sequence")},
+    head_params("4", "64"), block_params("32"),
+    std::array{
+        seed("seed of the first trial"), whole("trials", "1", "trials, each with the next seed", 1, 10000),
+        word("gradients", "off", "off|on",
+             "also the gradients of a branch in q, k and v, or of the module in its input and weights"),
+        kPage, word("data", "normal", "normal|tiny|huge|equal_keys", "decode_step: what the tensors hold"),
+        word("golden", "", "",
+             "file on the host that holds inputs and expected outputs, .safetensors or .pt"),
+        word("dump", "", "",
+             "file of the step's folder that takes inputs and outputs, .safetensors or .pt")});
 
 // What a golden file says itself.
 constexpr std::array kFromTheFile{"dtype", "batch", "seq", "heads", "groups", "dk",   "dv",  "l",
@@ -70,7 +55,10 @@ class Parity final : public StepKind {
             return fail(ErrorCode::kInvalidSpec,
                         "a parity step needs a gate that bounds its error, like checks: [mae <= 2e-4]");
         }
-        if (const Result<void> counted = at_least_one(planned.params, {"trials"}); !counted) return counted;
+        if (const Result<void> fits = check_shape(planned.params); !fits) return fits;
+        if (text_param(planned.params, "branch") == "decode_step") {
+            if (const Result<void> fits = check_page(planned.params); !fits) return fits;
+        }
         for (const std::string& fault : {file_fault(step, planned), gradients_fault(planned)}) {
             if (!fault.empty()) return fail(ErrorCode::kInvalidSpec, fault);
         }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "language/kinds/common_params.hpp"
 #include "language/kinds/kinds.hpp"
 #include "language/params.hpp"
 
@@ -8,38 +9,21 @@ namespace nsa::language {
 
 namespace {
 
-constexpr std::array kParams{
-    ParamSchema{"scope", ParamType::kText, "attention", false, "attention|module",
-                "branches, top-n and gate, or the whole layer"},
-    ParamSchema{"pass", ParamType::kText, "all", false, "all|forward|backward|step",
-                "step: forward and backward in one measurement"},
-    ParamSchema{"route", ParamType::kText, "auto", false, "auto|reference|sdpa|fa2_dense|fa2_varlen|cuda",
-                "auto: as the NSA_ flags say"},
-    ParamSchema{"seq", ParamType::kIntList, "512,1024", false, "", "sequence lengths"},
-    ParamSchema{"dim", ParamType::kInt, "256", false, "", "module: width of the residual stream"},
-    ParamSchema{"heads", ParamType::kInt, "8", false, "", "query heads"},
-    ParamSchema{"groups", ParamType::kInt, "2", false, "", "key/value heads; divides heads"},
-    ParamSchema{"dk", ParamType::kInt, "32", false, "", "width of a query and of a key"},
-    ParamSchema{"dv", ParamType::kInt, "32", false, "", "width of a value"},
-    ParamSchema{"batch", ParamType::kInt, "1", false, "", "sequences at a time"},
-    ParamSchema{"l", ParamType::kInt, "32", false, "", "tokens in a compression block"},
-    ParamSchema{"d", ParamType::kInt, "16", false, "", "stride between compression blocks"},
-    ParamSchema{"l_sel", ParamType::kInt, "64", false, "", "tokens in a selection block"},
-    ParamSchema{"n", ParamType::kInt, "16", false, "", "selected blocks, forced ones included"},
-    ParamSchema{"w", ParamType::kInt, "512", false, "", "sliding window in tokens"},
-    ParamSchema{"dtype", ParamType::kText, "fp32", false, "fp64|fp32|fp16|bf16", "element type"},
-    ParamSchema{"device", ParamType::kText, "auto", false, "auto|cpu|cuda",
-                "auto: CUDA when a device is visible"},
-    ParamSchema{"warmup", ParamType::kInt, "3", false, "", "samples thrown away first, per row"},
-    ParamSchema{"samples", ParamType::kInt, "20", false, "", "samples kept, per row"},
-    ParamSchema{"seed", ParamType::kInt, "0", false, "", "seed of weights and inputs"},
-    ParamSchema{"queries", ParamType::kText, "independent", false, "independent|correlated",
-                "correlated: neighbours ask, and select, alike"},
-    ParamSchema{"cache", ParamType::kText, "warm", false, "warm|cold", "state of the last cache"},
-    ParamSchema{"peers", ParamType::kText, "on", false, "on|off", "attention: full attention beside ours"},
-    ParamSchema{"bandwidth", ParamType::kInt, "0", false, "", "GB/s that the floor assumes; 0: measured"},
-    ParamSchema{"tflops", ParamType::kInt, "0", false, "", "TFLOP/s that the floor assumes; 0: measured"},
-};
+constexpr std::array kParams = table_of(
+    std::array{
+        word("scope", "attention", "attention|module", "branches, top-n and gate, or the whole layer"),
+        word("pass", "all", "all|forward|backward|step", "step: forward and backward in one measurement"),
+        word("route", "auto", "auto|reference|sdpa|fa2_dense|fa2_varlen|cuda", "auto: as the NSA_ flags say"),
+        whole_list("seq", "512,1024", "sequence lengths"), kDim},
+    head_params("8", "32"), alone(whole("batch", "1", "sequences at a time")), block_params("512"),
+    std::array{kDtype, kDevice, whole("warmup", "3", "samples thrown away first, per row", 0, kMostSamples),
+               whole("samples", "20", "samples kept, per row", 1, kMostSamples),
+               seed("seed of weights and inputs"),
+               word("queries", "independent", "independent|correlated",
+                    "correlated: neighbours ask, and select, alike"),
+               word("cache", "warm", "warm|cold", "state of the last cache"),
+               word("peers", "on", "on|off", "attention: full attention beside ours")},
+    kFloorParams);
 
 constexpr std::int64_t kFewestSamples = 10;        // below, a median says little
 constexpr double kMostApartPercent = 5;            // intervals of the total and of the sum of its parts
@@ -56,7 +40,7 @@ class PrefillBench final : public StepKind {
 
     Result<void> fill(const Step&, PlannedCase& planned) const override {
         const std::int64_t samples = int_param(planned.params, "samples");
-        if (const Result<void> counted = at_least_one(planned.params, {"samples"}); !counted) return counted;
+        if (const Result<void> fits = check_shape(planned.params); !fits) return fits;
         run_nsa_core("prefill-bench", kParams, planned);
         const std::string& route = text_param(planned.params, "route");
         // FlashAttention-2 has no selected branch; nsa-core refuses every other difference by itself.

@@ -28,13 +28,41 @@ int list_size(const Params& params, const std::string& name) {
     return static_cast<int>(std::get<std::vector<Scalar>>(params.at(name)).size());
 }
 
-Result<void> at_least_one(const Params& params, std::initializer_list<const char*> counts) {
-    for (const char* name : counts) {
-        if (params.contains(name) && int_param(params, name) == 0)
-            return fail(ErrorCode::kInvalidSpec,
-                        "param '" + std::string(name) + "': expected at least 1, found '0'");
+namespace {
+
+Result<void> divides(const Params& params, const std::string& part, const std::string& whole) {
+    if (!params.contains(part) || !params.contains(whole)) return {};
+    const std::int64_t divisor = int_param(params, part);
+    const std::int64_t number = int_param(params, whole);
+    if (number % divisor == 0) return {};
+    return fail(ErrorCode::kInvalidSpec, "param '" + part + "': expected a divisor of " + whole +
+                                             ", which is " + std::to_string(number) + ", found '" +
+                                             std::to_string(divisor) + "'");
+}
+
+}  // namespace
+
+Result<void> check_shape(const Params& params) {
+    for (const auto& [part, whole] : {std::pair{"groups", "heads"}, {"d", "l"}, {"d", "l_sel"}}) {
+        if (const Result<void> fits = divides(params, part, whole); !fits) return fits;
     }
     return {};
+}
+
+Result<void> check_model(const Params& params) {
+    if (int_param(params, "dk") % 2 == 0) return check_shape(params);
+    return fail(ErrorCode::kInvalidSpec,
+                "param 'dk': expected an even number, for rotary positions, found '" +
+                    std::to_string(int_param(params, "dk")) + "'");
+}
+
+Result<void> check_page(const Params& params) {
+    const std::int64_t page = int_param(params, "page");
+    const std::int64_t block = int_param(params, "l_sel");
+    if (page % block == 0) return {};
+    return fail(ErrorCode::kInvalidSpec, "param 'page': expected a multiple of l_sel, which is " +
+                                             std::to_string(block) + ", found '" + std::to_string(page) +
+                                             "'");
 }
 
 bool has_bound(const PlannedCase& planned) {

@@ -1,5 +1,6 @@
 #include <array>
 
+#include "language/kinds/common_params.hpp"
 #include "language/kinds/kinds.hpp"
 #include "language/params.hpp"
 
@@ -7,35 +8,23 @@ namespace nsa::language {
 
 namespace {
 
-constexpr std::array kParams{
-    ParamSchema{"steps", ParamType::kInt, "10", false, "", "optimiser steps"},
-    ParamSchema{"dim", ParamType::kInt, "128", false, "", "width of the residual stream"},
-    ParamSchema{"heads", ParamType::kInt, "8", false, "", "query heads"},
-    ParamSchema{"groups", ParamType::kInt, "2", false, "", "key/value heads; divides heads"},
-    ParamSchema{"dk", ParamType::kInt, "16", false, "", "width of a query and of a key; even"},
-    ParamSchema{"dv", ParamType::kInt, "16", false, "", "width of a value"},
-    ParamSchema{"seq", ParamType::kInt, "128", false, "", "bytes in a sequence"},
-    ParamSchema{"batch", ParamType::kInt, "8", false, "", "sequences in a micro-batch"},
-    ParamSchema{"accumulate", ParamType::kInt, "1", false, "", "micro-batches in a step, gradients averaged"},
-    ParamSchema{"layers", ParamType::kInt, "1", false, "", "layers of attention and MLP"},
-    ParamSchema{"lr", ParamType::kNumber, "0.001", false, "", "learning rate of AdamW"},
-    ParamSchema{"dtype", ParamType::kText, "fp32", false, "fp64|fp32|fp16|bf16", "element type"},
-    ParamSchema{"device", ParamType::kText, "auto", false, "auto|cpu|cuda",
-                "auto: CUDA when a device is visible"},
-    ParamSchema{"seed", ParamType::kInt, "0", false, "", "seed of weights and data"},
-    ParamSchema{"data", ParamType::kText, "synthetic", false, "",
-                "synthetic, or a file that is read as bytes"},
-    ParamSchema{"gate", ParamType::kText, "sigmoid", false, "sigmoid|softmax", "how the gates are made"},
-    ParamSchema{"route", ParamType::kText, "auto", false, "auto|reference|sdpa|fa2_dense|fa2_varlen|cuda",
-                "implementation; auto: as the NSA_ flags say"},
-    ParamSchema{"compare_route", ParamType::kText, "none", false,
-                "none|reference|sdpa|fa2_dense|fa2_varlen|cuda",
-                "trains again by this route and compares the losses"},
-    ParamSchema{"graph", ParamType::kText, "auto", false, "auto|on|off",
-                "steps as replays of a CUDA graph; auto: where every branch takes route cuda"},
-    ParamSchema{"band", ParamType::kNumber, "0.01", false, "",
-                "compare_route: how far the losses of a step may lie apart, as a part of the other route's"},
-};
+constexpr std::array kParams = table_of(
+    alone(whole("steps", "10", "optimiser steps", 1, std::int64_t{1} << 40)), model_params(),
+    std::array{whole("seq", "128", "bytes in a sequence"), whole("batch", "8", "sequences in a micro-batch"),
+               whole("accumulate", "1", "micro-batches in a step, gradients averaged"),
+               whole("layers", "1", "layers of attention and MLP", 1, 1024),
+               number("lr", "0.001", "learning rate of AdamW"), kDtype, kDevice,
+               seed("seed of weights and data"), kData,
+               word("gate", "sigmoid", "sigmoid|softmax", "how the gates are made"),
+               word("route", "auto", "auto|reference|sdpa|fa2_dense|fa2_varlen|cuda",
+                    "implementation; auto: as the NSA_ flags say"),
+               word("compare_route", "none", "none|reference|sdpa|fa2_dense|fa2_varlen|cuda",
+                    "trains again by this route and compares the losses"),
+               word("graph", "auto", "auto|on|off",
+                    "steps as replays of a CUDA graph; auto: where every branch takes route cuda"),
+               number("band", "0.01",
+                      "compare_route: how far the losses of a step may lie apart, as a part of the other "
+                      "route's")});
 // All but the band, which is a check and no flag of nsa-core.
 constexpr std::span<const ParamSchema> kFlags{kParams.data(), kParams.size() - 1};
 
@@ -54,9 +43,7 @@ class TrainSmoke final : public StepKind {
         if (compared == route)
             return fail(ErrorCode::kInvalidSpec,
                         "param 'compare_route': '" + compared + "' is the route itself; expected another");
-        if (const Result<void> counted = at_least_one(planned.params, {"accumulate", "layers", "steps"});
-            !counted)
-            return counted;
+        if (const Result<void> fits = check_model(planned.params); !fits) return fits;
         run_nsa_core("train-smoke", kFlags, planned);
         // FlashAttention-2 has no selected branch, so not every branch takes it; nsa-core skips where the
         // others do not.

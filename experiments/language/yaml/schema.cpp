@@ -33,6 +33,12 @@ json::object any_of(std::initializer_list<std::span<const yaml::Key>> forms) {
     return {{"anyOf", std::move(options)}};
 }
 
+json::object whole_number(const ParamSchema& param) {
+    json::object value{{"type", "integer"}, {"minimum", param.least}};
+    if (param.most != ParamSchema{}.most) value["maximum"] = param.most;
+    return value;
+}
+
 // A value, or a text with a placeholder.
 json::object param_schema(const ParamSchema& param) {
     json::object value;
@@ -49,11 +55,11 @@ json::object param_schema(const ParamSchema& param) {
             value = {{"type", "array"}, {"items", json::object(value)}, {"uniqueItems", true}};
         }
     } else if (param.type == ParamType::kIntList) {
-        value = {{"type", "array"}, {"items", {{"type", "integer"}, {"minimum", 0}}}, {"uniqueItems", true}};
+        value = {{"type", "array"}, {"items", whole_number(param)}, {"minItems", 1}, {"uniqueItems", true}};
     } else if (param.type == ParamType::kBool) {
         value["type"] = "boolean";
     } else if (param.type == ParamType::kInt) {
-        value = {{"type", "integer"}, {"minimum", 0}};
+        value = whole_number(param);
     } else if (param.type == ParamType::kNumber) {
         value = {{"type", "number"}, {"exclusiveMinimum", 0}};
     } else {

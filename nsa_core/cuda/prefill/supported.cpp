@@ -2,14 +2,13 @@
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <utility>
 
 #include "nsa_core/cuda/prefill/plan.hpp"
+#include "nsa_core/cuda/prefill/widths.hpp"
 
 namespace nsa::core::cuda {
 namespace {
 
-constexpr std::array<std::pair<int, int>, 5> kWidths{{{32, 32}, {64, 64}, {96, 96}, {128, 128}, {192, 128}}};
 constexpr std::array kHeadsPerGroup{1, 2, 4, 8, 16};
 constexpr int kMaxBatch = 65535;  // thread blocks along y of a grid
 
@@ -17,7 +16,7 @@ constexpr int kMaxBatch = 65535;  // thread blocks along y of a grid
 
 std::optional<std::string> prefill_unsupported(const PrefillShape& s) {
     const std::string takes = "the prefill kernels take ";
-    if (std::find(kWidths.begin(), kWidths.end(), std::pair{s.dk, s.dv}) == kWidths.end()) {
+    if (widths_holding(s.dk, s.dv) != HeadWidths{.dk = s.dk, .dv = s.dv}) {
         return takes + "heads with dk = dv of 32, 64, 96 or 128, or dk = 192 with dv = 128, and these are " +
                std::to_string(s.dk) + " and " + std::to_string(s.dv);
     }

@@ -298,6 +298,9 @@ class DenseRun {
         for (RowsBuffer<T>* rows : {&q_, &k_, &v_, &d_out_, &out_, &d_q_, &d_k_, &d_v_})
             EXPECT_TRUE(rows->intact());
         EXPECT_TRUE(lse_.intact() && delta_.intact() && gates_.intact());
+        for (std::size_t i = 0; i < gap() * inputs_.q.heads; ++i)
+            EXPECT_TRUE(std::isnan(lse_[i]) && std::isnan(lse_[lse_.size() - 1 - i]))
+                << "beside the sequences";
     }
     [[nodiscard]] Array sums(std::size_t column, std::size_t width) const {
         Array a{inputs_.k.rows, inputs_.k.heads, width};

@@ -270,7 +270,7 @@ TYPED_TEST(PrefillRows, gated_sum_and_its_gradient_equal_the_loops) {
             for (std::size_t i = 0; i < d_gates.values.size(); ++i)
                 EXPECT_NEAR(d_gate_rows.values().values[i], d_gates.values[i],
                             1e-4 + 0x1p-8 * std::abs(d_gates.values[i]));
-            EXPECT_TRUE(out.intact() && d_gate_rows.intact());
+            EXPECT_TRUE(out.intact() && d_gate_rows.intact() && delta.intact());
         }
 }
 

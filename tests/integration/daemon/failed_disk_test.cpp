@@ -22,7 +22,7 @@ using std::chrono::seconds;
 NsadOptions failing_disk(const TempDir& dir, int nth, const std::string& error) {
     return {.environment = {"LD_PRELOAD=" NSA_IO_FAULTS_PATH,
                             "NSA_IO_FAULT=sync:" + std::to_string(nth) + ":" + error,
-                            "NSA_IO_FAULT_FROM=" + (dir / "armed").string(),
+                            "NSA_IO_FAULT_PROGRAM=nsad", "NSA_IO_FAULT_FROM=" + (dir / "armed").string(),
                             "NSA_IO_FAULT_LOG=" + (dir / "fault").string()}};
 }
 

@@ -2,10 +2,26 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 #include "posix/identity.hpp"
 #include "temp_dir.hpp"
+
+namespace {
+int failures = 0;  // of the next calls of fsync
+int failure = EIO;
+}  // namespace
+
+// In place of the C library's for the whole program.
+extern "C" int fsync(int fd) {
+    if (failures == 0) return static_cast<int>(::syscall(SYS_fsync, fd));
+    --failures;
+    errno = failure;
+    return -1;
+}
 
 namespace nsa::posix {
 namespace {
@@ -16,6 +32,38 @@ TEST(Files, DurableWriteReplacesWholeAndLeavesNoTemporary) {
     ASSERT_TRUE(write_file_durably(dir.fd(), "exit.json", "new"));
     EXPECT_EQ(dir.read("exit.json"), "new");
     EXPECT_EQ(std::distance(std::filesystem::directory_iterator{dir.path()}, {}), 1);
+}
+
+// Calls of fsync that fail, and with what.
+void fail_fsync(int count, int error = EIO) {
+    failures = count;
+    failure = error;
+}
+
+TEST(Files, AnIoErrorOfADurableWriteIsTriedAgainWithAFileOfItsOwn) {
+    for (const int count : {1, 2}) {  // of the file, and once more
+        const test::TempDir dir;
+        fail_fsync(count);
+        EXPECT_TRUE(write_file_durably(dir.fd(), "tools.json", "{}")) << count;
+        EXPECT_EQ(failures, 0);
+        EXPECT_EQ(dir.read("tools.json"), "{}");
+        EXPECT_EQ(std::distance(std::filesystem::directory_iterator{dir.path()}, {}), 1);
+    }
+}
+
+TEST(Files, AnIoErrorThatStaysAndAFullDiskAreSaidAndLeaveNothing) {
+    const test::TempDir dir;
+    fail_fsync(1000);
+    const auto broken = write_file_durably(dir.fd(), "tools.json", "{}");
+    EXPECT_LT(1000 - failures, 10) << "not for ever";
+    ASSERT_FALSE(broken);
+    EXPECT_NE(broken.error().describe().find("write tools.json: Input/output error"), std::string::npos);
+    fail_fsync(1, ENOSPC);
+    const auto full = write_file_durably(dir.fd(), "tools.json", "{}");
+    fail_fsync(0);
+    ASSERT_FALSE(full) << "trying again would not help";
+    EXPECT_EQ(full.error().code, ErrorCode::kNoSpace);
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator{dir.path()}, {}), 0);
 }
 
 TEST(Files, NoComponentMayBeALink) {

@@ -104,20 +104,35 @@ TEST(GradientParityTest, DecodingHasNone) {
             << branch;
 }
 
-TEST(CountsTest, ACountOfZeroIsRefusedBeforeAnythingRuns) {
-    const auto zero = [](const char* kind, const char* count, Params more = {}) {
-        Step step = of_kind(kind, std::move(more));
-        step.params[count] = number(0);
+TEST(ShapeTest, SizesThatDoNotFitOneAnotherAreRefusedBeforeAnythingRuns) {
+    const auto error = [](const char* kind, Params params) {
+        Step step = of_kind(kind, std::move(params));
+        if (step.kind == "parity") step.params["branch"] = text("decode_step");
         step.checks = {bound("mae")};
         return error_of(step);
     };
-    for (const char* count : {"accumulate", "layers", "steps"})
-        EXPECT_THAT(zero("train_smoke", count), HasSubstr("expected at least 1, found '0'")) << count;
-    for (const char* count : {"layers", "samples"})
-        EXPECT_THAT(zero("gate_health", count), HasSubstr("expected at least 1, found '0'")) << count;
-    EXPECT_THAT(zero("decode_bench", "samples"), HasSubstr("param 'samples': expected at least 1"));
-    EXPECT_THAT(zero("parity", "trials", {{"branch", text("sliding")}}),
-                HasSubstr("param 'trials': expected at least 1"));
+    for (const char* kind : {"decode_bench", "gate_health", "memory_scaling", "needle", "parity",
+                             "prefill_bench", "train_smoke"})
+        EXPECT_THAT(error(kind, {{"heads", number(8)}, {"groups", number(3)}}),
+                    HasSubstr("param 'groups': expected a divisor of heads, which is 8, found '3'"))
+            << kind;
+    for (const char* kind : {"decode_bench", "memory_scaling", "needle", "parity", "prefill_bench"}) {
+        EXPECT_THAT(error(kind, {{"d", number(12)}}), HasSubstr("a divisor of l, which is 32, found '12'"))
+            << kind;
+        EXPECT_THAT(
+            error(kind, {{"l_sel", number(40)}, {"page", number(80)}}),
+            testing::AnyOf(HasSubstr("a divisor of l_sel, which is 40"), HasSubstr("unknown param 'page'")))
+            << kind;
+    }
+    for (const char* kind : {"gate_health", "train_smoke"})
+        EXPECT_THAT(error(kind, {{"dk", number(15)}}), HasSubstr("param 'dk': expected an even number"))
+            << kind;
+    for (const char* kind : {"needle", "parity"})
+        EXPECT_THAT(error(kind, {{"page", number(96)}}), HasSubstr("a multiple of l_sel, which is 64"))
+            << kind;
+    EXPECT_THAT(error("decode_bench", {{"scope", text("attention")}, {"page", number(96)}}),
+                HasSubstr("a multiple of l_sel"));
+    EXPECT_EQ(error("decode_bench", {{"page", number(96)}}), "no error") << "the layer has no pages";
 }
 
 TEST(TrainSmokeRoutesTest, AComparedRouteIsJudgedByItsBand) {
@@ -202,9 +217,11 @@ TEST(MemoryScalingTest, IsJudgedByTheBoundThatTheAuthorGave) {
     EXPECT_EQ(judged(step, memory_records(1.9)).verdict, Verdict::kFail);
     EXPECT_EQ(judged(step, {}).verdict, Verdict::kError);
     EXPECT_THAT(error_of(of_kind("memory_scaling")), HasSubstr("needs a gate that bounds its memory"));
-    EXPECT_THAT(error_of(scaling({{"seq", text("64")}})), HasSubstr("two lengths above 0"));
+    EXPECT_THAT(error_of(scaling({{"seq", text("64")}})),
+                HasSubstr("at least two lengths, for an exponent is fitted"));
     EXPECT_THAT(error_of(scaling({{"seq", text("64,64")}})), HasSubstr("every number once"));
-    EXPECT_THAT(error_of(scaling({{"seq", text("0,64")}})), HasSubstr("above 0"));
+    EXPECT_THAT(error_of(scaling({{"seq", text("0,64")}})),
+                HasSubstr("a list of whole numbers from 1 to 1048576"));
     EXPECT_THAT(error_of(scaling({{"passes", text("prefil")}})), HasSubstr("did you mean 'prefill'?"));
     EXPECT_THAT(error_of(scaling({{"routes", std::vector<Scalar>{}}})),
                 HasSubstr("a list with a word in it"));

@@ -95,7 +95,8 @@ TEST(ParityTest, ParamsAreCheckedAgainstTheirSchema) {
     EXPECT_THAT(error_of(step), HasSubstr("found 'slidng'; did you mean 'sliding'?"));
     step = parity();
     step.params["batch"] = number(-1);
-    EXPECT_THAT(error_of(step), HasSubstr("param 'batch': expected a whole number of 0 or more, found '-1'"));
+    EXPECT_THAT(error_of(step),
+                HasSubstr("param 'batch': expected a whole number from 1 to 1048576, found '-1'"));
     step = parity();
     step.params["batch"] = std::vector<Scalar>{number(1)};
     EXPECT_THAT(error_of(step), HasSubstr("expected one value, not a list, found '1'"));
@@ -159,8 +160,9 @@ TEST(DecodeBenchTest, LengthsAlsoComeAsOneText) {
     step.params = {{"seq", text("64,128")}};
     EXPECT_THAT(planned(step).argv, Contains("64,128"));
     step.params = {{"seq", text("64,x")}};
-    EXPECT_THAT(error_of(step),
-                HasSubstr("expected a list of whole numbers, like [512, 1024], found '64,x'"));
+    EXPECT_THAT(
+        error_of(step),
+        HasSubstr("expected a list of whole numbers from 1 to 1048576, like [512,1024,2048], found '64,x'"));
 }
 
 TEST(DefaultCheckTest, TheAuthorsCheckOfTheSameRuleAndMetricStandsAlone) {

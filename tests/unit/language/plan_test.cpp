@@ -90,7 +90,7 @@ TEST(MatrixTest, AParamThatIsOnePlaceholderKeepsTheValuesType) {
     spec.matrix = {{"w", {std::int64_t{16}}}};
     EXPECT_EQ(plan_of(spec).cases[0].params.at("w"), ParamValue(Scalar(std::int64_t{16})));
     spec.matrix = {{"w", {std::string("wide")}}};
-    EXPECT_EQ(error_of(spec), "step 'p': param 'w': expected a whole number of 0 or more, found 'wide'");
+    EXPECT_EQ(error_of(spec), "step 'p': param 'w': expected a whole number from 1 to 1048576, found 'wide'");
 }
 
 TEST(MatrixTest, ReplacedTextIsNotExpandedAgain) {

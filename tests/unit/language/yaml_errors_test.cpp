@@ -233,12 +233,12 @@ INSTANTIATE_TEST_SUITE_P(
               "'slidng'; expected what is tested; did you mean "
               "'sliding'?"},
         Fault{"number", parity("{branch: sliding, heads: four}"),
-              "f:7:38: param 'heads': expected a whole number of 0 or more, found 'four'; expected query "
+              "f:7:38: param 'heads': expected a whole number from 1 to 1024, found 'four'; expected query "
               "heads"},
         Fault{"octal", parity("{branch: sliding, heads: 012}"),
-              "f:7:38: param 'heads': expected a whole number of 0 or more, found '012'; ..."},
+              "f:7:38: param 'heads': expected a whole number from 1 to 1024, found '012'; ..."},
         Fault{"negative", parity("{branch: sliding, heads: -4}"),
-              "f:7:38: param 'heads': expected a whole number of 0 or more, found '-4'; ..."},
+              "f:7:38: param 'heads': expected a whole number from 1 to 1024, found '-4'; ..."},
         Fault{"nothing", parity("{branch: }"),
               "f:7:14: param 'branch' is nothing; expected a value or a list of values"},
         Fault{"missing", parity("{w: 32}"),

@@ -6,6 +6,7 @@
 
 #include <tuple>
 
+#include "kernel_cases.hpp"
 #include "nsa_core/device.hpp"
 #include "nsa_core/errors.hpp"
 #include "nsa_core/parity/plan.hpp"
@@ -20,13 +21,11 @@ using parity::StepCase;
 using parity::StepData;
 using parity::StepProblem;
 using parity::StepReport;
+using test::expect_clean;
+using test::kTypes;
+using test::kWidths;
+using test::Widths;
 
-struct Widths {
-    std::int64_t dk;
-    std::int64_t dv;
-};
-constexpr Widths kWidths[] = {{32, 32}, {64, 64}, {96, 96}, {128, 128}, {192, 128}};
-constexpr DType kTypes[] = {DType::kBf16, DType::kFp16};
 constexpr std::int64_t kLongest = 2500;  // blocks to choose from, and the oracle's loops stay short
 
 NsaConfig config_of(Widths widths, std::int64_t per_group, std::int64_t groups = 2) {
@@ -49,25 +48,6 @@ StepReport run_cuda(const StepCase& c) {
     return parity::check_step(c, problem, kGpu, parity::cuda_candidate());
 }
 
-void expect_clean(const StepCase& c, const StepReport& r) {
-    EXPECT_LE(r.bound_ratio, 1) << "max error " << r.error.max_abs << " at sequence "
-                                << (r.error.worst_index.empty() ? -1 : r.error.worst_index.front());
-    EXPECT_EQ(r.error.nan_count, 0);
-    EXPECT_EQ(r.selection_faults, 0) << r.selection_ties << " ties";
-    EXPECT_EQ(r.reads_mismatches, 0);
-    EXPECT_EQ(r.canary_hits, 0);
-    EXPECT_EQ(r.cache_faults, 0);
-    EXPECT_EQ(r.compressed_faults, 0);
-    EXPECT_EQ(r.idle_faults, 0);
-    EXPECT_EQ(r.rerun_differences, 0);
-    // A tie is rounding: more than a few among random scores would be a fault in the importance. Among scores
-    // that are all but equal, or that vanish in fp32, it is no wonder.
-    if (c.data == StepData::kNormal) {
-        EXPECT_LE(r.selection_ties, 1 + std::ssize(c.positions) * c.config.groups / 10);
-    }
-    EXPECT_TRUE(r.clean());
-}
-
 class CudaDecodeTest : public testing::Test {
   protected:
     void SetUp() override {
@@ -81,8 +61,7 @@ class CudaDecodeGrid : public CudaDecodeTest,
 
 std::string grid_name(const testing::TestParamInfo<CudaDecodeGrid::ParamType>& info) {
     const auto& [dtype, widths, per_group] = info.param;
-    return std::string{name(dtype)} + "_dk" + std::to_string(widths.dk) + "_dv" + std::to_string(widths.dv) +
-           "_g" + std::to_string(per_group);
+    return test::name_of(dtype, widths) + "_g" + std::to_string(per_group);
 }
 
 TEST_P(CudaDecodeGrid, ragged_lengths_equal_the_oracle) {

@@ -8,6 +8,7 @@
 
 #include <tuple>
 
+#include "kernel_cases.hpp"
 #include "nsa_core/attention.hpp"
 #include "nsa_core/device.hpp"
 #include "nsa_core/errors.hpp"
@@ -23,13 +24,10 @@ namespace {
 using parity::PrefillCase;
 using parity::PrefillReport;
 using parity::StepData;
+using test::kTypes;
+using test::kWidths;
+using test::Widths;
 
-struct Widths {
-    std::int64_t dk;
-    std::int64_t dv;
-};
-constexpr Widths kWidths[] = {{32, 32}, {64, 64}, {96, 96}, {128, 128}, {192, 128}};
-constexpr DType kTypes[] = {DType::kBf16, DType::kFp16};
 constexpr StepData kUnusual[] = {StepData::kTiny, StepData::kHuge, StepData::kEqualKeys};
 
 const at::Device kGpu{at::kCUDA, 0};
@@ -69,8 +67,7 @@ class CudaPrefillGrid : public CudaPrefillTest,
 
 std::string grid_name(const testing::TestParamInfo<CudaPrefillGrid::ParamType>& info) {
     const auto& [dtype, widths, per_group] = info.param;
-    return std::string{name(dtype)} + "_dk" + std::to_string(widths.dk) + "_dv" + std::to_string(widths.dv) +
-           "_g" + std::to_string(per_group);
+    return test::name_of(dtype, widths) + "_g" + std::to_string(per_group);
 }
 
 TEST_P(CudaPrefillGrid, a_sequence_equals_the_oracle_forward_and_backward) {
@@ -82,6 +79,13 @@ INSTANTIATE_TEST_SUITE_P(AllShapes, CudaPrefillGrid,
                          testing::Combine(testing::ValuesIn(kTypes), testing::ValuesIn(kWidths),
                                           testing::Values(1, 2, 4, 8, 16)),
                          grid_name);
+
+TEST_F(CudaPrefillTest, heads_narrower_than_the_kernels_equal_the_oracle) {
+    for (const Widths widths : {Widths{16, 16}, Widths{24, 10}, Widths{136, 120}}) {
+        SCOPED_TRACE("dk " + std::to_string(widths.dk));
+        expect_clean({.config = config_of(widths, 4), .lengths = {200, 200}});
+    }
+}
 
 TEST_F(CudaPrefillTest, packed_sequences_of_many_lengths_equal_the_oracle) {
     for (const DType dtype : kTypes) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "emulator/runtime.hpp"
+#include "kernel_cases.hpp"
 #include "nsa_core/cuda/decode/decode.hpp"
 #include "nsa_core/errors.hpp"
 #include "nsa_core/parity/plan.hpp"
@@ -21,7 +22,10 @@ namespace {
 using parity::StepCase;
 using parity::StepData;
 using parity::StepProblem;
-using parity::StepReport;
+using test::expect_clean;
+using test::kTypes;
+using test::kWidths;
+using test::Widths;
 
 // Short blocks: all edges lie below 200 tokens.
 NsaConfig small_config(std::int64_t dk, std::int64_t dv, std::int64_t per_group) {
@@ -71,24 +75,6 @@ std::vector<emulator::Finished> run_emulated(const cuda::DecodePlan& plan, std::
 constexpr cuda::DecodePlan kSm90{.splits = 2, .cluster = 4, .dependent_launch = true};
 constexpr cuda::DecodePlan kSm80{.splits = 2, .cluster = 1, .dependent_launch = false};
 
-void expect_clean(const StepCase& c, const StepReport& r) {
-    EXPECT_LE(r.bound_ratio, 1) << "max error " << r.error.max_abs << " at sequence "
-                                << (r.error.worst_index.empty() ? -1 : r.error.worst_index.front());
-    EXPECT_EQ(r.error.nan_count, 0);
-    EXPECT_EQ(r.selection_faults, 0) << r.selection_ties << " ties";
-    EXPECT_EQ(r.reads_mismatches, 0);
-    EXPECT_EQ(r.canary_hits, 0);
-    EXPECT_EQ(r.cache_faults, 0);
-    EXPECT_EQ(r.compressed_faults, 0);
-    EXPECT_EQ(r.idle_faults, 0);
-    EXPECT_EQ(r.rerun_differences, 0);
-    // A tie is rounding: more than a few among random scores would be a fault in the importance.
-    if (c.data == StepData::kNormal) {
-        EXPECT_LE(r.selection_ties, 1 + std::ssize(c.positions) * c.config.groups / 10);
-    }
-    EXPECT_TRUE(r.clean());
-}
-
 // The judge runs the step twice: in the order of `seed` and in that of the next one. Both must agree bit for
 // bit.
 void check(const StepCase& c, const cuda::DecodePlan& plan, std::uint64_t seed) {
@@ -101,11 +87,6 @@ void check(const StepCase& c, const cuda::DecodePlan& plan, std::uint64_t seed) 
     };
     expect_clean(c, parity::check_step(c, problem, at::kCPU, step));
 }
-
-struct Widths {
-    std::int64_t dk;
-    std::int64_t dv;
-};
 
 class EmulatedDecodeGrid : public testing::TestWithParam<std::tuple<DType, Widths, cuda::DecodePlan>> {};
 
@@ -120,14 +101,11 @@ TEST_P(EmulatedDecodeGrid, ragged_lengths_equal_the_oracle) {
 
 std::string grid_name(const testing::TestParamInfo<EmulatedDecodeGrid::ParamType>& info) {
     const auto& [dtype, widths, plan] = info.param;
-    return std::string{name(dtype)} + "_dk" + std::to_string(widths.dk) + "_dv" + std::to_string(widths.dv) +
-           (plan.dependent_launch ? "_sm90" : "_sm80");
+    return test::name_of(dtype, widths) + (plan.dependent_launch ? "_sm90" : "_sm80");
 }
 
 INSTANTIATE_TEST_SUITE_P(AllShapes, EmulatedDecodeGrid,
-                         testing::Combine(testing::Values(DType::kBf16, DType::kFp16),
-                                          testing::Values(Widths{32, 32}, Widths{64, 64}, Widths{96, 96},
-                                                          Widths{128, 128}, Widths{192, 128}),
+                         testing::Combine(testing::ValuesIn(kTypes), testing::ValuesIn(kWidths),
                                           testing::Values(kSm90, kSm80)),
                          grid_name);
 

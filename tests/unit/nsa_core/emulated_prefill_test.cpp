@@ -7,6 +7,7 @@
 #include "nsa_core/errors.hpp"
 #include "nsa_core/geometry.hpp"
 #include "nsa_core/parity/gradients.hpp"
+#include "nsa_core/parity/guarded_kernels.hpp"
 #include "nsa_core/parity/metrics.hpp"
 #include "nsa_core/parity/prefill_check.hpp"
 #include "nsa_core/reference.hpp"
@@ -53,6 +54,15 @@ TEST(EmulatedPrefill, fp16_equals_the_oracle_forward_and_backward) {
 
 TEST(EmulatedPrefill, keys_wider_than_values_equal_the_oracle) {
     expect_clean({.config = config_of(2, 2, 192, 128), .lengths = {70}});
+}
+
+TEST(EmulatedPrefill, heads_narrower_than_the_kernels_equal_the_oracle) {
+    for (const auto& [dk, dv] : {std::pair{16, 16}, {24, 10}, {40, 16}, {136, 120}}) {
+        SCOPED_TRACE("dk " + std::to_string(dk) + ", dv " + std::to_string(dv));
+        expect_clean({.config = config_of(4, 2, dk, dv), .lengths = {70}});
+    }
+    expect_clean(
+        {.config = config_of(8, 2, 16, 16), .dtype = DType::kFp16, .lengths = {1, 33, 90}, .packed = true});
 }
 
 TEST(EmulatedPrefill, packed_sequences_of_many_lengths_equal_the_oracle) {
@@ -109,6 +119,34 @@ TEST(EmulatedPrefill, unusual_values_equal_the_oracle) {
     }
 }
 
+// Kernels of which one writes a number too many: before its first result, or behind its last.
+class CarelessKernels : public parity::GuardedKernels {
+  public:
+    explicit CarelessKernels(std::int64_t at) : GuardedKernels{kernels()}, at_{at} {}
+    void combine(const cuda::Combine& p) const override {
+        GuardedKernels::combine(p);
+        const std::int64_t count = p.shape.tokens * p.shape.heads * p.shape.dv;
+        static_cast<std::uint16_t*>(p.out.data)[at_ < 0 ? at_ : count + at_] = 0;
+    }
+
+  private:
+    std::int64_t at_;
+};
+
+TEST(EmulatedPrefill, a_number_written_beside_a_result_is_seen) {
+    const PrefillCase c{.config = config_of(4, 2, 32, 32), .lengths = {40}};
+    for (const std::int64_t at : {-1, 0, 7}) {
+        const CarelessKernels careless{at};
+        const PrefillReport fused =
+            parity::check_prefill(c, at::kCPU, parity::prefill_candidate(c, careless));
+        EXPECT_EQ(fused.canary_hits, 2 * 2) << "two bytes in each of two runs";
+        EXPECT_FALSE(fused.clean());
+        const PrefillReport raw =
+            parity::check_raw_prefill(c, at::kCPU, parity::raw_prefill_candidate(c, careless));
+        EXPECT_EQ(raw.canary_hits, 2 * 2);
+    }
+}
+
 // One branch by itself, without gates.
 struct Alone {
     at::Tensor q, k, v, d_out;
@@ -143,8 +181,7 @@ CudaCall call_of(const NsaConfig& c) {
     return {.config = c, .scale = c.scale(), .packing = {}, .kernels = &kernels()};
 }
 
-TEST(EmulatedBranches, alone_equal_the_oracle_forward_and_backward) {
-    const NsaConfig c = config_of(4, 2, 32, 32);
+void expect_branches_alone_equal_the_oracle(const NsaConfig& c) {
     const CudaCall call = call_of(c);
     const Alone in = random_rows(c, 100);
     const double scale = c.scale();
@@ -188,6 +225,34 @@ TEST(EmulatedBranches, alone_equal_the_oracle_forward_and_backward) {
         [&](auto& q, auto& k, auto& v) { return parity::plain_attention(q, k, v, mask, scale); },
         reference::compressed_attention(tokens.q, tokens.k, tokens.v, c),
         reference::compressed_gradients(tokens.q, tokens.k, tokens.v, c, tokens.d_out));
+}
+
+TEST(EmulatedBranches, alone_equal_the_oracle_forward_and_backward) {
+    expect_branches_alone_equal_the_oracle(config_of(4, 2, 32, 32));
+}
+
+TEST(EmulatedBranches, alone_and_narrower_than_the_kernels_equal_the_oracle) {
+    expect_branches_alone_equal_the_oracle(config_of(4, 2, 16, 24));
+}
+
+TEST(EmulatedBranches, narrow_heads_select_the_blocks_that_the_fused_function_selects) {
+    const NsaConfig c = config_of(4, 2, 16, 16);
+    const Alone in = random_rows(c, 140);
+    const KeysValues rows{.k = in.k, .v = in.v};
+    const CudaCall call = call_of(c);
+    const KeysValues cmp = cuda_compress_mean(rows, call);
+    EXPECT_EQ(cmp.k.size(3), 16);
+    const at::Tensor gates = at::ones({2, 4, 140, 3}, in.q.options());
+    const GatedAttention fused =
+        cuda_gated_attention({.q = in.q, .cmp = cmp, .sel = rows, .win = rows, .gates = gates}, {}, call);
+    EXPECT_EQ(fused.out.size(3), 16);
+    EXPECT_EQ(fused.win.size(3), 16);
+    EXPECT_TRUE(at::equal(cuda_choose_blocks(in.q, cmp, call), fused.blocks));
+    EXPECT_TRUE(
+        at::equal(cuda_gated_attention({.q = in.q, .cmp = cmp, .sel = rows, .win = rows, .gates = gates},
+                                       fused.blocks, call)
+                      .out,
+                  fused.out));
 }
 
 TEST(EmulatedBranches, tensors_that_kernels_cannot_read_where_they_lie_are_copied) {

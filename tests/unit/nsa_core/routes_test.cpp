@@ -74,7 +74,10 @@ TEST(Routes, cuda_says_what_its_prefill_kernels_cannot_run) {
         EXPECT_THAT(reason([](RouteRequest& r) { r.sm = 75; }), HasSubstr("the device has 7.5"));
         EXPECT_THAT(reason([](RouteRequest& r) { r.dtype = DType::kFp32; }),
                     HasSubstr("the tensors are fp32"));
-        EXPECT_THAT(reason([](RouteRequest& r) { r.config.dv = 32; }), HasSubstr("64 and 32"));
+        EXPECT_EQ(reason([](RouteRequest& r) { r.config.dk = 16, r.config.dv = 16; }), "supported")
+            << "as heads of 32";
+        EXPECT_THAT(reason([](RouteRequest& r) { r.config.dv = 136; }), HasSubstr("64 and 136"));
+        EXPECT_THAT(reason([](RouteRequest& r) { r.config.dk = 200; }), HasSubstr("200 and 64"));
         EXPECT_THAT(reason([](RouteRequest& r) { r.config.heads = 6; }), HasSubstr("H = 6 with G = 2"));
         EXPECT_THAT(reason([](RouteRequest& r) { r.length = std::int64_t{1} << 31; }),
                     HasSubstr("in 32 bits"));

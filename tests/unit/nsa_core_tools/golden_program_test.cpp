@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <boost/json.hpp>
+#include <cstring>
 #include <fstream>
 
 #include "program.hpp"
@@ -27,24 +29,32 @@ TEST_F(Golden, EveryBranchAndTheOracleAgreeWithFilesThatPythonMade) {
         EXPECT_EQ(half.fact("dtype"), "bf16");
         EXPECT_LT(half.metric("mae"), 2 * half.metric("baseline_mae"));
         EXPECT_LT(half.metric("golden_vs_oracle_max_abs"), 1e-14) << branch;
+        for (const Ended& ended : {pt, half})
+            EXPECT_LT(ended.metric("golden_vs_oracle_gradients_rel_l2"), 1e-14) << branch;
+        EXPECT_LT(pt.metric("dq_rel_l2"), 1e-6) << branch;
+        EXPECT_LE(half.metric("gradients_bound_ratio"), 1) << branch;
     }
 }
 
 TEST_F(Golden, WhatIsDumpedIsJudgedAlikeWhenItComesBack) {
     // Each file costs two starts of the program, so branches and formats share them.
-    const std::vector<std::pair<std::string, std::string>> cases{
-        {"selected", "pt"}, {"module", "pt"}, {"decode", "safetensors"}};
-    for (const auto& [branch, format] : cases) {
+    const std::vector<std::tuple<std::string, std::string, std::string>> cases{
+        {"selected", "pt", "on"}, {"module", "pt", "on"}, {"decode", "safetensors", "off"}};
+    for (const auto& [branch, format, gradients] : cases) {
         const std::string file = (folder_ / (branch + "." + format)).string();
         const Ended first =
-            run({"parity", "--branch", branch,    "--seq", "40",  "--dk", "8",   "--dv", "6",      "--l", "8",
-                 "--d",    "4",        "--l-sel", "8",     "--n", "4",    "--w", "9",    "--dump", file});
+            run({"parity", "--branch", branch, "--seq",  "40", "--dk",        "8",      "--dv",
+                 "6",      "--l",      "8",    "--d",    "4",  "--l-sel",     "8",      "--n",
+                 "4",      "--w",      "9",    "--dump", file, "--gradients", gradients});
         ASSERT_EQ(first.exit_code, 0) << first.err;
         const Ended again = run({"parity", "--branch", branch, "--golden", file});
         ASSERT_EQ(again.exit_code, 0) << again.err;
         EXPECT_EQ(again.metric("mae"), first.metric("mae")) << file;
         EXPECT_EQ(again.metric("baseline_mae"), first.metric("baseline_mae")) << file;
         EXPECT_EQ(again.metric("golden_vs_oracle_mae"), 0) << file;
+        if (gradients == "off") continue;
+        EXPECT_EQ(again.metric("gradients_bound_ratio"), first.metric("gradients_bound_ratio")) << file;
+        EXPECT_EQ(again.metric("golden_vs_oracle_gradients_rel_l2"), 0) << file;
     }
 }
 
@@ -78,7 +88,30 @@ TEST_F(Golden, AnOutputThatIsWrongIsFarFromRouteAndOracleAlike) {
     const Ended wrong = run({"parity", "--branch", "sliding", "--golden", broken});
     ASSERT_EQ(wrong.exit_code, 0) << wrong.err;
     EXPECT_GT(wrong.metric("mae"), 0.1);
+    EXPECT_GT(wrong.metric("bound_ratio"), 10) << "a wrong file must not widen its own bound";
     EXPECT_NEAR(wrong.metric("golden_vs_oracle_mae"), wrong.metric("mae"), 0.01);
+}
+
+TEST_F(Golden, AGradientThatIsWrongIsFarFromRouteAndOracleAlike) {
+    std::string bytes;
+    {
+        std::ifstream file{kFiles + "/attention.safetensors", std::ios::binary};
+        bytes.assign(std::istreambuf_iterator<char>{file}, {});
+    }
+    std::uint64_t header = 0;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    const auto gradient = boost::json::parse(bytes.substr(sizeof header, header)).at("selected.d_k");
+    const double wrong = 100;
+    std::memcpy(
+        bytes.data() + sizeof header + header + gradient.at("data_offsets").at(0).to_number<std::size_t>(),
+        &wrong, sizeof wrong);
+    const std::string broken = (folder_ / "broken.safetensors").string();
+    std::ofstream{broken, std::ios::binary} << bytes;
+    const Ended ended = run({"parity", "--branch", "selected", "--golden", broken});
+    ASSERT_EQ(ended.exit_code, 0) << ended.err;
+    EXPECT_GT(ended.metric("gradients_bound_ratio"), 10);
+    EXPECT_GT(ended.metric("golden_vs_oracle_gradients_rel_l2"), 1);
+    EXPECT_LT(ended.metric("dq_bound_ratio"), 1) << "the others are as they were";
 }
 
 TEST_F(Golden, MistakesExitWith2AndSayWhatWouldBeRight) {

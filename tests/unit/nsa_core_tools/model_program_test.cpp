@@ -69,6 +69,13 @@ TEST_F(MemoryScaling, DecodingGrowsWithTheCacheAndWholeSequencesFaster) {
         EXPECT_GE(ended.metric("bytes_per_token", point), 0.99 * cache);
         EXPECT_LT(ended.metric("bytes_per_token", point), 3 * cache);
         EXPECT_EQ(ended.metric("bytes_per_token", point) * 1024, ended.metric("peak_bytes", point));
+        for (const char* branch : {"compressed", "selected", "sliding"}) {
+            language::Labels of_branch = point;
+            of_branch["branch"] = branch;
+            EXPECT_EQ(ended.fact("route_taken", of_branch), route);
+            of_branch["pass"] = "prefill";
+            EXPECT_EQ(ended.fact("route_asked", of_branch), route);
+        }
     }
     EXPECT_THAT(ended.fact("memory_counted"), HasSubstr("CPU allocator"));
     EXPECT_THAT(text_of("memory.csv"), StartsWith("route,pass,S,peak_bytes,bytes_per_token\n"));

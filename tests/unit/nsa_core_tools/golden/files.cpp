@@ -45,6 +45,10 @@ TensorFile attention_file() {
                     {"blocks", tensor(Element::kI64, {1, 1, 3, 1})}};
     for (const char* output : {"sliding", "compressed", "selected", "candidate.sliding"})
         file.tensors.emplace(output, tensor(Element::kF64, {1, 2, 3, 2}));
+    file.tensors.emplace("d_out", tensor(Element::kF32, {1, 2, 3, 2}));
+    file.tensors.emplace("sliding.d_q", tensor(Element::kF64, {1, 2, 3, 4}));
+    file.tensors.emplace("sliding.d_k", tensor(Element::kF64, {1, 1, 3, 4}));
+    file.tensors.emplace("sliding.d_v", tensor(Element::kF64, {1, 1, 3, 2}));
     return file;
 }
 

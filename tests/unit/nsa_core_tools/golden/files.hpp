@@ -17,7 +17,7 @@ namespace nsa::core::golden {
 // Zeros of the element type, or any other bytes repeated.
 [[nodiscard]] StoredTensor tensor(Element element, std::vector<std::int64_t> shape, unsigned char fill = 0);
 
-// A small valid file of scope attention: every output, blocks and a candidate.
+// A small valid file of scope attention: every output, gradients of one, blocks and a candidate.
 [[nodiscard]] TensorFile attention_file();
 
 // A safetensors file of that header and so many bytes behind it.

@@ -1,8 +1,8 @@
 """Writes the golden files of these tests: `make.py FOLDER`, with torch and safetensors installed.
 
-Native Sparse Attention's three branches one query at a time, written from the paper and not from nsa_core, so that the
-files are of another origin in content too. attention.pt is as awkward as torch.save can be told to be: a transposed
-view, a Parameter, two views of one storage, numbers in the metadata.
+Native Sparse Attention's three branches one query at a time, written from the paper and not from nsa_core, and their
+gradients by torch.autograd, so that the files are of another origin in content too. attention.pt is as awkward as
+torch.save can be told to be: a transposed view, a Parameter, two views of one storage, numbers in the metadata.
 """
 import sys
 
@@ -43,26 +43,36 @@ def chosen_blocks(queries, keys_cmp, t):
     return sorted((forced + others)[: CONFIG["n"]])
 
 
-def expected(q, k, v):
+def outputs(q, k, v):
     out = {name: torch.zeros(B, H, S, DV, dtype=torch.float64) for name in ("sliding", "compressed", "selected")}
     blocks = torch.full((B, G, S, min(CONFIG["n"], -(-S // CONFIG["l_sel"]))), -1, dtype=torch.int64)
     for b in range(B):
         for g in range(G):
-            keys, values = k[b, g].double(), v[b, g].double()
+            keys, values = k[b, g], v[b, g]
             keys_cmp, values_cmp = compress(keys), compress(values)
             heads = range(g * H // G, (g + 1) * H // G)
             for t in range(S):
-                picked = chosen_blocks([q[b, h, t].double() for h in heads], keys_cmp, t)
+                picked = chosen_blocks([q[b, h, t] for h in heads], keys_cmp, t)
                 blocks[b, g, t, : len(picked)] = torch.tensor(picked)
                 in_blocks = [s for s in range(t + 1) if s // CONFIG["l_sel"] in picked]
                 ended = sum(1 for i in range(len(keys_cmp)) if i * CONFIG["d"] + CONFIG["l"] - 1 <= t)
                 for h in heads:
-                    query = q[b, h, t].double()
+                    query = q[b, h, t]
                     first = max(0, t - CONFIG["w"] + 1)
                     out["sliding"][b, h, t] = attend(query, keys[first : t + 1], values[first : t + 1])
                     out["compressed"][b, h, t] = attend(query, keys_cmp[:ended], values_cmp[:ended])
                     out["selected"][b, h, t] = attend(query, keys[in_blocks], values[in_blocks])
-    return out | {"blocks": blocks}
+    return out, blocks
+
+
+def expected(q, k, v, d_out):
+    leaves = {name: x.detach().double().requires_grad_() for name, x in (("q", q), ("k", k), ("v", v))}
+    out, blocks = outputs(**leaves)
+    tensors = {name: x.detach() for name, x in out.items()} | {"blocks": blocks, "d_out": d_out}
+    for name, x in out.items():
+        gradients = torch.autograd.grad((x * d_out.double()).sum(), list(leaves.values()), retain_graph=True)
+        tensors |= {f"{name}.d_{leaf}": gradient for leaf, gradient in zip(leaves, gradients)}
+    return tensors
 
 
 def main(folder):
@@ -71,10 +81,11 @@ def main(folder):
     kv = torch.randn(B, G, S, DK + DV)
     q = torch.randn(B, S, H, DK).transpose(1, 2)
     k, v = kv[..., :DK], kv[..., DK:]
-    tensors = {"q": q, "k": torch.nn.Parameter(k, False), "v": v} | expected(q, k, v)
+    d_out = torch.randn(B, H, S, DV)
+    tensors = {"q": q, "k": torch.nn.Parameter(k, False), "v": v} | expected(q, k, v, d_out)
     torch.save({"__metadata__": metadata, **tensors}, f"{folder}/attention.pt")
 
-    half = {name: x.to(torch.bfloat16) for name, x in (("q", q), ("k", k), ("v", v))}
+    half = {name: x.to(torch.bfloat16) for name, x in (("q", q), ("k", k), ("v", v), ("d_out", d_out))}
     tensors = half | expected(**half)
     tensors["blocks"] = tensors["blocks"].to(torch.int32)
     texts = {name: str(value) for name, value in metadata.items()}

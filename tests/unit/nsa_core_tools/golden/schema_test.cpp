@@ -140,6 +140,67 @@ TEST(GoldenSchema, TensorsAreStrict) {
                 HasSubstr("must be"));
 }
 
+TEST(GoldenSchema, GradientsAreShapedAsTheirInputsAndCompleteOrNotThere) {
+    EXPECT_EQ(fault_with([](auto& f) {
+                  f.tensors["candidate.sliding.d_v"] = tensor(Element::kF32, {1, 1, 3, 2}, 0xFF);
+              }),
+              "good");
+    EXPECT_EQ(fault_with([](auto& f) {
+                  for (const char* gradient : {"sliding.d_q", "sliding.d_k", "sliding.d_v"})
+                      f.tensors.erase(gradient);
+              }),
+              "good")
+        << "d_out alone: the oracle's gradients are the truth";
+    EXPECT_THAT(fault_with([](auto& f) { f.tensors.erase("d_out"); }),
+                HasSubstr("sliding.d_k is there and d_out is missing"));
+    EXPECT_THAT(fault_with([](auto& f) { f.tensors.erase("sliding.d_q"); }),
+                HasSubstr("sliding.d_q is missing: gradients go with d_out, and with those of all inputs"));
+    EXPECT_THAT(fault_with([](auto& f) {
+                    f.tensors["sliding.d_k"] = tensor(Element::kF64, {1, 2, 3, 4});
+                }),
+                HasSubstr("sliding.d_k is [1,2,3,4]"));
+    EXPECT_THAT(fault_with([](auto& f) {
+                    f.tensors["sliding.d_k"] = tensor(Element::kI64, {1, 1, 3, 4});
+                }),
+                HasSubstr("sliding.d_k holds integers"));
+    EXPECT_THAT(fault_with([](auto& f) {
+                    f.tensors["sliding.d_k"] = tensor(Element::kF64, {1, 1, 3, 4}, 0xFF);
+                }),
+                HasSubstr("sliding.d_k holds a NaN"));
+    EXPECT_THAT(fault_with([](auto& f) {
+                    f.tensors["d_out"] = tensor(Element::kF64, {1, 2, 3, 2});
+                }),
+                HasSubstr("d_out is not of the type of the other inputs"));
+    for (const char* name : {"sliding.d_w", "d_q", "blocks.d_q", "sliding.", "sliding.d_", ".d_q",
+                             "candidate.d_out", "candidate.candidate.sliding", "selected.d_q.d_q"}) {
+        EXPECT_THAT(fault_with([&](auto& f) {
+                        f.tensors[name] = tensor(Element::kF64, {1, 2, 3, 4});
+                    }),
+                    HasSubstr("is not of the schema of scope attention"))
+            << name;
+    }
+}
+
+TEST(GoldenSchema, GradientsOfALayerAreOfItsInputAndAllItsWeights) {
+    const auto with = [](const std::function<void(TensorFile&)>& change) {
+        TensorFile file = layer_file();
+        file.tensors["d_out"] = tensor(Element::kF32, {1, 3, 8});
+        file.tensors["d_x"] = tensor(Element::kF64, {1, 3, 8});
+        file.tensors["d_weight.wq"] = tensor(Element::kF64, {8, 8});
+        return fault_with(change, std::move(file));
+    };
+    EXPECT_EQ(with([](auto&) {}), "good");
+    EXPECT_THAT(with([](auto& f) { f.tensors.erase("d_weight.wq"); }), HasSubstr("d_weight.wq is missing"));
+    EXPECT_THAT(with([](auto& f) {
+                    f.tensors["d_weight.wk"] = tensor(Element::kF64, {8, 8});
+                }),
+                HasSubstr("d_weight.wk is not of the schema of scope layer"));
+    EXPECT_THAT(with([](auto& f) {
+                    f.tensors["d_weight.wq"] = tensor(Element::kF64, {8, 4});
+                }),
+                HasSubstr("must be [8,8]"));
+}
+
 TEST(GoldenSchema, OnlyACandidateMayHoldWhatIsNotANumber) {
     EXPECT_EQ(fault_with([](auto& f) {
                   f.tensors["candidate.sliding"] = tensor(Element::kF64, {1, 2, 3, 2}, 0xFF);
@@ -189,6 +250,10 @@ TEST(GoldenPlan, TheFileDecidesShapeConfigurationAndType) {
     wide.dtype = DType::kFp64;
     wide.given = {"--dtype"};
     EXPECT_EQ(options_of(wide, golden).dtype, DType::kFp64);
+    EXPECT_TRUE(options.gradients);
+    EXPECT_FALSE(options_of(asking(Subject::kCompressed), golden).gradients) << "the file has none of it";
+    wide.given = {"--gradients"};
+    EXPECT_FALSE(options_of(wide, golden).gradients) << "--gradients off";
 }
 
 TEST(GoldenPlan, WhatDoesNotGoWithAFileIsRefused) {

@@ -1,0 +1,37 @@
+// The byte-level model and its data as train-smoke and gate-health are asked for them. Free of Torch.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "nsa_core/config.hpp"
+#include "nsa_core/numeric.hpp"
+#include "nsa_core/tools/environment.hpp"
+#include "nsa_core/tools/flags.hpp"
+
+namespace nsa::core::train {
+
+// The default shape is that of the seed's report.
+struct ModelFlags {
+    std::int64_t dim = 128;
+    std::int64_t heads = 8;
+    std::int64_t groups = 2;
+    std::int64_t dk = 16;
+    std::int64_t dv = 16;
+    std::int64_t seq = 128;
+    std::int64_t batch = 8;
+    std::int64_t layers = 1;
+    GateKind gate = GateKind::kSigmoid;
+    DType dtype = DType::kFp32;
+    tools::DeviceFlag device = tools::DeviceFlag::kAuto;
+    std::int64_t seed = 0;           // of weights and data
+    std::string data = "synthetic";  // or the path of a text file
+};
+
+void add_model_flags(tools::FlagTable& table, ModelFlags& flags);
+void add_run_flags(tools::FlagTable& table, ModelFlags& flags);  // type, device, seed and data
+
+// Of the model's attention, with rotary positions. Throws InputError when the flags do not fit one another.
+[[nodiscard]] NsaConfig config_of(const ModelFlags& flags);
+
+}  // namespace nsa::core::train
