@@ -32,7 +32,8 @@ struct DenseItem {
 /// key row i (of all sequences) and group g is row (s * key_rows + i) * G + g of the partials.
 struct DenseItems {
     struct Shared {};
-    static constexpr int kShareRows = 64;  // a share is whole steps
+    static constexpr bool kOneTile = false;  // a consumer warpgroup has keys of its own
+    static constexpr int kShareRows = 64;    // a share is whole steps
     KeyInterval interval;
     int tile_keys = kDkdvKeys;
     int splits = 1;

@@ -13,26 +13,31 @@ struct Instance {
     int dk;
     int dv;
     const SelectedLaunches* launches;
+    const WarpgroupDkdv* warpgroup_dkdv = nullptr;
 };
 
 constexpr std::array kInstances{
     Instance{HalfType::kBf16, 32, 32, &selected_bf16_32_32},
     Instance{HalfType::kFp16, 32, 32, &selected_fp16_32_32},
-    Instance{HalfType::kBf16, 64, 64, &selected_bf16_64_64},
-    Instance{HalfType::kFp16, 64, 64, &selected_fp16_64_64},
+    Instance{HalfType::kBf16, 64, 64, &selected_bf16_64_64, &warpgroup_selected_bf16_64_64},
+    Instance{HalfType::kFp16, 64, 64, &selected_fp16_64_64, &warpgroup_selected_fp16_64_64},
     Instance{HalfType::kBf16, 96, 96, &selected_bf16_96_96},
     Instance{HalfType::kFp16, 96, 96, &selected_fp16_96_96},
-    Instance{HalfType::kBf16, 128, 128, &selected_bf16_128_128},
-    Instance{HalfType::kFp16, 128, 128, &selected_fp16_128_128},
-    Instance{HalfType::kBf16, 192, 128, &selected_bf16_192_128},
-    Instance{HalfType::kFp16, 192, 128, &selected_fp16_192_128},
+    Instance{HalfType::kBf16, 128, 128, &selected_bf16_128_128, &warpgroup_selected_bf16_128_128},
+    Instance{HalfType::kFp16, 128, 128, &selected_fp16_128_128, &warpgroup_selected_fp16_128_128},
+    Instance{HalfType::kBf16, 192, 128, &selected_bf16_192_128, &warpgroup_selected_bf16_192_128},
+    Instance{HalfType::kFp16, 192, 128, &selected_fp16_192_128, &warpgroup_selected_fp16_192_128},
 };
 
-const SelectedLaunches* launches_of(const PrefillShape& shape) {
+const Instance* instance_of(const PrefillShape& shape) {
     for (const Instance& instance : kInstances)
         if (instance.dtype == shape.dtype && instance.dk == shape.dk && instance.dv == shape.dv)
-            return instance.launches;
+            return &instance;
     return nullptr;
+}
+const SelectedLaunches* launches_of(const PrefillShape& shape) {
+    const Instance* instance = instance_of(shape);
+    return instance == nullptr ? nullptr : instance->launches;
 }
 
 constexpr int kFewestStages = 2;  // which the outputs need as well
@@ -65,11 +70,15 @@ cudaError_t launch_selected_dq(const SelectedBackward& p, const RingPlan& ring, 
     return launches->dq(p, ring, stream);
 }
 
-cudaError_t launch_selected_dkdv(const SelectedBackward& p, cudaStream_t stream) {
-    const SelectedLaunches* launches = launches_of(p.shape);
-    if (launches == nullptr || !(p.scale > 0.0F) || p.inverse.item_tokens < 1) return cudaErrorInvalidValue;
+cudaError_t launch_selected_dkdv(const SelectedBackward& p, cudaStream_t stream, KernelPath path) {
+    const Instance* instance = instance_of(p.shape);
+    if (instance == nullptr || !(p.scale > 0.0F) || p.inverse.item_tokens < 1) return cudaErrorInvalidValue;
     if (!aligned(p.q, p.k, p.v, p.d_out, p.d_k, p.d_v)) return cudaErrorMisalignedAddress;
-    return launches->dkdv(p, stream);
+    const WarpgroupDkdv* warpgroup = instance->warpgroup_dkdv;
+    const bool by_warpgroups = warpgroup != nullptr && warpgroup->takes(path);
+    if (path == KernelPath::kWarpgroup && !by_warpgroups) return cudaErrorInvalidValue;
+    const cudaError_t error = (by_warpgroups ? warpgroup->launch : instance->launches->dkdv)(p, stream);
+    return error == cudaSuccess ? instance->launches->sum(p, stream) : error;
 }
 
 }  // namespace nsa::core::cuda

@@ -29,6 +29,8 @@ namespace nsa::core::cuda {
 [[nodiscard]] cudaError_t launch_inverse_lists(const MakeInverseLists& params, cudaStream_t stream);
 
 /// From the lists of launch_inverse_lists: two launches, the second sums what the first left in parts.
-[[nodiscard]] cudaError_t launch_selected_dkdv(const SelectedBackward& params, cudaStream_t stream);
+/// The warpgroup's kernel takes widths that are multiples of 64.
+[[nodiscard]] cudaError_t launch_selected_dkdv(const SelectedBackward& params, cudaStream_t stream,
+                                               KernelPath path = KernelPath::kAuto);
 
 }  // namespace nsa::core::cuda

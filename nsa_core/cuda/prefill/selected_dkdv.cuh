@@ -22,6 +22,20 @@ struct SelectedItem {
 
     [[nodiscard]] __device__ __forceinline__ int token(int i) const { return __ldg(list + i); }
     [[nodiscard]] __device__ __forceinline__ Interval seen(int token) const { return {0, token + 1}; }
+    /// Which of its tokens see any of the keys from `first` on.
+    [[nodiscard]] __device__ __forceinline__ Interval seeing(int first, int /*last*/) const {
+        int before = 0;  // tokens ahead of it
+        int end = count;
+        while (before < end) {
+            const int middle = (before + end) / 2;
+            if (token(middle) < first) {
+                before = middle + 1;
+            } else {
+                end = middle;
+            }
+        }
+        return {before, count};
+    }
 };
 
 /// The lists of one (sequence, group).
@@ -52,6 +66,7 @@ __device__ __forceinline__ std::int64_t part_offset(const PrefillShape& shape, i
 /// together read rows of the same tokens. y = sequence.
 struct SelectedItems {
     struct Shared {};
+    static constexpr bool kOneTile = true;  // all warpgroups share the block, and its tokens out
     InverseLists lists;
     float* parts = nullptr;
 
@@ -109,6 +124,35 @@ struct SelectedItems {
         return low;
     }
 };
+
+/// What the kernel of dK and dV reads of the parameters; it is that of the dense branches.
+[[nodiscard]] inline DenseBackward dkdv_parameters(const SelectedBackward& p) {
+    return {.shape = p.shape,
+            .sequences = p.sequences,
+            .branch = DenseBranch::kWindow,  // keys are tokens
+            .q = p.q,
+            .k = p.k,
+            .v = p.v,
+            .d_out = p.d_out,
+            .lse = p.lse,
+            .delta = p.delta,
+            .gates = p.gates,
+            .gate_stride = p.gate_stride,
+            .d_q = {},
+            .d_k = p.d_k,
+            .d_v = p.d_v,
+            .partials = nullptr,
+            .add_to_d_q = false,
+            .scale = p.scale};
+}
+[[nodiscard]] inline SelectedItems selected_items(const SelectedBackward& p) {
+    return {.lists = p.inverse, .parts = p.parts};
+}
+/// Thread blocks of a sequence.
+[[nodiscard]] inline std::int64_t selected_dkdv_blocks(const SelectedBackward& p) {
+    const int pieces = (p.shape.l_sel - 1) / kDkdvKeys + 1;
+    return max_items(p.shape, p.inverse.item_tokens) * pieces * p.shape.groups;
+}
 
 inline constexpr int kSumThreads = 128;
 // Keys of a block that one thread block sums: the first block has many parts.

@@ -14,6 +14,7 @@ struct SelectedLaunches {
     cudaError_t (*forward)(const SelectedForward&, const RingPlan&, cudaStream_t);
     cudaError_t (*dq)(const SelectedBackward&, const RingPlan&, cudaStream_t);
     cudaError_t (*dkdv)(const SelectedBackward&, cudaStream_t);
+    cudaError_t (*sum)(const SelectedBackward&, cudaStream_t);  // of its parts
 };
 
 extern const SelectedLaunches selected_bf16_32_32, selected_bf16_64_64, selected_bf16_96_96,
@@ -28,5 +29,15 @@ struct WarpgroupImportance {
     cudaError_t (*launch)(const ImportanceTopN&, const WarpgroupTopN&, cudaStream_t);
 };
 extern const WarpgroupImportance warpgroup_importance_bf16, warpgroup_importance_fp16;
+
+/// dK and dV by warpgroups.
+struct WarpgroupDkdv {
+    bool (*takes)(KernelPath);
+    cudaError_t (*launch)(const SelectedBackward&, cudaStream_t);
+};
+extern const WarpgroupDkdv warpgroup_selected_bf16_64_64, warpgroup_selected_bf16_128_128,
+    warpgroup_selected_bf16_192_128;
+extern const WarpgroupDkdv warpgroup_selected_fp16_64_64, warpgroup_selected_fp16_128_128,
+    warpgroup_selected_fp16_192_128;
 
 }  // namespace nsa::core::cuda

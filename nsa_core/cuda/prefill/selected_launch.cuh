@@ -44,46 +44,24 @@ cudaError_t launch_selected_dq_of(const SelectedBackward& params, const RingPlan
                   stream, params, ring.stages);
 }
 
-/// What the kernel of dK and dV reads of the parameters; it is that of the dense branches.
-[[nodiscard]] inline DenseBackward dkdv_parameters(const SelectedBackward& p) {
-    return {.shape = p.shape,
-            .sequences = p.sequences,
-            .branch = DenseBranch::kWindow,  // keys are tokens
-            .q = p.q,
-            .k = p.k,
-            .v = p.v,
-            .d_out = p.d_out,
-            .lse = p.lse,
-            .delta = p.delta,
-            .gates = p.gates,
-            .gate_stride = p.gate_stride,
-            .d_q = {},
-            .d_k = p.d_k,
-            .d_v = p.d_v,
-            .partials = nullptr,
-            .add_to_d_q = false,
-            .scale = p.scale};
-}
-
 template <class T, int kDk, int kDv>
 cudaError_t launch_selected_dkdv_of(const SelectedBackward& params, cudaStream_t stream) {
+    return launch(dkdv_kernel<T, kDk, kDv, SelectedItems>,
+                  {.blocks = selected_dkdv_blocks(params),
+                   .sequences = params.shape.batch,
+                   .threads = kDenseThreads,
+                   .shared_bytes = sizeof(DkdvShared<kDk, kDv, SelectedItems::Shared>)},
+                  stream, dkdv_parameters(params), selected_items(params), group_heads(params.shape));
+}
+
+template <class T>
+cudaError_t launch_selected_sum_of(const SelectedBackward& params, cudaStream_t stream) {
     const PrefillShape& shape = params.shape;
-    const DenseBackward p = dkdv_parameters(params);
-    const SelectedItems items{.lists = params.inverse, .parts = params.parts};
-    const std::int64_t pieces = blocks_of(shape.l_sel, kDkdvKeys);
-    const cudaError_t error =
-        launch(dkdv_kernel<T, kDk, kDv, SelectedItems>,
-               {.blocks = max_items(shape, params.inverse.item_tokens) * pieces * shape.groups,
-                .sequences = shape.batch,
-                .threads = kDenseThreads,
-                .shared_bytes = sizeof(DkdvShared<kDk, kDv, SelectedItems::Shared>)},
-               stream, p, items, group_heads(shape));
-    if (error != cudaSuccess) return error;
     return launch(selected_sum_kernel<T>,
                   {.blocks = max_blocks(shape) * blocks_of(shape.l_sel, kSumKeys) * shape.groups,
                    .sequences = shape.batch,
                    .threads = kSumThreads},
-                  stream, p, items);
+                  stream, dkdv_parameters(params), selected_items(params));
 }
 
 template <class T, int kDk, int kDv>
@@ -91,7 +69,8 @@ constexpr SelectedLaunches selected_launches() {
     return {.importance = launch_importance_of<T, kDk>,
             .forward = launch_selected_forward_of<T, kDk, kDv>,
             .dq = launch_selected_dq_of<T, kDk, kDv>,
-            .dkdv = launch_selected_dkdv_of<T, kDk, kDv>};
+            .dkdv = launch_selected_dkdv_of<T, kDk, kDv>,
+            .sum = launch_selected_sum_of<T>};
 }
 
 }  // namespace nsa::core::cuda

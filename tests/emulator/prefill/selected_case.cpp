@@ -178,7 +178,7 @@ class Run {
                                       .parts = parts.data(),
                                       .scale = static_cast<float>(in_.scale)};
         EXPECT_EQ(launch_selected_dq(params, ring(plan_selected_dq(c_.shape, kSm)), nullptr), cudaSuccess);
-        EXPECT_EQ(launch_selected_dkdv(params, nullptr), cudaSuccess);
+        EXPECT_EQ(launch_selected_dkdv(params, nullptr, c_.path), cudaSuccess);
         finish(seed);
         EXPECT_TRUE(inverse.intact() && counts.intact() && parts.intact());
         results.inverse = inverse.lists();

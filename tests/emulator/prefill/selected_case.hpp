@@ -2,6 +2,7 @@
 #pragma once
 
 #include "emulator/prefill/numbers.hpp"
+#include "nsa_core/cuda/prefill/path.hpp"
 
 namespace nsa::prefill_test {
 
@@ -12,9 +13,10 @@ struct SelectedCase {
     bool head_major = false;  // [B, H, S, width] in place of [B, S, H, width]
     double size = 1.0;        // of queries and keys
     bool gates = false;
-    int item_tokens = 0;      // of the inverse lists; 0: as planned
-    bool add_to_d_q = false;  // to rows that hold 1
-    int stages = 0;           // of the ring; 0: as planned
+    int item_tokens = 0;                                         // of the inverse lists; 0: as planned
+    bool add_to_d_q = false;                                     // to rows that hold 1
+    int stages = 0;                                              // of the ring; 0: as planned
+    core::cuda::KernelPath path = core::cuda::KernelPath::kMma;  // of dK and dV
 };
 
 void PrintTo(const SelectedCase& c, std::ostream* out);

@@ -98,6 +98,34 @@ std::vector<SelectedCase> cases() {
 INSTANTIATE_TEST_SUITE_P(Cases, SelectedTest, testing::ValuesIn(cases()),
                          [](const auto& tested) { return tested.param.name; });
 
+// dK and dV by products of a warpgroup. A step is 64 query rows, 32 at dk = 192, and every second one is the
+// other warpgroup's: items of one step, of two, and of a part of one are among these.
+TEST(Selected, gradients_of_keys_by_warpgroups_agree_with_plain_loops) {
+    const Batch one{{77}, false};
+    const Batch ragged{{1, 50, 3, 0, 19, 64}, true};
+    const Batch longer{{290}, false};
+    const auto fp16 = HalfType::kFp16;
+    for (SelectedCase c : {
+             SelectedCase{"paper_blocks", selected_shape(longer, 4, 2, 64, 64, 64, 3), longer, false, 1,
+                          true},
+             {"sixteen_heads", selected_shape(longer, 16, 1, 128, 128, 16, 3, fp16), longer, false, 1, true},
+             {"wide_keys", selected_shape(one, 8, 1, 192, 128, 16, 3), one, true, 1, true},
+             {"wide_halves", selected_shape(one, 2, 1, 192, 128, 16, 3, fp16), one},
+             {"one_head", selected_shape(longer, 2, 2, 64, 64, 8, 2, fp16), longer, false, 1, true},
+             {"ragged", selected_shape(ragged, 4, 1, 64, 64, 10, 3), ragged, true, 1, true},
+             {"blocks_longer_than_tiles", selected_shape(longer, 2, 1, 64, 64, 96, 2), longer, false, 1,
+              true},
+             {"huge_scores", selected_shape(one, 4, 1, 128, 128, 16, 3), one, false, 30, true},
+             {"many_items", selected_shape(longer, 8, 2, 64, 64, 64, 4), longer, false, 1, true, 32},
+             {"items_of_a_ragged_batch", selected_shape(ragged, 2, 1, 128, 128, 16, 2, fp16), ragged, true, 1,
+              true, 16},
+         }) {
+        SCOPED_TRACE(c.name);
+        c.path = core::cuda::KernelPath::kWarpgroup;
+        check(c);
+    }
+}
+
 // Around the tiles: 8 tokens, 16 of a block, 32 keys of a step.
 TEST(Selected, every_length_agrees_with_plain_loops) {
     for (const int length : {1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48}) {
@@ -120,15 +148,18 @@ TEST(Selected, no_order_of_threads_and_blocks_changes_a_bit) {
     Numbers numbers{1};
     const Inputs in = random_inputs<__nv_bfloat16>(c, numbers);
     const Lists lists = random_lists(c, numbers);
-    const SelectedResults first = run_selected(c, in, lists, 0);
-    for (const std::uint64_t seed : {1, 2, 3}) {
-        const SelectedResults again = run_selected(c, in, lists, seed);
-        EXPECT_EQ(again.results.out.values, first.results.out.values) << "schedule " << seed;
-        EXPECT_EQ(again.results.d_q.values, first.results.d_q.values) << "schedule " << seed;
-        EXPECT_EQ(again.results.d_k.values, first.results.d_k.values) << "schedule " << seed;
-        EXPECT_EQ(again.results.d_v.values, first.results.d_v.values) << "schedule " << seed;
-        EXPECT_EQ(again.lse, first.lse) << "schedule " << seed;
-        EXPECT_EQ(again.inverse, first.inverse) << "schedule " << seed;
+    for (const auto path : {core::cuda::KernelPath::kMma, core::cuda::KernelPath::kWarpgroup}) {
+        c.path = path;
+        const SelectedResults first = run_selected(c, in, lists, 0);
+        for (const std::uint64_t seed : {1, 2, 3}) {
+            const SelectedResults again = run_selected(c, in, lists, seed);
+            EXPECT_EQ(again.results.out.values, first.results.out.values) << "schedule " << seed;
+            EXPECT_EQ(again.results.d_q.values, first.results.d_q.values) << "schedule " << seed;
+            EXPECT_EQ(again.results.d_k.values, first.results.d_k.values) << "schedule " << seed;
+            EXPECT_EQ(again.results.d_v.values, first.results.d_v.values) << "schedule " << seed;
+            EXPECT_EQ(again.lse, first.lse) << "schedule " << seed;
+            EXPECT_EQ(again.inverse, first.inverse) << "schedule " << seed;
+        }
     }
 }
 
@@ -148,6 +179,9 @@ TEST(Selected, rows_between_pieces_of_16_bytes_and_plans_that_are_none_are_refus
     EXPECT_EQ(launch_selected_dkdv(backward, nullptr), cudaErrorMisalignedAddress);
     backward.inverse.item_tokens = 0;
     EXPECT_EQ(launch_selected_dkdv(backward, nullptr), cudaErrorInvalidValue);
+    backward.q.token = 32;
+    backward.inverse.item_tokens = 512;
+    EXPECT_EQ(launch_selected_dkdv(backward, nullptr, KernelPath::kWarpgroup), cudaErrorInvalidValue);
     EXPECT_EQ(launch_selected_forward(forward, RingPlan{}, nullptr), cudaErrorInvalidValue);
     forward.scale = 0;
     EXPECT_EQ(launch_selected_forward(forward, ring, nullptr), cudaErrorInvalidValue);

@@ -4,7 +4,8 @@
 // memory. While one product runs the arithmetic that the one ahead of it made possible does: P beside dP, dS
 // beside dV.
 //
-// Items and plans are those of dkdv.cuh; an item must also say which of its tokens see some keys.
+// Items and plans are those of dkdv.cuh; an item must also say which of its tokens see some keys, and a plan
+// whether it gives 128 keys, or 64 (kOneTile): then both consumers hold these and take every second step.
 #pragma once
 
 #include "nsa_core/cuda/prefill/dkdv.cuh"
@@ -22,13 +23,15 @@ struct alignas(1024) WarpgroupDkdvShared {
                                                     std::declval<const GroupHeads&>(),
                                                     std::declval<typename Plan::Shared&>()));
     static constexpr int kRows = kDkdvRows<kDk>;
-    static constexpr int kStages = 4;
+    static constexpr int kStages = 4;  // a multiple of the consumers: in turn, each always has the same
+    static constexpr bool kOneTile = Plan::kOneTile;
+    static constexpr int kTiles = kOneTile ? 1 : kConsumers;
     struct Stage {
         char q[BoxLayout<kDk>::bytes(kRows)];
         char d_out[BoxLayout<kDv>::bytes(kRows)];
     };
-    char k[kConsumers][BoxLayout<kDk>::bytes(kConsumerKeys)];
-    char v[kConsumers][BoxLayout<kDv>::bytes(kConsumerKeys)];
+    char k[kTiles][BoxLayout<kDk>::bytes(kConsumerKeys)];
+    char v[kTiles][BoxLayout<kDv>::bytes(kConsumerKeys)];
     Stage stages[kStages];
     StepTerms<kRows> terms[kStages];
     StageBarriers<kStages> barriers;
@@ -40,7 +43,7 @@ struct alignas(1024) WarpgroupDkdvShared {
         return {barriers, shared_address(stages), sizeof(Stage)};
     }
     __device__ void init() {
-        barriers.init(kWarpgroupThreads + kRows, kConsumerWarps);
+        barriers.init(kWarpgroupThreads + kRows, kOneTile ? kConsumerWarps / kConsumers : kConsumerWarps);
         barrier_init(&keys_full, kWarpgroupThreads);
     }
 };
@@ -54,12 +57,12 @@ __device__ __forceinline__ void copy_steps(Shared& shared, const DenseBackward& 
     const bool packed = p.sequences.cu_tokens != nullptr;
     const int head = item.group << heads.log2;
     const int rows = item.count << heads.log2;
-    const auto copy_keys = [&](auto width, char* to, const ConstRows& from, int consumer) {
+    const auto copy_keys = [&](auto width, char* to, const ConstRows& from, int tile) {
         const T* const first =
             first_row<T>(from, item.keys, item.group, packed) + item.first_key * from.token;
         copy_boxes<T, kConsumerKeys, width(), kWarpgroupThreads>(
             shared_address(to), thread, [&](int row) -> const T* {
-                const int key = consumer * kConsumerKeys + row;
+                const int key = tile * kConsumerKeys + row;
                 return key < item.key_count ? first + key * from.token : nullptr;
             });
     };
@@ -84,9 +87,9 @@ __device__ __forceinline__ void copy_steps(Shared& shared, const DenseBackward& 
     constexpr std::integral_constant<int, kDv> kValueWidth;
     LoadedTerms<T> loaded = fetch_terms(0);
 #pragma unroll
-    for (int consumer = 0; consumer < kConsumers; ++consumer) {
-        copy_keys(kKeyWidth, shared.k[consumer], p.k, consumer);
-        copy_keys(kValueWidth, shared.v[consumer], p.v, consumer);
+    for (int tile = 0; tile < Shared::kTiles; ++tile) {
+        copy_keys(kKeyWidth, shared.k[tile], p.k, tile);
+        copy_keys(kValueWidth, shared.v[tile], p.v, tile);
     }
     barrier_arrive_after_copies(&shared.keys_full);
     auto ring = shared.ring();
@@ -173,7 +176,8 @@ __device__ __forceinline__ void sum_gradients(Shared& shared, GroupHeads heads, 
         const Interval tokens = shared.item.seeing(first, last);
         return Interval{tokens.first << heads.log2, tokens.last << heads.log2};
     };
-    const int first_key = shared.item.first_key + consumer * kConsumerKeys;
+    const int tile = Shared::kOneTile ? 0 : consumer;
+    const int first_key = shared.item.first_key + tile * kConsumerKeys;
     const int last_key = min(first_key + kConsumerKeys, shared.item.first_key + shared.item.key_count);
     Steps steps{0, 0, ((shared.item.count << heads.log2) + kRows - 1) / kRows};
     Interval common;  // rows that see all of the keys
@@ -185,15 +189,22 @@ __device__ __forceinline__ void sum_gradients(Shared& shared, GroupHeads heads, 
     }
     auto ring = shared.ring();
     const auto pass = [&] { ring.release(ring.acquire()); };
+    if constexpr (Shared::kOneTile) {
+        steps.begin = consumer;
+        for (int step = 0; step < steps.begin; ++step)
+            ring.skip();
+    } else {
 #pragma unroll 1
-    for (int step = 0; step < steps.begin; ++step)
-        pass();
+        for (int step = 0; step < steps.begin; ++step)
+            pass();
+    }
 
-    const auto k_rows = left_operand<kDk, kConsumerKeys>(shared_address(shared.k[consumer]));
-    const auto v_rows = left_operand<kDv, kConsumerKeys>(shared_address(shared.v[consumer]));
+    const auto k_rows = left_operand<kDk, kConsumerKeys>(shared_address(shared.k[tile]));
+    const auto v_rows = left_operand<kDv, kConsumerKeys>(shared_address(shared.v[tile]));
 #pragma unroll 1
-    for (int step = steps.begin; step < steps.end; ++step) {
+    for (int step = steps.begin; step < steps.end; step += Shared::kOneTile ? kConsumers : 1) {
         const int stage = ring.acquire();
+        if (Shared::kOneTile) ring.skip();
         const std::uint32_t q = shared_address(shared.stages[stage].q);
         const std::uint32_t d_out = shared_address(shared.stages[stage].d_out);
         const auto& terms = shared.terms[stage];
@@ -228,33 +239,61 @@ __device__ __forceinline__ void sum_gradients(Shared& shared, GroupHeads heads, 
         warpgroup_wait<0>(dv, dk, p_left, ds_left);
         ring.release(stage);
     }
+    if constexpr (!Shared::kOneTile) {
 #pragma unroll 1
-    for (int step = steps.end; step < steps.all; ++step)
-        pass();
+        for (int step = steps.end; step < steps.all; ++step)
+            pass();
+    }
 }
 
-// The consumer's keys to memory: rounded, or as fp32 parts.
-template <class T, int kDk, int kDv, class Item>
-__device__ __forceinline__ void store_gradients(const DenseBackward& p, const Item& item, int consumer,
-                                                const float (&dk)[1][kDk / 8][4],
-                                                const float (&dv)[1][kDv / 8][4]) {
-    const int first = consumer * kConsumerKeys + warp_of_warpgroup() * 16;  // of the item's keys
+// Where all consumers have the same keys, each gives the other one gradient, and adds up the one it keeps:
+// the first dK, the second dV. By way of the stages, which nobody needs any more.
+template <int kDk, int kDv, class Shared>
+__device__ __forceinline__ void exchange_gradients(Shared& shared, int consumer, float (&dk)[1][kDk / 8][4],
+                                                   float (&dv)[1][kDv / 8][4]) {
+    static_assert(sizeof shared.stages >= (kDk + kDv) * kConsumerKeys * sizeof(float));
+    float* const own = reinterpret_cast<float*>(shared.stages) + thread_of_warpgroup();
+    float* const dk_parts = own;
+    float* const dv_parts = own + kDk * kConsumerKeys;
+    const auto each = [](auto& c, float* parts, auto use) {
+#pragma unroll
+        for (auto& tile : c[0])
+#pragma unroll
+            for (float& x : tile) {
+                use(x, *parts);
+                parts += kWarpgroupThreads;
+            }
+    };
+    const auto give = [](float x, float& part) { part = x; };
+    const auto add = [](float& x, float part) { x += part; };
+    group_sync(1, kConsumers * kWarpgroupThreads);  // all steps are over
+    if (consumer == 0) {
+        each(dv, dv_parts, give);
+    } else {
+        each(dk, dk_parts, give);
+    }
+    group_sync(1, kConsumers * kWarpgroupThreads);
+    if (consumer == 0) {
+        each(dk, dk_parts, add);
+    } else {
+        each(dv, dv_parts, add);
+    }
+}
+
+// One gradient of the warp's 16 keys to memory: rounded, or as fp32 parts from `column` on. `first`: of the
+// item's keys.
+template <class T, int kTiles, class Item>
+__device__ __forceinline__ void store_gradient(const Item& item, int first, const float (&c)[1][kTiles][4],
+                                               float scale, const Rows& to, bool packed, int column) {
     if (item.partial.first != nullptr) {
-        const auto piece_of = [](int n) { return n; };
-        float* const to = item.partial.first + first * item.partial.stride;
-        store_partials(dk, p.scale, to, item.partial.stride, item.key_count - first, piece_of);
-        store_partials(dv, 1.0F, to + kDk, item.partial.stride, item.key_count - first, piece_of);
+        store_partials(c, scale, item.partial.first + first * item.partial.stride + column,
+                       item.partial.stride, item.key_count - first, [](int n) { return n; });
         return;
     }
-    const bool packed = p.sequences.cu_tokens != nullptr;
-    const auto row_of = [&](const Rows& to) {
-        T* const rows = first_row<T>(to, item.keys, item.group, packed) + item.first_key * to.token;
-        return [=, count = item.key_count](int row) -> T* {
-            return first + row < count ? rows + (first + row) * to.token : nullptr;
-        };
-    };
-    store_accumulators<T>(dk, p.scale, row_of(p.d_k));
-    store_accumulators<T>(dv, 1.0F, row_of(p.d_v));
+    T* const rows = first_row<T>(to, item.keys, item.group, packed) + item.first_key * to.token;
+    store_accumulators<T>(c, scale, [&](int row) -> T* {
+        return first + row < item.key_count ? rows + (first + row) * to.token : nullptr;
+    });
 }
 
 template <class T, int kDk, int kDv, class Plan>
@@ -281,7 +320,12 @@ __global__ void __launch_bounds__(kBackwardThreads, 1)
         clear(dv);
         barrier_wait(&shared.keys_full, 0);
         sum_gradients<T, kDk, kDv>(shared, heads, p.scale * kLog2E, consumer, dk, dv);
-        store_gradients<T, kDk, kDv>(p, shared.item, consumer, dk, dv);
+        constexpr bool kOneTile = Plan::kOneTile;
+        if constexpr (kOneTile) exchange_gradients<kDk, kDv>(shared, consumer, dk, dv);
+        const int first = (kOneTile ? 0 : consumer * kConsumerKeys) + warp_of_warpgroup() * 16;
+        const bool packed = p.sequences.cu_tokens != nullptr;
+        if (!kOneTile || consumer == 0) store_gradient<T>(shared.item, first, dk, p.scale, p.d_k, packed, 0);
+        if (!kOneTile || consumer == 1) store_gradient<T>(shared.item, first, dv, 1.0F, p.d_v, packed, kDk);
     }
 }
 

@@ -59,6 +59,8 @@ class StageRing {
         advance();
         return stage;
     }
+    /// The next stage is another consumer's.
+    __device__ __forceinline__ void skip() { advance(); }
     /// The warp does not need it any more.
     __device__ __forceinline__ void release(int stage) {
         __syncwarp();
