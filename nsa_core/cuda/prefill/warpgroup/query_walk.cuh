@@ -14,27 +14,42 @@ struct QueryItem {
     [[nodiscard]] __device__ bool sees_nothing() const { return tile.keys.first >= tile.keys.last; }
 };
 
+/// All tiles of `tile_tokens` tokens: `tiles` of the longest sequence, for each group of each sequence.
+struct QueryTiles {
+    int tile_tokens;
+    int tiles;
+    Divisor columns;  // groups and sequences
+    Divisor groups;
+
+    [[nodiscard]] constexpr std::int64_t all() const { return std::int64_t{tiles} * columns.divisor; }
+};
+[[nodiscard]] constexpr QueryTiles query_tiles(const PrefillShape& shape, int tile_tokens) {
+    return {.tile_tokens = tile_tokens,
+            .tiles = (shape.max_tokens - 1) / tile_tokens + 1,
+            .columns = make_divisor(shape.groups * shape.batch),
+            .groups = make_divisor(shape.groups)};
+}
+
 /// A thread block's share: of each round of the grid one tile, forth and back, so that shares are alike.
 class QueryWalk {
   public:
-    __device__ QueryWalk(const DenseForward& p, const KeyInterval& interval, int tile_tokens)
-        : p_{p},
-          interval_{interval},
-          tile_tokens_{tile_tokens},
-          tiles_{(p.shape.max_tokens - 1) / tile_tokens + 1} {}
+    __device__ QueryWalk(const DenseForward& p, const KeyInterval& interval, const QueryTiles& tiles)
+        : p_{p}, interval_{interval}, tiles_{tiles} {}
 
     /// False: no tile is left. Tiles behind the end of their sequence are passed over.
     __device__ bool next(QueryItem& item) {
-        const int each = p_.shape.groups * p_.shape.batch;
         const int grid = static_cast<int>(gridDim.x);
         const int block = static_cast<int>(blockIdx.x);
         for (;; ++round_) {
             const int index = round_ * grid + (round_ % 2 == 0 ? block : grid - 1 - block);
-            if (index >= tiles_ * each) return false;
-            const int sequence = index % each / p_.shape.groups;
+            if (index >= tiles_.all()) return false;
+            const int row = tiles_.columns.quotient(index);
+            const int column = index - row * static_cast<int>(tiles_.columns.divisor);
+            const int sequence = tiles_.groups.quotient(column);
             item.tokens = tokens_of(p_.sequences, sequence);
-            item.tile = query_tile_at(tiles_ - 1 - index / each, index % p_.shape.groups, tile_tokens_,
-                                      item.tokens.length, interval_);
+            item.tile = query_tile_at(tiles_.tiles - 1 - row,
+                                      column - sequence * static_cast<int>(tiles_.groups.divisor),
+                                      tiles_.tile_tokens, item.tokens.length, interval_);
             if (item.tile.first_token > item.tile.last_token) continue;
             item.keys =
                 p_.branch == DenseBranch::kWindow ? item.tokens : compressed_rows_of(p_.sequences, sequence);
@@ -46,8 +61,7 @@ class QueryWalk {
   private:
     const DenseForward& p_;
     const KeyInterval& interval_;
-    int tile_tokens_;
-    int tiles_;
+    const QueryTiles& tiles_;
     int round_ = 0;
 };
 
