@@ -12,6 +12,7 @@ namespace nsa::core::cuda {
 
 inline constexpr int kWarpSize = 32;
 inline constexpr float kLog2E = 1.44269504088896340736F;
+inline constexpr float kLn2 = 0.69314718055994530942F;
 // Where a running maximum starts: finite, so that (maximum - maximum) is never inf - inf.
 inline constexpr float kFloor = -1e30F;
 

@@ -27,13 +27,13 @@ __device__ __forceinline__ void write_results(const DenseForward& p, const Seque
             const int token = tile.first_token + heads.token(row);
             if (lane % 4 != 0 || token > tile.last_token) continue;
             p.lse[(tokens.first + token) * p.shape.heads + head + heads.head(row)] =
-                sum == 0.0F ? -INFINITY : (rows.maximum[m][half] + log2f(sum)) / kLog2E;
+                sum == 0.0F ? -INFINITY : (rows.maximum[m][half] + log2f(sum)) * kLn2;
         }
     T* const base = first_row<T>(p.out, tokens, head, p.sequences.cu_tokens != nullptr);
     store_rows<T>(out, inverse, staging, [&](int row) -> T* {
         const int token = tile.first_token + heads.token(warp_row + row);
-        return token <= tile.last_token ? base + token * p.out.token + heads.head(warp_row + row) * p.out.head
-                                        : nullptr;
+        T* const to = base + token * p.out.token + heads.head(warp_row + row) * p.out.head;
+        return token <= tile.last_token ? to : nullptr;
     });
 }
 

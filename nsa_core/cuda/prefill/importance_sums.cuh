@@ -24,10 +24,10 @@ __device__ __forceinline__ constexpr int token_of_key_row(int row) {
 __device__ __forceinline__ void make_probabilities(TileProbabilities& s, float log2_scale,
                                                    const float (&log2_sum)[2], const int (&visible)[2]) {
 #pragma unroll
-    for (auto& tile : s)
+    for (int tile = 0; tile < kCompressedTile / 8; ++tile)
 #pragma unroll
         for (int i = 0; i < 4; ++i)
-            tile[i] = exp2_fast(fmaf(tile[i], log2_scale, -log2_sum[i / 2]));
+            s[tile][i] = exp2_fast(fmaf(s[tile][i], log2_scale, -log2_sum[i / 2]));
     if (min(visible[0], visible[1]) >= kCompressedTile) return;
 #pragma unroll
     for (int tile = 0; tile < kCompressedTile / 8; ++tile)
@@ -94,8 +94,8 @@ struct BlockWeights {
 template <int kHeads>
 class FourTokenBlocks {
   public:
-    __device__ FourTokenBlocks(const PrefillShape& shape, const ImportanceRows& rows,
-                               const BlockWeights& weights, float* /*scratch*/)
+    __device__ __forceinline__ FourTokenBlocks(const PrefillShape& shape, const ImportanceRows& rows,
+                                               const BlockWeights& weights, float* /*scratch*/)
         : weights_{weights} {
         const int lane = lane_index();
         first_ = lane % 4 * kLaneBlocks + first_summed<kSteps, kLaneBlocks>();
@@ -109,7 +109,7 @@ class FourTokenBlocks {
     }
 
     /// Tiles come in ascending order.
-    __device__ void add(const TileProbabilities& p) {
+    __device__ __forceinline__ void add(const TileProbabilities& p) {
         const int lane = lane_index();
 #pragma unroll
         for (int half = 0; half < kHalves; ++half) {
@@ -135,7 +135,7 @@ class FourTokenBlocks {
     }
 
     /// Blocks that no tile has reached.
-    __device__ void finish() const {
+    __device__ __forceinline__ void finish() const {
         const int end = first_ / kTileBlocks * kTileBlocks;
 #pragma unroll
         for (int half = 0; half < kHalves; ++half) {

@@ -32,6 +32,24 @@ __device__ __forceinline__ void hide_keys(float (&s)[kM][kN][4], int first_key, 
         }
 }
 
+/// The same, where only one end of the intervals lies among the keys: half of the comparisons. `kBefore`: the
+/// first ends, else the last ones.
+template <bool kBefore, int kN, class IntervalOf>
+__device__ __forceinline__ void hide_keys_at_end(float (&s)[kN][4], int first_key,
+                                                 IntervalOf interval_of_row) {
+    const int lane = lane_index();
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        const Interval seen = interval_of_row(8 * half + lane / 4);
+        const int end = (kBefore ? seen.first : seen.last) - first_key - lane % 4 * 2;
+#pragma unroll
+        for (int n = 0; n < kN; ++n)
+#pragma unroll
+            for (int i = 0; i < 2; ++i)
+                if (kBefore == (8 * n + i < end)) s[n][2 * half + i] = -INFINITY;
+    }
+}
+
 // The tokens of a query tile and the keys that they see.
 struct QueryTile {
     int group;

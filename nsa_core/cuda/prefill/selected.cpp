@@ -48,11 +48,11 @@ cudaError_t launch_importance_top_n(const ImportanceTopN& p, cudaStream_t stream
     const SelectedLaunches* launches = launches_of(p.shape);
     if (launches == nullptr || !(p.scale > 0.0F)) return cudaErrorInvalidValue;
     if (!aligned(p.q, p.k)) return cudaErrorMisalignedAddress;
-    const WarpgroupTopN plan = plan_warpgroup_top_n(p.shape);
+    const std::optional<std::size_t> shared_bytes = warpgroup_top_n_shared_bytes(p.shape);
     const WarpgroupImportance& by_warpgroups =
         p.shape.dtype == HalfType::kBf16 ? warpgroup_importance_bf16 : warpgroup_importance_fp16;
-    if (plan.warpgroups > 0 && by_warpgroups.takes(path, p.shape))
-        return by_warpgroups.launch(p, plan, stream);
+    if (shared_bytes && by_warpgroups.takes(path, p.shape))
+        return by_warpgroups.launch(p, *shared_bytes, stream);
     return path == KernelPath::kWarpgroup ? cudaErrorInvalidValue : launches->importance(p, stream);
 }
 

@@ -22,11 +22,11 @@ extern const SelectedLaunches selected_bf16_32_32, selected_bf16_64_64, selected
 extern const SelectedLaunches selected_fp16_32_32, selected_fp16_64_64, selected_fp16_96_96,
     selected_fp16_128_128, selected_fp16_192_128;
 
-/// importance_top_n by warpgroups, of one element type: whether a launch by this path takes it, and the
+/// importance_top_n by a warpgroup, of one element type: whether a launch by this path takes it, and the
 /// launch.
 struct WarpgroupImportance {
     bool (*takes)(KernelPath, const PrefillShape&);
-    cudaError_t (*launch)(const ImportanceTopN&, const WarpgroupTopN&, cudaStream_t);
+    cudaError_t (*launch)(const ImportanceTopN&, std::size_t shared_bytes, cudaStream_t);
 };
 extern const WarpgroupImportance warpgroup_importance_bf16, warpgroup_importance_fp16;
 

@@ -91,17 +91,13 @@ std::size_t importance_shared_bytes(const PrefillShape& shape) {
            kTileTokens * sizeof(float) * static_cast<std::size_t>(importance_pitch(shape) + kCompressedTile);
 }
 
-WarpgroupTopN plan_warpgroup_top_n(const PrefillShape& shape) {
-    if (shape.dk % 64 != 0 || !has_four_token_blocks(shape)) return {};
-    const auto limit = static_cast<std::size_t>(shared_memory_limit(90));
-    for (int warpgroups = top_n_warpgroups(shape.dk); warpgroups > 0; --warpgroups) {
-        WarpgroupTopN plan{.warpgroups = warpgroups};
-        plan.shared_bytes = kTopNStages * tile_bytes(kCompressedTile, shape.dk) + kTopNBarrierBytes +
-                            static_cast<std::size_t>(plan.tokens(shape.heads_per_group())) * sizeof(float) *
-                                static_cast<std::size_t>(importance_pitch(shape));
-        if (plan.shared_bytes <= limit) return plan;
-    }
-    return {};
+std::optional<std::size_t> warpgroup_top_n_shared_bytes(const PrefillShape& shape) {
+    if (shape.dk % 64 != 0 || !has_four_token_blocks(shape)) return std::nullopt;
+    const std::size_t bytes = kTopNStages * tile_bytes(kCompressedTile, shape.dk) + kTopNBarrierBytes +
+                              static_cast<std::size_t>(warpgroup_top_n_tokens(shape.heads_per_group())) *
+                                  sizeof(float) * static_cast<std::size_t>(importance_pitch(shape));
+    if (bytes > static_cast<std::size_t>(shared_memory_limit(90))) return std::nullopt;
+    return bytes;
 }
 
 std::size_t inverse_counts(const PrefillShape& shape) {

@@ -40,24 +40,14 @@ inline constexpr int kMaxItemTokens = 2048;  // of a block's list that one threa
     return shape.l_sel == 4 * shape.d && (shape.l == shape.d || shape.l == 2 * shape.d);
 }
 
-/// The same by warpgroups (sm_90a): how many share a thread block, each with 64 rows, as many tokens as that
-/// are of H/G heads. 0: this shape is not for them.
-struct WarpgroupTopN {
-    int warpgroups = 0;
-    std::size_t shared_bytes = 0;
-
-    [[nodiscard]] constexpr int tokens(int heads_per_group) const {
-        return warpgroups * 64 / heads_per_group;
-    }
-};
-[[nodiscard]] WarpgroupTopN plan_warpgroup_top_n(const PrefillShape& shape);
-
-/// At most: a scheduler's 16,384 registers are for its share of their warps and of the producer.
-[[nodiscard]] constexpr int top_n_warpgroups(int dk) {
-    return dk > 128 ? 3 : 4;
+/// The same by a warpgroup (sm_90a), which has two halves of 64 rows: as many tokens of H/G heads.
+[[nodiscard]] constexpr int warpgroup_top_n_tokens(int heads_per_group) {
+    return 128 / heads_per_group;
 }
 inline constexpr int kTopNStages = 4;  // tiles of compressed keys in shared memory
 inline constexpr std::size_t kTopNBarrierBytes = 2 * sizeof(std::uint64_t) * kTopNStages;
+/// Shared memory of a thread block; nothing: this shape is not for it.
+[[nodiscard]] std::optional<std::size_t> warpgroup_top_n_shared_bytes(const PrefillShape& shape);
 
 /// The same for selected_forward, selected_dq, the inverse list and selected_dkdv.
 [[nodiscard]] std::optional<std::string> selected_unsupported(const PrefillShape& shape, int sm);

@@ -25,6 +25,10 @@ struct RowStates {
     }
 };
 
+// How far scores may lie above a running maximum, in log2 units, before it follows: weights up to 2^8 are as
+// exact as those up to 1, and sums are seldom rescaled.
+inline constexpr float kMaximumSlack = 8.0F;
+
 /// Maxima follow raw scores, and so do the sums. True, for the whole warp, when one grew: sums of values are
 /// then to be multiplied by `shrink`. Hidden scores are -inf. `log2_scale` is above 0.
 template <int kM, int kN>
@@ -39,8 +43,10 @@ __device__ __forceinline__ bool raise_maxima(const float (&s)[kM][kN][4], RowSta
 #pragma unroll
             for (int n = 0; n < kN; ++n)
                 largest = fmaxf(largest, fmaxf(s[m][n][2 * half], s[m][n][2 * half + 1]));
-            const float next = fmaxf(rows.maximum[m][half], quad_max(largest) * log2_scale);
-            grows = grows || next > rows.maximum[m][half];
+            const float scaled = quad_max(largest) * log2_scale;
+            const bool follows = scaled > rows.maximum[m][half] + kMaximumSlack;
+            const float next = follows ? scaled : rows.maximum[m][half];
+            grows = grows || follows;
             shrink[m][half] = rows.maximum[m][half] - next;
             rows.maximum[m][half] = next;
         }

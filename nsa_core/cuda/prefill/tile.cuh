@@ -240,19 +240,37 @@ __device__ __forceinline__ void stage_rows(const float (&c)[kM][kTiles][4], cons
 template <class T, int kRows, int kWidth, int kThreads, class RowOf>
 __device__ __forceinline__ void write_rows(const char* tile, int thread, RowOf row_of, bool add = false) {
     using Layout = TileLayout<kWidth>;
-    for (int at = thread; at < kRows * Layout::kPieces; at += kThreads) {
-        const int row = static_cast<int>(static_cast<unsigned>(at) / Layout::kPieces);
-        const int piece = static_cast<int>(static_cast<unsigned>(at) % Layout::kPieces);
-        T* const to = row_of(row);
-        if (to == nullptr) continue;
-        const T* const staged = reinterpret_cast<const T*>(tile + Layout::offset(row, piece));
-        if (add) {
-            Piece sum = load_piece(static_cast<const T*>(to + piece * 8));
-            add_scaled(sum, 1.0F, load_piece(staged));
-            store_piece(to + piece * 8, sum);
-        } else {
-            *reinterpret_cast<uint4*>(to + piece * 8) = *reinterpret_cast<const uint4*>(staged);
+    constexpr int kPieces = kRows * Layout::kPieces;
+    constexpr int kAtOnce = kPieces % (4 * kThreads) == 0 ? 4 : 1;  // pieces that do not wait for each other
+    for (int first = thread; first < kPieces; first += kAtOnce * kThreads) {
+        const T* from[kAtOnce];
+        T* to[kAtOnce];
+#pragma unroll
+        for (int i = 0; i < kAtOnce; ++i) {
+            const int at = first + i * kThreads;
+            const int row = static_cast<int>(static_cast<unsigned>(at) / Layout::kPieces);
+            const int piece = static_cast<int>(static_cast<unsigned>(at) % Layout::kPieces);
+            from[i] = reinterpret_cast<const T*>(tile + Layout::offset(row, piece));
+            T* const begin = row_of(row);
+            to[i] = begin == nullptr ? begin : begin + piece * 8;
         }
+        if (add) {
+#pragma unroll
+            for (int i = 0; i < kAtOnce; ++i) {
+                if (to[i] == nullptr) continue;
+                Piece sum = load_piece(static_cast<const T*>(to[i]));
+                add_scaled(sum, 1.0F, load_piece(from[i]));
+                store_piece(to[i], sum);
+            }
+            continue;
+        }
+        uint4 staged[kAtOnce];
+#pragma unroll
+        for (int i = 0; i < kAtOnce; ++i)
+            staged[i] = *reinterpret_cast<const uint4*>(from[i]);
+#pragma unroll
+        for (int i = 0; i < kAtOnce; ++i)
+            if (to[i] != nullptr) *reinterpret_cast<uint4*>(to[i]) = staged[i];
     }
 }
 

@@ -24,32 +24,40 @@ struct Ranked {
     int block;
 };
 
-/// What a lane knows of the blocks that are congruent to it modulo 32: the two best. The second is forgotten
-/// once it has become the first; most lanes give away no more than two, and look at their blocks once.
+/// What a lane knows of the blocks that are congruent to it modulo 32: the three best, which are forgotten as
+/// they are taken. Few lanes give away three, and the others look at their blocks once.
 struct LaneBest {
-    Ranked best;
-    Ranked next;
+    static constexpr int kKept = 3;
+    Ranked kept[kKept];  // the best first
 
     __device__ __forceinline__ void scan(const float* importance, int begin, int end) {
-        best = next = {kNoRank, end};
+        for (Ranked& rank : kept)
+            rank = {kNoRank, end};
 #pragma unroll 4
         for (int block = begin + (lane_index() - begin % kWarpSize + kWarpSize) % kWarpSize; block < end;
-             block += kWarpSize) {
-            const Ranked other{rank_of(importance[block]), block};
-            const bool first = other.rank > best.rank;
-            if (first || other.rank > next.rank) next = first ? best : other;
-            if (first) best = other;
-        }
+             block += kWarpSize)
+            insert({rank_of(importance[block]), block});
     }
     /// The best was taken.
     __device__ __forceinline__ void pop(float* importance, int begin, int end) {
-        importance[best.block] = kTaken;
-        if (next.rank == kNoRank) {
+        importance[kept[0].block] = kTaken;
+        if (kept[1].rank == kNoRank) {
             scan(importance, begin, end);
-        } else {
-            best = next;
-            next.rank = kNoRank;
+            return;
         }
+#pragma unroll
+        for (int i = 1; i < kKept; ++i)
+            kept[i - 1] = kept[i];
+        kept[kKept - 1].rank = kNoRank;
+    }
+
+  private:
+    /// Behind those that are as good: they have lower indices.
+    __device__ __forceinline__ void insert(const Ranked& other) {
+#pragma unroll
+        for (int i = kKept - 1; i > 0; --i)
+            if (other.rank > kept[i].rank) kept[i] = other.rank > kept[i - 1].rank ? kept[i - 1] : other;
+        if (other.rank > kept[0].rank) kept[0] = other;
     }
 };
 
@@ -68,8 +76,9 @@ __device__ __forceinline__ int choose_blocks(const PrefillShape& shape, float* i
     mine.scan(importance, initial, local);
 #pragma unroll 1
     for (int pick = forced; pick < shape.n; ++pick) {
-        const int rank = __reduce_max_sync(0xffffffffU, mine.best.rank);
-        const int block = __reduce_min_sync(0xffffffffU, mine.best.rank == rank ? mine.best.block : blocks);
+        const int rank = __reduce_max_sync(0xffffffffU, mine.kept[0].rank);
+        const int block =
+            __reduce_min_sync(0xffffffffU, mine.kept[0].rank == rank ? mine.kept[0].block : blocks);
         if (lane == pick) chosen = block;
         if (block % kWarpSize == lane) mine.pop(importance, initial, local);
     }

@@ -34,7 +34,7 @@ struct Chosen {
 };
 
 bool by_warpgroups(const PrefillShape& shape) {
-    return core::cuda::plan_warpgroup_top_n(shape).warpgroups > 0;
+    return core::cuda::warpgroup_top_n_shared_bytes(shape).has_value();
 }
 
 // What the kernel of this path makes of q and k.

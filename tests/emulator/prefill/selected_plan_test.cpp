@@ -37,29 +37,26 @@ TEST(SelectedPlan, takes_every_width_and_group_on_both_chips) {
     }
 }
 
-TEST(SelectedPlan, warpgroups_choose_blocks_of_the_papers_ratios) {
-    EXPECT_EQ(plan_warpgroup_top_n(paper(65536)).warpgroups, 4);
-    EXPECT_EQ(plan_warpgroup_top_n(paper(65536)).tokens(16), 16);
+TEST(SelectedPlan, a_warpgroup_chooses_blocks_of_the_papers_ratios) {
+    EXPECT_EQ(warpgroup_top_n_tokens(16), 8);
+    EXPECT_EQ(warpgroup_top_n_tokens(4), 32);
     PrefillShape shape = paper(65536);
+    EXPECT_TRUE(warpgroup_top_n_shared_bytes(shape));
     shape.l = 16;
-    EXPECT_EQ(plan_warpgroup_top_n(shape).warpgroups, 4);
+    EXPECT_TRUE(warpgroup_top_n_shared_bytes(shape));
     shape.l = 64;
-    EXPECT_EQ(plan_warpgroup_top_n(shape).warpgroups, 0) << "l = 4 d";
+    EXPECT_FALSE(warpgroup_top_n_shared_bytes(shape)) << "l = 4 d";
     shape = paper(65536);
     shape.dk = shape.dv = 96;
-    EXPECT_EQ(plan_warpgroup_top_n(shape).warpgroups, 0) << "half a box";
+    EXPECT_FALSE(warpgroup_top_n_shared_bytes(shape)) << "half a box";
 }
 
-TEST(SelectedPlan, fewer_warpgroups_share_a_thread_block_when_importance_needs_the_room) {
-    PrefillShape shape = paper(65536);
-    shape.heads = 16;
-    EXPECT_EQ(plan_warpgroup_top_n(shape).tokens(4), 32);
-    EXPECT_EQ(plan_warpgroup_top_n(paper(1 << 18)).warpgroups, 2);
-    EXPECT_EQ(plan_warpgroup_top_n(paper(1 << 22)).warpgroups, 0) << "not even one";
-    for (const int tokens : {64, 4096, 65536, 200000, 500000}) {
-        const WarpgroupTopN plan = plan_warpgroup_top_n(paper(tokens));
-        EXPECT_LE(plan.shared_bytes, static_cast<std::size_t>(shared_memory_limit(90)));
-    }
+TEST(SelectedPlan, a_warpgroup_chooses_blocks_where_importance_has_the_room) {
+    EXPECT_LE(2 * (warpgroup_top_n_shared_bytes(paper(65536)).value_or(0) + 1024), 228U * 1024)
+        << "two thread blocks on a multiprocessor";
+    EXPECT_LE(warpgroup_top_n_shared_bytes(paper(200000)).value_or(0),
+              static_cast<std::size_t>(shared_memory_limit(90)));
+    EXPECT_FALSE(warpgroup_top_n_shared_bytes(paper(1 << 22)));
 }
 
 TEST(SelectedPlan, says_what_it_does_not_take) {

@@ -18,13 +18,12 @@ cudaError_t launch_warpgroup_dq_of(const DenseBackward& p, cudaStream_t stream) 
     int count = 0;
     const cudaError_t error = multiprocessors(count);
     if (error != cudaSuccess) return error;
-    const std::int64_t tiles = blocks_of(p.shape.max_tokens, kWarpgroupDqRows / p.shape.heads_per_group()) *
-                               p.shape.groups * p.shape.batch;
+    const QueryTiles tiles = query_tiles(p.shape, kWarpgroupDqRows / p.shape.heads_per_group());
     return launch(warpgroup_dq_kernel<T, kDk, kDv>,
-                  {.blocks = std::min<std::int64_t>(tiles, count),
+                  {.blocks = std::min<std::int64_t>(tiles.all(), count),
                    .threads = kBackwardThreads,
                    .shared_bytes = sizeof(WarpgroupDqShared<kDk, kDv>)},
-                  stream, p, key_interval(p.shape, p.branch), group_heads(p.shape));
+                  stream, p, key_interval(p.shape, p.branch), group_heads(p.shape), tiles);
 }
 
 template <class T, int kDk, int kDv>

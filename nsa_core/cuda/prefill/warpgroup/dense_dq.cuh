@@ -274,11 +274,11 @@ struct DqConsumer {
 template <class T, int kDk, int kDv>
 __global__ void __launch_bounds__(kBackwardThreads, 1)
     warpgroup_dq_kernel(const __grid_constant__ DenseBackward p, const __grid_constant__ KeyInterval interval,
-                        GroupHeads heads) {
+                        GroupHeads heads, const __grid_constant__ QueryTiles tiles) {
     auto& shared = *dynamic_shared<WarpgroupDqShared<kDk, kDv>>();
     if (threadIdx.x == 0) shared.init();
     __syncthreads();
-    QueryWalk walk{p, interval, kWarpgroupDqRows >> heads.log2};
+    QueryWalk walk{p, interval, tiles};
     QueryItem item;
     const int consumer = warpgroup_index();
     if (consumer == kConsumers) {

@@ -66,15 +66,15 @@ __device__ __forceinline__ void produce_tiles(const DenseForward& p, QueryWalk& 
         const T* const q = first_row<T>(p.q, item.tokens, tile.group << heads.log2, packed);
         const T* const k = first_row<T>(p.k, item.keys, tile.group, packed);
         const T* const v = first_row<T>(p.v, item.keys, tile.group, packed);
-        const auto rows_from = [&tile](const T* rows, std::int64_t stride, int first) {
-            return [=, last = tile.keys.last](int row) -> const T* {
-                return first + row < last ? rows + (first + row) * stride : nullptr;
-            };
+        const auto copy_tile = [&]<int kWidth>(std::uint32_t to, const T* rows, std::int64_t stride,
+                                               int first) {
+            copy_strided_boxes<T, kKeys, kWidth, kWarpgroupThreads>(
+                to, thread, rows + first * stride, stride, tile.keys.last - first, thread / 8,
+                [](int i) { return i * (kWarpgroupThreads / 8); });
         };
         const auto load_values = [&](int first) {
-            rings.v.produce([&](std::uint32_t to) {
-                copy_boxes<T, kKeys, kDv, kWarpgroupThreads>(to, thread, rows_from(v, p.v.token, first));
-            });
+            rings.v.produce(
+                [&](std::uint32_t to) { copy_tile.template operator()<kDv>(to, v, p.v.token, first); });
         };
         rings.q.produce([&](std::uint32_t to) {
 #pragma unroll
@@ -90,9 +90,8 @@ __device__ __forceinline__ void produce_tiles(const DenseForward& p, QueryWalk& 
         int key = tile.keys.first;
 #pragma unroll 1
         for (; key < tile.keys.last; key += kKeys) {
-            rings.k.produce([&](std::uint32_t to) {
-                copy_boxes<T, kKeys, kDk, kWarpgroupThreads>(to, thread, rows_from(k, p.k.token, key));
-            });
+            rings.k.produce(
+                [&](std::uint32_t to) { copy_tile.template operator()<kDk>(to, k, p.k.token, key); });
             if (key > tile.keys.first) load_values(key - kKeys);
         }
         load_values(key - kKeys);
@@ -130,13 +129,13 @@ class ForwardConsumer {
     using Shared = WarpgroupForwardShared<kDk, kDv, kKeys>;
 
     __device__ ForwardConsumer(const DenseForward& p, const KeyInterval& interval, const GroupHeads& heads,
-                               Shared& shared, int warpgroup)
+                               const QueryTiles& tiles, Shared& shared, int warpgroup)
         : p_{p},
           interval_{interval},
           heads_{heads},
           shared_{shared},
           rings_{shared},
-          walk_{p, interval, kForwardRows >> heads.log2},
+          walk_{p, interval, tiles},
           warpgroup_{warpgroup},
           log2_scale_{p.scale * kLog2E} {}
 
@@ -234,10 +233,11 @@ class ForwardConsumer {
         return warpgroup_ * kWarpgroupRows + warp_index() % 4 * 16;
     }
     __device__ __forceinline__ void hide(float (&s)[1][kKeys / 8][4]) const {
-        if (item_.tile.whole(key_, kKeys)) return;
-        hide_keys(s, key_, [this](int row) {
+        const auto interval_of_row = [this](int row) {
             return interval_.of(item_.tile.first_token + heads_.token(warp_row() + row));
-        });
+        };
+        if (key_ < item_.tile.common.first) hide_keys_at_end<true>(s[0], key_, interval_of_row);
+        if (key_ + kKeys > item_.tile.common.last) hide_keys_at_end<false>(s[0], key_, interval_of_row);
     }
 
     __device__ __forceinline__ void write(const Summed& summed, const float (&out)[1][kDv / 8][4]) {
@@ -266,7 +266,8 @@ class ForwardConsumer {
 
 template <class T, int kDk, int kDv, int kKeys>
 __global__ void __launch_bounds__(kForwardThreads, 1)
-    warpgroup_forward_kernel(const __grid_constant__ DenseForward p, KeyInterval interval, GroupHeads heads) {
+    warpgroup_forward_kernel(const __grid_constant__ DenseForward p, KeyInterval interval, GroupHeads heads,
+                             const __grid_constant__ QueryTiles tiles) {
     using Shared = WarpgroupForwardShared<kDk, kDv, kKeys>;
     auto& shared = *dynamic_shared<Shared>();
     if (threadIdx.x == 0) {
@@ -279,12 +280,12 @@ __global__ void __launch_bounds__(kForwardThreads, 1)
     const int warpgroup = __shfl_sync(0xffffffffU, static_cast<int>(threadIdx.x / kWarpgroupThreads), 0);
     if (warpgroup == kForwardGroups) {
         release_registers<kForwardCopyRegisters>();
-        QueryWalk walk{p, interval, kForwardRows >> heads.log2};
+        QueryWalk walk{p, interval, tiles};
         ForwardRings<kDk, kDv, kKeys> rings{shared};
         produce_tiles<T>(p, walk, heads, rings, static_cast<int>(threadIdx.x) % kWarpgroupThreads);
     } else {
         claim_registers<kForwardRegisters>();
-        ForwardConsumer<T, kDk, kDv, kKeys>{p, interval, heads, shared, warpgroup}.run();
+        ForwardConsumer<T, kDk, kDv, kKeys>{p, interval, heads, tiles, shared, warpgroup}.run();
     }
 }
 

@@ -23,13 +23,12 @@ cudaError_t launch_warpgroup_forward_of(const DenseForward& p, cudaStream_t stre
     int count = 0;
     const cudaError_t error = multiprocessors(count);
     if (error != cudaSuccess) return error;
-    const std::int64_t tiles = blocks_of(p.shape.max_tokens, kForwardRows / p.shape.heads_per_group()) *
-                               p.shape.groups * p.shape.batch;
+    const QueryTiles tiles = query_tiles(p.shape, kForwardRows / p.shape.heads_per_group());
     return launch(warpgroup_forward_kernel<T, kDk, kDv, kKeys>,
-                  {.blocks = std::min<std::int64_t>(tiles, count),
+                  {.blocks = std::min<std::int64_t>(tiles.all(), count),
                    .threads = kForwardThreads,
                    .shared_bytes = sizeof(WarpgroupForwardShared<kDk, kDv, kKeys>)},
-                  stream, p, key_interval(p.shape, p.branch), group_heads(p.shape));
+                  stream, p, key_interval(p.shape, p.branch), group_heads(p.shape), tiles);
 }
 
 template <class T, int kDk, int kDv>

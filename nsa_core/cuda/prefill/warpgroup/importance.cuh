@@ -1,18 +1,18 @@
-// importance_top_n by the products of warpgroups (sm_90a). Up to four of them, 64 rows of scores each, share
-// the tiles of compressed keys, which a producer warp copies into a ring; while one makes probabilities and
-// sums, the products of the others run. Rows are token by token and head by head, without padding: a warp has
-// 16 heads of a token, or the heads of several tokens.
+// importance_top_n by the products of a warpgroup (sm_90a). It has two halves of 64 rows: while one half's
+// scores become probabilities and sums, the product of the other runs. A producer warp copies the tiles of
+// compressed keys into a ring. Rows are token by token and head by head, without padding: a warp has 16 heads
+// of a token, or the heads of several tokens. Two thread blocks share a multiprocessor, so that one's
+// beginning and choice of blocks have products beside them.
 #pragma once
 
 #include "nsa_core/cuda/prefill/boxes.cuh"
 #include "nsa_core/cuda/prefill/importance.cuh"
+#include "nsa_core/cuda/prefill/warpgroup/stage_ring.cuh"
 
 namespace nsa::core::cuda {
 
-/// With the producer warp.
-[[nodiscard]] constexpr int top_n_threads(int warpgroups) {
-    return warpgroups * kWarpgroupThreads + kWarpSize;
-}
+inline constexpr int kTopNConsumers = kWarpgroupThreads / kWarpSize;
+inline constexpr int kTopNThreads = kWarpgroupThreads + kWarpSize;  // with the producer warp
 
 /// Step `step` of rows in registers, for warpgroup_rows.
 template <int kWidth>
@@ -27,123 +27,152 @@ struct TopNShared {
 
     __device__ explicit TopNShared(char* bytes)
         : keys{shared_address(bytes)},
-          full{reinterpret_cast<std::uint64_t*>(bytes + kTopNStages * kTileBytes)},
-          empty{full + kTopNStages},
-          importance{reinterpret_cast<float*>(empty + kTopNStages)} {}
+          barriers{*reinterpret_cast<StageBarriers<kTopNStages>*>(bytes + kTopNStages * kTileBytes)},
+          importance{reinterpret_cast<float*>(&barriers + 1)} {
+        static_assert(sizeof barriers == kTopNBarrierBytes);
+    }
 
-    [[nodiscard]] __device__ std::uint32_t tile(int stage) const { return keys + stage * kTileBytes; }
+    [[nodiscard]] __device__ StageRing<kTopNStages> ring() const { return {barriers, keys, kTileBytes}; }
 
     std::uint32_t keys;
-    std::uint64_t* full;
-    std::uint64_t* empty;
+    StageBarriers<kTopNStages>& barriers;
     float* importance;
 };
 
-/// What the roles of a thread block share. `visible`: compressed tokens that its last token sees.
+/// The producer warp: compressed tokens [0, visible).
 template <class T, int kDk>
-struct TopNTile {
-    const ImportanceTopN& p;
-    const TokenTile& tile;
-    const TopNShared<kDk>& shared;
-    int visible;
-
-    [[nodiscard]] __device__ int tiles() const { return (visible + kCompressedTile - 1) / kCompressedTile; }
-
-    /// The producer warp.
-    __device__ __forceinline__ void produce() const {
-        const Sequence compressed = compressed_rows_of(p.sequences, static_cast<int>(blockIdx.y));
-        const T* const keys = first_row<T>(p.k, compressed, tile.group, tile.packed);
+__device__ __forceinline__ void produce_keys(const ImportanceTopN& p, const TokenTile& tile, int visible,
+                                             StageRing<kTopNStages> ring) {
+    const Sequence compressed = compressed_rows_of(p.sequences, static_cast<int>(blockIdx.y));
+    const T* keys = first_row<T>(p.k, compressed, tile.group, tile.packed);
+    // Rows of the tile that are kWarpSize / 8 = 4 apart: token_of_key_row adds up.
+    const auto tokens_after = [](int i) { return token_of_key_row(4 * i); };
 #pragma unroll 1
-        for (int i = 0; i < tiles(); ++i) {
-            const int stage = i % kTopNStages;
-            barrier_wait(&shared.empty[stage],
-                         (i / kTopNStages + 1) % 2);  // the phase before the first is over
-            copy_boxes<T, kCompressedTile, kDk, kWarpSize>(
-                shared.tile(stage), lane_index(), [&](int row) -> const T* {
-                    const int key = i * kCompressedTile + token_of_key_row(row);
-                    return key < visible ? keys + key * p.k.token : nullptr;
-                });
-            commit_copies();
-            if (i > 0) hand_over<1>(i - 1);
-        }
-        if (tiles() > 0) hand_over<0>(tiles() - 1);
+    for (int left = visible; left > 0; left -= kCompressedTile) {
+        ring.produce([&](std::uint32_t to) {
+            copy_strided_boxes<T, kCompressedTile, kDk, kWarpSize>(
+                to, lane_index(), keys, p.k.token, left, token_of_key_row(lane_index() / 8), tokens_after);
+        });
+        keys += kCompressedTile * p.k.token;
     }
+}
 
-    /// The copies but those of the latest kPending tiles are there: what the products of others read.
-    template <int kPending>
-    __device__ __forceinline__ void hand_over(int i) const {
-        wait_copies<kPending>();
-        fence_async_proxy();
-        barrier_arrive(&shared.full[i % kTopNStages]);
-    }
-
-    /// A warp's 16 rows, kHeads of them to a token. All warps of a warpgroup call it together.
-    template <int kHeads>
-    __device__ __forceinline__ void consume(const KeyInterval& interval, const BlockWeights& weights,
-                                            const ImportanceRows& importance) const {
+/// 64 rows of the warpgroup, a warp's 16 of them, kHeads to a token.
+template <class T, int kDk, int kHeads>
+class TopNHalf {
+  public:
+    __device__ __forceinline__ TopNHalf(const ImportanceTopN& p, const TokenTile& tile,
+                                        const KeyInterval& interval, const BlockWeights& weights,
+                                        const ImportanceRows& importance)
+        : log2_scale_{p.scale * kLog2E}, blocks_{p.shape, importance, weights, nullptr} {
         const auto token_of = [&](int row) { return min(importance.token + row / kHeads, tile.last()); };
         const auto head_of = [&](int row) { return tile.group * kHeads + row % kHeads; };
-        HeldBlocks<kDk, 1> q;
-        load_rows<kDk>(q, [&](int row) {
-            return first_row<T>(p.q, tile.sequence, head_of(row), tile.packed) + token_of(row) * p.q.token;
-        });
-        float log2_sum[2];
-        int seen[2];
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
             const int row = lane_index() / 4 + half * 8;
-            log2_sum[half] = p.lse[tile.row(token_of(row)) * p.shape.heads + head_of(row)] * kLog2E;
-            seen[half] = interval.of(token_of(row)).last;
+            log2_sum_[half] = p.lse[tile.row(token_of(row)) * p.shape.heads + head_of(row)] * kLog2E;
+            seen_[half] = interval.of(token_of(row)).last;
         }
-        FourTokenBlocks<kHeads> blocks{p.shape, importance, weights, nullptr};
-#pragma unroll 1
-        for (int i = 0, last = __shfl_sync(0xffffffffU, tiles(), 0); i < last; ++i) {
-            const int stage = i % kTopNStages;
-            float s[kCompressedTile / 8][4];
-            barrier_wait(&shared.full[stage], i / kTopNStages % 2);
-            warpgroup_fence(s, q.a);
-            warpgroup_rows<T, kDk>(s, q, right_operand<kDk, kCompressedTile>(shared.tile(stage)), false);
-            warpgroup_commit();
-            warpgroup_wait<0>(s);
-            if (lane_index() == 0) barrier_arrive(&shared.empty[stage]);
-            const int first = i * kCompressedTile;
-            make_probabilities(s, p.scale * kLog2E, log2_sum, {seen[0] - first, seen[1] - first});
-            blocks.add(s);
-        }
-        blocks.finish();
-        __syncwarp();
+        load_rows<kDk>(q_, [&](int row) {
+            return first_row<T>(p.q, tile.sequence, head_of(row), tile.packed) + token_of(row) * p.q.token;
+        });
     }
+
+    /// The product with a tile of keys. All warps of the warpgroup call it together.
+    __device__ __forceinline__ void start_scores(std::uint32_t keys) {
+        warpgroup_fence(s_, q_.a);
+        warpgroup_rows<T, kDk>(s_, q_, right_operand<kDk, kCompressedTile>(keys), /*accumulate=*/false);
+        warpgroup_commit();
+    }
+    /// Until no product is under way.
+    __device__ __forceinline__ void wait() {
+        warpgroup_wait<0>(s_);
+    }
+    /// Scores of the tile from compressed token `first` on become importance.
+    __device__ __forceinline__ void add(int first) {
+        make_probabilities(s_, log2_scale_, log2_sum_, {seen_[0] - first, seen_[1] - first});
+        blocks_.add(s_);
+    }
+    __device__ __forceinline__ void finish() const {
+        blocks_.finish();
+    }
+
+  private:
+    HeldBlocks<kDk, 1> q_;
+    float s_[kCompressedTile / 8][4];
+    float log2_scale_;
+    float log2_sum_[2];
+    int seen_[2];
+    FourTokenBlocks<kHeads> blocks_;
 };
 
+/// Compressed tokens [0, visible), which is not empty, through both halves. No product is under way where the
+/// loop closes: ptxas would let none run beside other instructions.
+template <class Half>
+__device__ __forceinline__ void consume_keys(int visible, StageRing<kTopNStages> ring, Half& one,
+                                             Half& other) {
+    int stage = ring.acquire();
+    one.start_scores(ring.address(stage));
+    one.wait();
+    int first = 0;
+#pragma unroll 1
+    while (true) {
+        other.start_scores(ring.address(stage));
+        one.add(first);
+        other.wait();
+        ring.release(stage);
+        if (first + kCompressedTile >= visible) break;
+        stage = ring.acquire();
+        one.start_scores(ring.address(stage));
+        other.add(first);
+        one.wait();
+        first += kCompressedTile;
+    }
+    other.add(first);
+}
+
 template <class T, int kDk, int kHeads>
-__global__ void __launch_bounds__(top_n_threads(top_n_warpgroups(kDk)), 1)
+__global__ void __launch_bounds__(kTopNThreads, 2)
     warpgroup_importance_top_n_kernel(const __grid_constant__ ImportanceTopN p, KeyInterval interval,
                                       BlockWeights weights) {
-    constexpr int kWarpTokens = 16 / kHeads;
-    const int consumers = static_cast<int>(blockDim.x / kWarpSize) - 1;  // warps
-    const TokenTile tile = token_tile(p.sequences, p.shape.groups, consumers * kWarpTokens);
+    constexpr int kWarpTokens = 16 / kHeads;  // of a half
+    constexpr int kHalfTokens = kTopNConsumers * kWarpTokens;
+    const TokenTile tile = token_tile(p.sequences, p.shape.groups, 2 * kHalfTokens);
     if (tile.empty()) return;
     const TopNShared<kDk> shared{dynamic_shared<char>()};
-    const TopNTile<T, kDk> work{p, tile, shared, interval.of(tile.last()).last};
+    const int visible = __shfl_sync(0xffffffffU, interval.of(tile.last()).last, 0);
     const bool scored = !all_selected(p, tile) || p.importance != nullptr;
     if (scored) {
-        if (threadIdx.x < kTopNStages) {
-            barrier_init(&shared.full[threadIdx.x], kWarpSize);
-            barrier_init(&shared.empty[threadIdx.x], consumers);
-        }
+        if (threadIdx.x == 0) shared.barriers.init(kWarpSize, kTopNConsumers);
         __syncthreads();
     }
-    if (warp_index() == consumers) {
-        if (scored) work.produce();
+    // The same in all lanes, and for the compiler too.
+    const int warp = __shfl_sync(0xffffffffU, warp_index(), 0);
+    if (warp == kTopNConsumers) {
+        if (scored) produce_keys<T, kDk>(p, tile, visible, shared.ring());
         return;
     }
     const int pitch = importance_pitch(p.shape);
-    const ImportanceRows importance{shared.importance + warp_index() * kWarpTokens * pitch, pitch,
-                                    tile.first + warp_index() * kWarpTokens, tile.last()};
-    if (scored) work.template consume<kHeads>(interval, weights, importance);
+    const auto rows_of = [&](int half) {
+        const int token = half * kHalfTokens + warp * kWarpTokens;
+        return ImportanceRows{shared.importance + token * pitch, pitch, tile.first + token, tile.last()};
+    };
+    if (scored) {
+        using Half = TopNHalf<T, kDk, kHeads>;
+        Half one{p, tile, interval, weights, rows_of(0)};
+        Half other{p, tile, interval, weights, rows_of(1)};
+        if (visible > 0) consume_keys(visible, shared.ring(), one, other);
+        one.finish();
+        other.finish();
+        __syncwarp();
+    }
 #pragma unroll 1
-    for (int i = 0; i < kWarpTokens && importance.token + i <= tile.last(); ++i)
-        write_choice(p, tile, importance.token + i, importance.first + i * pitch);
+    for (int half = 0; half < 2; ++half) {
+        const ImportanceRows rows = rows_of(half);
+#pragma unroll 1
+        for (int i = 0; i < kWarpTokens && rows.token + i <= tile.last(); ++i)
+            write_choice(p, tile, rows.token + i, rows.first + i * pitch);
+    }
 }
 
 }  // namespace nsa::core::cuda

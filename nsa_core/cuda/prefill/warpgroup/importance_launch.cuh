@@ -50,14 +50,14 @@ constexpr WarpgroupImportance warpgroup_importance() {
                     return kernel != nullptr && takes(path, kernel);
                 },
             .launch =
-                [](const ImportanceTopN& p, const WarpgroupTopN& plan, cudaStream_t stream) {
+                [](const ImportanceTopN& p, std::size_t shared_bytes, cudaStream_t stream) {
                     const PrefillShape& shape = p.shape;
-                    const int tokens = plan.tokens(shape.heads_per_group());
+                    const int tokens = warpgroup_top_n_tokens(shape.heads_per_group());
                     return launch(warpgroup_importance_kernel<T>(shape),
                                   {.blocks = blocks_of(shape.max_tokens, tokens) * shape.groups,
                                    .sequences = shape.batch,
-                                   .threads = top_n_threads(plan.warpgroups),
-                                   .shared_bytes = plan.shared_bytes},
+                                   .threads = kTopNThreads,
+                                   .shared_bytes = shared_bytes},
                                   stream, p, key_interval(shape, DenseBranch::kCompressed),
                                   block_weights(shape));
                 }};

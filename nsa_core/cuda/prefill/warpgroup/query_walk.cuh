@@ -14,31 +14,44 @@ struct QueryItem {
     [[nodiscard]] __device__ bool sees_nothing() const { return tile.keys.first >= tile.keys.last; }
 };
 
+/// All tiles of `tile_tokens` tokens: `tiles` of the longest sequence, for each group of each sequence.
+struct QueryTiles {
+    int tile_tokens;
+    int tiles;
+    Divisor columns;  // groups and sequences
+    Divisor groups;
+
+    [[nodiscard]] constexpr std::int64_t all() const { return std::int64_t{tiles} * columns.divisor; }
+};
+[[nodiscard]] constexpr QueryTiles query_tiles(const PrefillShape& shape, int tile_tokens) {
+    return {.tile_tokens = tile_tokens,
+            .tiles = (shape.max_tokens - 1) / tile_tokens + 1,
+            .columns = make_divisor(shape.groups * shape.batch),
+            .groups = make_divisor(shape.groups)};
+}
+
 /// A thread block's share: of each round of the grid one tile, forth and back, so that shares are alike.
 class QueryWalk {
   public:
     /// Of a DenseForward or DenseBackward.
     template <class Dense>
-    __device__ QueryWalk(const Dense& p, const KeyInterval& interval, int tile_tokens)
-        : shape_{p.shape},
-          sequences_{p.sequences},
-          branch_{p.branch},
-          interval_{interval},
-          tile_tokens_{tile_tokens},
-          tiles_{(p.shape.max_tokens - 1) / tile_tokens + 1} {}
+    __device__ QueryWalk(const Dense& p, const KeyInterval& interval, const QueryTiles& tiles)
+        : sequences_{p.sequences}, branch_{p.branch}, interval_{interval}, tiles_{tiles} {}
 
     /// False: no tile is left. Tiles behind the end of their sequence are passed over.
     __device__ bool next(QueryItem& item) {
-        const int each = shape_.groups * shape_.batch;
         const int grid = static_cast<int>(gridDim.x);
         const int block = static_cast<int>(blockIdx.x);
         for (;; ++round_) {
             const int index = round_ * grid + (round_ % 2 == 0 ? block : grid - 1 - block);
-            if (index >= tiles_ * each) return false;
-            const int sequence = index % each / shape_.groups;
+            if (index >= tiles_.all()) return false;
+            const int row = tiles_.columns.quotient(index);
+            const int column = index - row * static_cast<int>(tiles_.columns.divisor);
+            const int sequence = tiles_.groups.quotient(column);
             item.tokens = tokens_of(sequences_, sequence);
-            item.tile = query_tile_at(tiles_ - 1 - index / each, index % shape_.groups, tile_tokens_,
-                                      item.tokens.length, interval_);
+            item.tile = query_tile_at(tiles_.tiles - 1 - row,
+                                      column - sequence * static_cast<int>(tiles_.groups.divisor),
+                                      tiles_.tile_tokens, item.tokens.length, interval_);
             if (item.tile.first_token > item.tile.last_token) continue;
             item.keys =
                 branch_ == DenseBranch::kWindow ? item.tokens : compressed_rows_of(sequences_, sequence);
@@ -48,12 +61,10 @@ class QueryWalk {
     }
 
   private:
-    const PrefillShape& shape_;
     const Sequences& sequences_;
     DenseBranch branch_;
     const KeyInterval& interval_;
-    int tile_tokens_;
-    int tiles_;
+    const QueryTiles& tiles_;
     int round_ = 0;
 };
 
