@@ -3,22 +3,20 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <array>
 #include <cmath>
 #include <stdexcept>
 
 #include "nsa_core/attention.hpp"
 #include "nsa_core/parity/metrics.hpp"
+#include "nsa_core/routes/cuda_branches.hpp"
+#include "nsa_core/routes/prefill_shape.hpp"
 
 namespace nsa::core::bench {
 namespace {
 
 at::Tensor leaf(const at::Tensor& value) {
     return value.detach().requires_grad_(true);
-}
-
-at::Tensor gated_sum(const at::Tensor& gates, const at::Tensor& cmp, const at::Tensor& sel,
-                     const at::Tensor& win) {
-    return gates.narrow(3, 0, 1) * cmp + gates.narrow(3, 1, 1) * sel + gates.narrow(3, 2, 1) * win;
 }
 
 BranchExecutions executions(const RoutesTaken& routes) {
@@ -62,14 +60,14 @@ PrefillInputs random_inputs(const PrefillBenchOptions& o, const NsaConfig& c, st
                             at::TensorOptions options) {
     // Drawn where they are used: a batch of long sequences would take a host minutes.
     const auto draw = [&](std::int64_t heads, std::int64_t width) {
-        return at::randn({o.batch, heads, seq, width}, options.dtype(at::kFloat));
+        return at::randn({o.batch, seq, heads, width}, options.dtype(at::kFloat)).transpose(1, 2);
     };
     const auto rows = [&](std::int64_t heads, std::int64_t width) {
         return leaf(draw(heads, width).to(options));
     };
     const at::Tensor q = draw(c.heads, c.dk);
     return {.q = leaf((o.queries == Queries::kCorrelated ? correlated(q) : q).to(options)),
-            .gates = leaf(at::rand({o.batch, c.heads, seq, 3}, options)),
+            .gates = leaf(at::rand({o.batch, seq, c.heads, 3}, options).transpose(1, 2)),
             .k_raw = rows(c.groups, c.dk),
             .v_raw = rows(c.groups, c.dv),
             .k_sel = rows(c.groups, c.dk),
@@ -116,54 +114,56 @@ at::Tensor selected_blocks(const PrefillInputs& in, const NsaConfig& c, const Ro
     return choose_blocks(in.q, compress_mean({.k = in.k_raw, .v = in.v_raw}, c, how), c, how);
 }
 
-std::vector<Piece> attention_pieces(const PrefillInputs& in, const NsaConfig& c, const RoutesTaken& routes) {
-    const at::Tensor k_raw = leaf(in.k_raw), v_raw = leaf(in.v_raw), k_sel = leaf(in.k_sel);
-    const at::Tensor v_sel = leaf(in.v_sel), k_win = leaf(in.k_win), v_win = leaf(in.v_win);
+std::vector<Piece> pieces_of(const PrefillInputs& in, const PartFunctions& parts) {
     const at::Tensor gates = leaf(in.gates), q_cmp = leaf(in.q), q_sel = leaf(in.q), q_win = leaf(in.q);
-    const BranchExecutions how = executions(routes);
-    const at::Tensor blocks = selected_blocks(in, c, routes);
-    at::Tensor k_cmp, v_cmp, cmp, sel, win;
-    {
-        const c10::NoGradGuard no_grad;
-        const KeysValues tokens = compress_mean({.k = k_raw, .v = v_raw}, c, how.cmp);
-        k_cmp = tokens.k;
-        v_cmp = tokens.v;
-        cmp = compressed_attention(q_cmp, k_cmp, v_cmp, c, how.cmp);
-        sel = selected_attention(q_sel, k_sel, v_sel, blocks, c, how.sel);
-        win = sliding_attention(q_win, k_win, v_win, c.w, c.scale(), how.win);
-    }
-    k_cmp = leaf(k_cmp);
-    v_cmp = leaf(v_cmp);
-    cmp = leaf(cmp);
-    sel = leaf(sel);
-    win = leaf(win);
-    const auto piece = [](PrefillPart part, auto forward, std::vector<at::Tensor> leaves) {
-        return Piece{.metric = std::string{metric_of(part)},
-                     .forward = [forward] { return std::vector<at::Tensor>{forward()}; },
-                     .leaves = std::move(leaves)};
+    const auto leaves = [](const at::Tensor& k, const at::Tensor& v) {
+        return KeysValues{.k = leaf(k), .v = leaf(v)};
     };
-    std::vector<Piece> pieces;
-    pieces.push_back({.metric = std::string{metric_of(PrefillPart::kCompress)},
-                      .forward =
-                          [=] {
-                              const KeysValues tokens = compress_mean({.k = k_raw, .v = v_raw}, c, how.cmp);
-                              return std::vector{tokens.k, tokens.v};
-                          },
-                      .leaves = {k_raw, v_raw}});
-    pieces.push_back(piece(PrefillPart::kCompressed,
-                           [=] { return compressed_attention(q_cmp, k_cmp, v_cmp, c, how.cmp); },
-                           {q_cmp, k_cmp, v_cmp}));
-    pieces.push_back(piece(PrefillPart::kSelect,
-                           [=] { return choose_blocks(q_sel, {.k = k_cmp, .v = v_cmp}, c, how.cmp); }, {}));
-    pieces.push_back(piece(PrefillPart::kSelected,
-                           [=] { return selected_attention(q_sel, k_sel, v_sel, blocks, c, how.sel); },
-                           {q_sel, k_sel, v_sel}));
-    pieces.push_back(piece(PrefillPart::kSliding,
-                           [=] { return sliding_attention(q_win, k_win, v_win, c.w, c.scale(), how.win); },
-                           {q_win, k_win, v_win}));
-    pieces.push_back(piece(PrefillPart::kCombine, [=] { return gated_sum(gates, cmp, sel, win); },
-                           {gates, cmp, sel, win}));
-    return pieces;
+    const KeysValues raw = leaves(in.k_raw, in.v_raw), cmp = leaves(parts.cmp.k, parts.cmp.v);
+    const KeysValues sel = leaves(in.k_sel, in.v_sel), win = leaves(in.k_win, in.v_win);
+    const std::array branches = [&] {
+        const c10::NoGradGuard no_grad;
+        return std::array{parts.compressed(q_cmp, cmp), parts.selected(q_sel, sel),
+                          parts.sliding(q_win, win)};
+    }();
+    std::vector<at::Tensor> mixed{gates};
+    if (parts.branches_have_gradients) {
+        for (const at::Tensor& branch : branches)
+            mixed.push_back(branch.requires_grad_(true));
+    }
+    const auto piece = [](PrefillPart part, auto forward, std::vector<at::Tensor> with_gradient) {
+        return Piece{.metric = std::string{metric_of(part)},
+                     .forward = std::move(forward),
+                     .leaves = std::move(with_gradient)};
+    };
+    const auto branch = [&](PrefillPart part, const PartFunctions::Branch& function, const at::Tensor& q,
+                            const KeysValues& rows) {
+        return piece(part, [=] { return std::vector{function(q, rows)}; }, {q, rows.k, rows.v});
+    };
+    return {piece(PrefillPart::kCompress,
+                  [raw, compress = parts.compress] {
+                      const KeysValues tokens = compress(raw);
+                      return std::vector{tokens.k, tokens.v};
+                  },
+                  {raw.k, raw.v}),
+            branch(PrefillPart::kCompressed, parts.compressed, q_cmp, cmp),
+            piece(PrefillPart::kSelect, parts.select, {}),
+            branch(PrefillPart::kSelected, parts.selected, q_sel, sel),
+            branch(PrefillPart::kSliding, parts.sliding, q_win, win),
+            piece(
+                PrefillPart::kCombine,
+                [=, combine = parts.combine] { return std::vector{combine(gates, branches)}; }, mixed)};
+}
+
+std::vector<Piece> attention_pieces(const PrefillInputs& in, const NsaConfig& c, const RoutesTaken& routes) {
+    const BranchExecutions how = executions(routes);
+    const NsaConfig wide = with_kernel_widths(c);
+    const bool own_widths = wide.dk == c.dk && wide.dv == c.dv;  // else there are copies to time as well
+    if (!all_on_cuda(how) || !own_widths) return pieces_of(in, parts_by_routes(in, c, how));
+    return pieces_of(in, parts_by_kernels(in, {.config = c,
+                                               .scale = c.scale(),
+                                               .packing = {},
+                                               .kernels = &cuda_prefill_kernels(in.q.device())}));
 }
 
 std::vector<Piece> module_pieces(const NSAAttention& module, const at::Tensor& x, const RoutesTaken& routes) {

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "nsa_core/bench/prefill_bench.hpp"
+#include "nsa_core/bench/prefill_inputs.hpp"
+#include "nsa_core/bench/prefill_parts.hpp"
 #include "nsa_core/config.hpp"
 #include "nsa_core/module.hpp"
 #include "nsa_core/routes.hpp"
@@ -23,17 +25,6 @@ struct Piece {
     [[nodiscard]] bool runs(Pass pass) const { return pass != Pass::kBackward || !leaves.empty(); }
 };
 
-// What the branches attend: the output of projections, or random values of that shape. Every tensor is a
-// leaf.
-struct PrefillInputs {
-    at::Tensor q;                                         // [B,H,S,dk]
-    at::Tensor gates;                                     // [B,H,S,3] in the order cmp, sel, win
-    at::Tensor k_raw, v_raw, k_sel, v_sel, k_win, v_win;  // [B,G,S,dk or dv]
-
-    [[nodiscard]] std::vector<at::Tensor> all() const {
-        return {q, gates, k_raw, v_raw, k_sel, v_sel, k_win, v_win};
-    }
-};
 [[nodiscard]] PrefillInputs random_inputs(const PrefillBenchOptions& options, const NsaConfig& config,
                                           std::int64_t seq, at::TensorOptions tensor_options);
 
@@ -46,9 +37,11 @@ struct PrefillInputs {
 /// The three branches, gated and summed: [B,H,S,dv].
 [[nodiscard]] at::Tensor attend(const PrefillInputs& in, const NsaConfig& config, const RoutesTaken& routes);
 
-/// The pieces of `attend` by themselves, each on inputs of its own that are computed once.
+/// The pieces of `attend` by themselves, each on inputs of its own that are computed once. Where all branches
+/// take route `cuda` they are that route's launches alone.
 [[nodiscard]] std::vector<Piece> attention_pieces(const PrefillInputs& in, const NsaConfig& config,
                                                   const RoutesTaken& routes);
+[[nodiscard]] std::vector<Piece> pieces_of(const PrefillInputs& in, const PartFunctions& parts);
 
 /// The same of the module: attention_pieces between projection and output projection.
 [[nodiscard]] std::vector<Piece> module_pieces(const NSAAttention& module, const at::Tensor& x,

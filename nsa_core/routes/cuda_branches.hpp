@@ -12,6 +12,9 @@
 
 namespace nsa::core {
 
+/// Then gated_attention is one function.
+[[nodiscard]] bool all_on_cuda(const BranchExecutions& how);
+
 [[nodiscard]] KeysValues compress_on_cuda(const KeysValues& rows, const NsaConfig& config);
 [[nodiscard]] at::Tensor sliding_on_cuda(const at::Tensor& q, const KeysValues& rows, std::int64_t w,
                                          double scale);

@@ -113,6 +113,22 @@ at::Tensor gates_of(const at::Tensor& rows, const at::Tensor& q) {
     return rows.view({q.size(0), q.size(2), q.size(1), 3}).transpose(1, 2);
 }
 
+struct GatedSum : Function<GatedSum> {
+    static at::Tensor forward(AutogradContext* ctx, const at::Tensor& gates, const at::Tensor& cmp,
+                              const at::Tensor& sel, const at::Tensor& win, const CudaCall& call) {
+        save_call(ctx, call);
+        const at::Tensor gate = gate_rows(gates);
+        ctx->save_for_backward({gate, cmp, sel, win});
+        return kernels_for(call, cmp).combine({cmp, sel, win}, gate);
+    }
+    static variable_list backward(AutogradContext* ctx, variable_list d_outs) {
+        const variable_list saved = ctx->get_saved_variables();
+        const CudaPrefill kernels = saved_kernels(ctx, saved[1]);
+        const auto d = kernels.combine_backward({saved[1], saved[2], saved[3]}, saved[0], d_outs[0]);
+        return {gates_of(d.gates, saved[1]), {}, {}, {}, {}};
+    }
+};
+
 struct Gated : Function<Gated> {
     // Arguments: those of BranchInputs, then blocks and count, undefined to choose them. Results: out, the
     // three branches, and blocks and count.
@@ -222,10 +238,18 @@ at::Tensor cuda_selected_attention(const at::Tensor& given_q, const KeysValues& 
                                    const at::Tensor& blocks, const CudaCall& narrow) {
     const CudaCall call = widened(narrow);
     const at::Tensor q = widened(given_q, call.config.dk);
-    const KeysValues rows = widened(given, call.config);
     const SelectedLists lists = kernels_for(call, q).to_lists(blocks);
-    return narrowed(SelectedAttention::apply(q, rows.k, rows.v, lists.blocks, lists.count, call),
-                    narrow.config.dv);
+    return narrowed(cuda_selected_attention(q, widened(given, call.config), lists, call), narrow.config.dv);
+}
+
+at::Tensor cuda_selected_attention(const at::Tensor& q, const KeysValues& rows, const SelectedLists& lists,
+                                   const CudaCall& call) {
+    return SelectedAttention::apply(q, rows.k, rows.v, lists.blocks, lists.count, call);
+}
+
+at::Tensor cuda_gated_sum(const at::Tensor& gates, const std::array<at::Tensor, 3>& branches,
+                          const CudaCall& call) {
+    return GatedSum::apply(gates, branches[0], branches[1], branches[2], call);
 }
 
 GatedAttention cuda_gated_attention(const BranchInputs& in, const at::Tensor& blocks,

@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <optional>
 
 #include "nsa_core/attention.hpp"
@@ -34,6 +35,14 @@ struct CudaCall {
 
 [[nodiscard]] at::Tensor cuda_selected_attention(const at::Tensor& q, const KeysValues& rows,
                                                  const at::Tensor& blocks, const CudaCall& call);
+/// The same over lists as the kernels have them, of heads that are as wide as theirs.
+[[nodiscard]] at::Tensor cuda_selected_attention(const at::Tensor& q, const KeysValues& rows,
+                                                 const SelectedLists& lists, const CudaCall& call);
+
+/// The gated sum of branches that are there, as the function below ends with it and as its backward begins:
+/// gates [B,H,S,3] get a gradient. The branches, as wide as the kernels', get none: theirs never is in memory.
+[[nodiscard]] at::Tensor cuda_gated_sum(const at::Tensor& gates, const std::array<at::Tensor, 3>& branches,
+                                        const CudaCall& call);
 
 /// The three branches and their gated sum, the blocks chosen from the scores of the compressed one unless
 /// `blocks` gives them. Saved for the backward: the inputs, the three outputs, their normalisers and the

@@ -10,10 +10,6 @@
 namespace nsa::core {
 namespace {
 
-bool all_on_cuda(const BranchExecutions& how) {
-    return how.cmp.route == Route::kCuda && how.sel.route == Route::kCuda && how.win.route == Route::kCuda;
-}
-
 void check(const BranchInputs& in, const NsaConfig& c) {
     check_heads("gated_attention, compressed", in.q, in.cmp.k, in.cmp.v);
     check_heads("gated_attention, selected", in.q, in.sel.k, in.sel.v);
@@ -30,6 +26,10 @@ void check(const BranchInputs& in, const NsaConfig& c) {
 }
 
 }  // namespace
+
+bool all_on_cuda(const BranchExecutions& how) {
+    return how.cmp.route == Route::kCuda && how.sel.route == Route::kCuda && how.win.route == Route::kCuda;
+}
 
 KeysValues compress_mean(const KeysValues& rows, const NsaConfig& config, const Execution& how) {
     if (how.route == Route::kCuda) return compress_on_cuda(rows, config);
