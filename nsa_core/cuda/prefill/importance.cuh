@@ -38,12 +38,11 @@ template <class T, int kDk, class Blocks>
 __device__ __forceinline__ void make_importance(const ImportanceTopN& p, const KeyInterval& interval,
                                                 const BlockWeights& weights, const TokenTile& tile, int token,
                                                 const ImportanceShared<kDk>& shared) {
-    const int heads = p.shape.heads_per_group();
     HeldBlocks<kDk, 1> q;
-    load_heads<kDk>(q, head_rows<T>(p.q, tile, token, heads));
-    const float* lse = p.lse + tile.row(token) * p.shape.heads + tile.group * heads;
+    load_heads<kDk>(q, head_rows<T>(p.q, tile, token));
+    const float* lse = p.lse + tile.row(token) * p.shape.heads + tile.group * tile.heads;
     float log2_sum[2];
-    for_heads(log2_sum, heads, INFINITY, [&](int head) { return lse[head] * kLog2E; });
+    for_heads(log2_sum, tile.heads, INFINITY, [&](int head) { return lse[head] * kLog2E; });
 
     const Sequence compressed = compressed_rows_of(p.sequences, static_cast<int>(blockIdx.y));
     const T* const keys = first_row<T>(p.k, compressed, tile.group, tile.packed);
@@ -102,7 +101,7 @@ template <class T, int kDk, class Blocks>
 __global__ void __launch_bounds__(kImportanceThreads)
     importance_top_n_kernel(const __grid_constant__ ImportanceTopN p, KeyInterval interval,
                             BlockWeights weights) {
-    const TokenTile tile = token_tile(p.sequences, p.shape.groups);
+    const TokenTile tile = token_tile(p.sequences, p.shape);
     if (tile.empty()) return;
     const ImportanceShared<kDk> shared{dynamic_shared<char>(), importance_pitch(p.shape)};
     const auto [token, exists] = warp_token(tile);

@@ -45,8 +45,11 @@ class alignas(16) SharedBlocks {
 
     [[nodiscard]] __device__ int size() const { return size_; }
     [[nodiscard]] __device__ int block(int i) const { return static_cast<int>(merged_[i] >> kTileTokens); }
-    [[nodiscard]] __device__ bool selected_by(int i, int token_of_tile) const {
-        return (merged_[i] >> token_of_tile & 1U) != 0;
+    /// Of the 32 blocks from `begin` on, a bit for each that this token of the tile selected. By a whole
+    /// warp.
+    [[nodiscard]] __device__ unsigned selected_by(int token_of_tile, int begin) const {
+        const int i = begin + lane_index();
+        return __ballot_sync(0xffffffffU, i < size_ && (merged_[i] >> token_of_tile & 1U) != 0);
     }
 
   private:
@@ -57,7 +60,9 @@ class alignas(16) SharedBlocks {
         const int token = tile.first + warp_index();
         if (token > tile.last()) return kNone;
         const std::int64_t list = tile.row(token) * groups + tile.group;
-        return slot < lists.count[list] ? lists.blocks[list * n + slot] : kNone;
+        const int count = lists.count[list];  // both on their way at once
+        const int block = slot < n ? lists.blocks[list * n + slot] : kNone;
+        return slot < count ? block : kNone;
     }
 
     // Calls what(token, block) for the first n slots of each token, and up to three empty ones.

@@ -26,7 +26,7 @@ struct RowGradients {
 template <class T>
 __device__ __forceinline__ RowGradients row_gradients(const SelectedBackward& p, const TokenTile& tile,
                                                       int token) {
-    const int heads = p.shape.heads_per_group();
+    const int heads = tile.heads;
     const std::int64_t row = tile.row(token) * p.shape.heads + tile.group * heads;
     RowGradients rows;
     // A row without keys, and a head that is not there, have no probabilities.
@@ -110,34 +110,36 @@ class SelectedQueryGradient {
 template <class T, int kDk, int kDv>
 __global__ void __launch_bounds__(kWalkThreads)
     selected_dq_kernel(const __grid_constant__ SelectedBackward p, int stages) {
-    const TokenTile tile = token_tile(p.sequences, p.shape.groups);
-    if (tile.empty()) return;
+    const TokenTile this_tile = token_tile(p.sequences, p.shape);
+    if (this_tile.empty()) return;
     auto* const warp_rows = dynamic_shared<DqRows<kDk, kDv>>();
     char* const stage_bytes = reinterpret_cast<char*>(warp_rows + kTileTokens);
-    const SelectedRing<T, kDk, kDv> ring{stage_bytes, stages, tile, p.lists, p.shape};
+    const SelectedRing<T, kDk, kDv> ring{stage_bytes, stages, this_tile, p.lists, p.shape};
     if (warp_index() >= kTileTokens) {
         ring.produce(p.k, p.v, static_cast<int>(threadIdx.x) - kTileTokens * kWarpSize);
         __syncthreads();
         return;
     }
-    const int heads = p.shape.heads_per_group();
-    const auto [token, exists] = warp_token(tile);
+    const TokenTile& tile = ring.tile();
+    const int own = warp_token(tile).token;
     SelectedQueryGradient<T, kDk, kDv> gradient{warp_rows[warp_index()],
-                                                head_rows<T>(p.q, tile, token, heads),
-                                                head_rows<T>(p.d_out, tile, token, heads),
-                                                row_gradients<T>(p, tile, token),
+                                                head_rows<T>(p.q, tile, own),
+                                                head_rows<T>(p.d_out, tile, own),
+                                                row_gradients<T>(p, tile, own),
                                                 p.scale,
-                                                token};
+                                                own};
     ring.consume([&](StageTokens tokens, std::uint32_t keys, std::uint32_t values) {
         gradient.add(tokens, keys, values);
     });
     __syncthreads();  // nobody reads a stage any more
+    const auto [token, exists] = warp_token(tile);
     if (!exists) return;
     const float scale[1][2] = {{p.scale, p.scale}};
-    const auto d_q = head_rows<T>(p.d_q, tile, token, heads);
+    const auto d_q = head_rows<T>(p.d_q, tile, token);
     store_rows<T>(
         gradient.d_q, scale, staging_rows<kDk>(stage_bytes),
-        [&](int head) -> T* { return head < heads ? d_q.first + head * d_q.stride : nullptr; }, p.add_to_d_q);
+        [&](int head) -> T* { return head < d_q.heads ? d_q.first + head * d_q.stride : nullptr; },
+        p.add_to_d_q);
 }
 
 }  // namespace nsa::core::cuda

@@ -58,23 +58,25 @@ template <class T, int kDk, int kDv>
 __global__ void __launch_bounds__(kWalkThreads)
     selected_forward_kernel(const __grid_constant__ SelectedForward p, int stages) {
     char* const shared_bytes = dynamic_shared<char>();
-    const TokenTile tile = token_tile(p.sequences, p.shape.groups);
-    if (tile.empty()) return;
-    const SelectedRing<T, kDk, kDv> ring{shared_bytes, stages, tile, p.lists, p.shape};
+    const TokenTile this_tile = token_tile(p.sequences, p.shape);
+    if (this_tile.empty()) return;
+    const SelectedRing<T, kDk, kDv> ring{shared_bytes, stages, this_tile, p.lists, p.shape};
     if (warp_index() >= kTileTokens) {
         ring.produce(p.k, p.v, static_cast<int>(threadIdx.x) - kTileTokens * kWarpSize);
         __syncthreads();
         return;
     }
-    const int heads = p.shape.heads_per_group();
-    const auto [token, exists] = warp_token(tile);
-    SelectedSoftmax<T, kDk, kDv> attention{head_rows<T>(p.q, tile, token, heads), p.scale, token};
+    const TokenTile& tile = ring.tile();
+    const int own = warp_token(tile).token;
+    SelectedSoftmax<T, kDk, kDv> attention{head_rows<T>(p.q, tile, own), p.scale, own};
     ring.consume([&](StageTokens tokens, std::uint32_t keys, std::uint32_t values) {
         attention.add(tokens, keys, values);
     });
     __syncthreads();  // nobody reads a stage any more
+    const auto [token, exists] = warp_token(tile);
     if (!exists) return;
 
+    const int heads = tile.heads;
     float* lse = p.lse + tile.row(token) * p.shape.heads + tile.group * heads;
     float inverse[1][2];
 #pragma unroll
@@ -85,9 +87,9 @@ __global__ void __launch_bounds__(kWalkThreads)
         if (lane_index() % 4 == 0 && head < heads)
             lse[head] = sum == 0.0F ? -INFINITY : (attention.rows.maximum[0][half] + log2f(sum)) / kLog2E;
     }
-    const auto out = head_rows<T>(p.out, tile, token, heads);
+    const auto out = head_rows<T>(p.out, tile, token);
     store_rows<T>(attention.out, inverse, staging_rows<kDv>(shared_bytes),
-                  [&](int head) -> T* { return head < heads ? out.first + head * out.stride : nullptr; });
+                  [&](int head) -> T* { return head < out.heads ? out.first + head * out.stride : nullptr; });
 }
 
 }  // namespace nsa::core::cuda

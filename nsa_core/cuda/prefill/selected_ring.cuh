@@ -12,7 +12,8 @@ namespace nsa::core::cuda {
 inline constexpr int kProducers = 4;  // warps
 inline constexpr int kWalkThreads = (kTileTokens + kProducers) * kWarpSize;
 
-/// What a stage holds: tokens [first, first + count) of the sequence, zeros behind them.
+/// What a stage holds: tokens [first, first + count) of a block, zeros for those behind the end of the
+/// sequence. A block of more tokens than a stage has room for is cut, every one into as many stages.
 struct StageTokens {
     int first;
     int count;
@@ -22,6 +23,7 @@ struct StageTokens {
 struct RingState {
     std::uint64_t full[kMaxStages];
     std::uint64_t empty[kMaxStages];
+    TokenTile tile;  // not in registers, which a consumer's loop fills
     SharedBlocks blocks;
 };
 static_assert(sizeof(RingState) <= kRingStateBytes);
@@ -36,11 +38,11 @@ class SelectedRing {
     __device__ SelectedRing(char* shared, int stages, const TokenTile& tile,
                             const BlockLists<const int>& lists, const PrefillShape& shape)
         : state_{*reinterpret_cast<RingState*>(shared + stages * kStageBytes)},
-          tile_{tile},
           l_sel_{shape.l_sel},
           stages_{stages},
           first_stage_{shared_address(shared)} {
         if (threadIdx.x == 0) {
+            state_.tile = tile;
             for (int stage = 0; stage < stages; ++stage) {
                 barrier_init(&state_.full[stage], kProducers * kWarpSize);
                 barrier_init(&state_.empty[stage], kTileTokens);
@@ -49,61 +51,78 @@ class SelectedRing {
         state_.blocks.merge(tile, lists, shape.groups, shape.n);
     }
 
+    [[nodiscard]] __device__ const TokenTile& tile() const { return state_.tile; }
+
     /// The part of producer thread `thread`: all stages, one after the other.
     __device__ void produce(const ConstRows& k, const ConstRows& v, int thread) const {
-        const T* const keys = first_row<T>(k, tile_.sequence, tile_.group, tile_.packed);
-        const T* const values = first_row<T>(v, tile_.sequence, tile_.group, tile_.packed);
-        for_each_stage([&](int /*block*/, StageTokens tokens, int stage, unsigned lap) {
-            barrier_wait(&state_.empty[stage],
-                         (lap + 1) % 2);  // on the first lap the phase before counts as over
-            const auto row_of = [&](const T* rows, std::int64_t stride) {
-                return [=](int row) -> const T* {
-                    return row < tokens.count ? rows + (tokens.first + row) * stride : nullptr;
-                };
-            };
-            copy_rows<T, kStageRows, kDk, kProducers * kWarpSize>(keys_of(stage), thread,
-                                                                  row_of(keys, k.token));
-            copy_rows<T, kStageRows, kDv, kProducers * kWarpSize>(values_of(stage), thread,
-                                                                  row_of(values, v.token));
-            barrier_arrive_after_copies(&state_.full[stage]);
-        });
+        const auto rows_of = [&](const ConstRows& rows) {
+            return first_row<T>(rows, tile().sequence, tile().group, tile().packed);
+        };
+        const int length = tile().sequence.length;
+        const Copies<kDk> keys{rows_of(k), k.token, thread};
+        const Copies<kDv> values{rows_of(v), v.token, thread};
+        StagePlace at;
+#pragma unroll 1
+        for (int i = 0; i < state_.blocks.size(); ++i) {
+            const int block = first_of(i);
+#pragma unroll 1
+            for (int part = 0; part < l_sel_; part += kStageRows) {
+                const int first = block + part;
+                const int count =
+                    min(l_sel_ - part, length - first);  // of a last block's last stages below 0
+                barrier_wait(&state_.empty[at.stage],
+                             at.parity ^ 1U);  // on the first lap the phase before counts as over
+                keys.start(keys_of(at.stage), first, count);
+                values.start(values_of(at.stage), first, count);
+                barrier_arrive_after_copies(&state_.full[at.stage]);
+                at.advance(stages_);
+            }
+        }
     }
 
     /// A consumer warp's part: use(tokens, keys, values) for what its token selected.
     template <class Use>
     __device__ void consume(Use use) const {
-        const int token_of_tile = warp_index();
-        for_each_stage([&](int block, StageTokens tokens, int stage, unsigned lap) {
-            barrier_wait(&state_.full[stage], lap % 2);
-            if (state_.blocks.selected_by(block, token_of_tile))
-                use(tokens, keys_of(stage), values_of(stage));
-            __syncwarp();
-            if (lane_index() == 0) barrier_arrive(&state_.empty[stage]);
-        });
-    }
-
-  private:
-    // Blocks of more tokens than a stage has room for are cut.
-    template <class Do>
-    __device__ __forceinline__ void for_each_stage(Do action) const {
-        const int length = tile_.sequence.length;
         const int size = state_.blocks.size();
-        int stage = 0;
-        unsigned lap = 0;
+        StagePlace at;
+        unsigned mine = 0;
 #pragma unroll 1
-        for (int block = 0; block < size; ++block) {
-            const int end = min((state_.blocks.block(block) + 1) * l_sel_, length);
+        for (int i = 0; i < size; ++i, mine >>= 1) {
+            if (i % kWarpSize == 0) mine = state_.blocks.selected_by(warp_index(), i);
 #pragma unroll 1
-            for (int first = state_.blocks.block(block) * l_sel_; first < end; first += kStageRows) {
-                action(block, StageTokens{first, min(kStageRows, end - first)}, stage, lap);
-                if (++stage == stages_) {
-                    stage = 0;
-                    ++lap;
+            for (int part = 0; part < l_sel_; part += kStageRows) {
+                barrier_wait(&state_.full[at.stage], at.parity);
+                if ((mine & 1U) != 0) {
+                    use(StageTokens{first_of(i) + part, min(kStageRows, l_sel_ - part)}, keys_of(at.stage),
+                        values_of(at.stage));
                 }
+                __syncwarp();
+                if (lane_index() == 0) barrier_arrive(&state_.empty[at.stage]);
+                at.advance(stages_);
             }
         }
     }
 
+  private:
+    template <int kWidth>
+    using Copies = AdjacentRows<T, kStageRows, kWidth, kProducers * kWarpSize>;
+
+    // The stage that comes next, and the parity of its lap.
+    struct StagePlace {
+        int stage = 0;
+        unsigned parity = 0;
+
+        __device__ __forceinline__ void advance(int stages) {
+            if (++stage < stages) return;
+            stage = 0;
+            parity ^= 1U;
+        }
+    };
+
+    // The first token of a merged block.
+    [[nodiscard]] __device__ __forceinline__ int first_of(int i) const {
+        return state_.blocks.block(i) * l_sel_;
+    }
     [[nodiscard]] __device__ std::uint32_t keys_of(int stage) const {
         return first_stage_ + stage * kStageBytes;
     }
@@ -112,7 +131,6 @@ class SelectedRing {
     }
 
     RingState& state_;
-    const TokenTile& tile_;
     int l_sel_;
     int stages_;
     std::uint32_t first_stage_;

@@ -13,6 +13,7 @@ struct TokenTile {
     Sequence sequence;
     bool packed;
     int group;
+    int heads;   // of the group
     int first;   // token
     int tokens;  // at most
 
@@ -24,12 +25,16 @@ struct TokenTile {
 
 /// Grid: x = (group, tile), the tile fastest, so that the keys and values that run together are those of one
 /// group and stay in the L2; the last tiles first, for they see most. y = sequence.
-__device__ __forceinline__ TokenTile token_tile(const Sequences& sequences, int groups,
+__device__ __forceinline__ TokenTile token_tile(const Sequences& sequences, const PrefillShape& shape,
                                                 int tokens = kTileTokens) {
-    const unsigned tiles = gridDim.x / static_cast<unsigned>(groups);
+    const unsigned tiles = gridDim.x / static_cast<unsigned>(shape.groups);
     const unsigned at = gridDim.x - 1 - blockIdx.x;
-    return {tokens_of(sequences, static_cast<int>(blockIdx.y)), sequences.cu_tokens != nullptr,
-            static_cast<int>(at / tiles), static_cast<int>(at % tiles) * tokens, tokens};
+    return {tokens_of(sequences, static_cast<int>(blockIdx.y)),
+            sequences.cu_tokens != nullptr,
+            static_cast<int>(at / tiles),
+            shape.heads_per_group(),
+            static_cast<int>(at % tiles) * tokens,
+            tokens};
 }
 
 /// The token of this warp. Warps behind the end of the sequence go along with its last token and write
@@ -51,9 +56,10 @@ struct HeadRows {
     int heads;
 };
 template <class T, class AnyRows>
-__device__ __forceinline__ auto head_rows(const AnyRows& rows, const TokenTile& tile, int token, int heads) {
-    auto* first = first_row<T>(rows, tile.sequence, tile.group * heads, tile.packed) + token * rows.token;
-    return HeadRows<std::remove_pointer_t<decltype(first)>>{first, rows.head, heads};
+__device__ __forceinline__ auto head_rows(const AnyRows& rows, const TokenTile& tile, int token) {
+    auto* first =
+        first_row<T>(rows, tile.sequence, tile.group * tile.heads, tile.packed) + token * rows.token;
+    return HeadRows<std::remove_pointer_t<decltype(first)>>{first, rows.head, tile.heads};
 }
 
 /// From memory to registers, without a detour: 16 rows that one warp reads. row_of(r) is the row's first

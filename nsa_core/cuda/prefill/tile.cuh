@@ -216,6 +216,46 @@ __device__ __forceinline__ void copy_rows(std::uint32_t tile, int thread, RowOf 
     }
 }
 
+/// The same again and again for adjacent rows of one tensor: what a thread's addresses share is computed
+/// once.
+template <class T, int kRows, int kWidth, int kThreads>
+class AdjacentRows {
+    using Layout = TileLayout<kWidth>;
+    static constexpr int kRowsAtOnce = kThreads / Layout::kSpan;
+    static_assert(kRows % kRowsAtOnce == 0 && kRowsAtOnce % 8 == 0, "a thread's rows are permuted alike");
+
+  public:
+    /// `rows`: row 0 of the tensor; `stride`: elements to the next.
+    __device__ AdjacentRows(const T* rows, std::int64_t stride, int thread)
+        : first_row_{static_cast<int>(static_cast<unsigned>(thread) / Layout::kSpan)},
+          stride_{stride * static_cast<std::int64_t>(sizeof(T))} {
+        const int piece = static_cast<int>(static_cast<unsigned>(thread) % Layout::kSpan);
+        from_ = reinterpret_cast<const char*>(rows) + first_row_ * stride_ + piece * 16;
+        to_ = static_cast<std::uint32_t>(Layout::offset(first_row_, piece));
+    }
+
+    /// Of rows first.. into a tile: the first `count`, zeros behind them.
+    __device__ __forceinline__ void start(std::uint32_t tile, int first, int count) const {
+        const char* from = from_ + first * stride_;
+        const std::uint32_t to = tile + to_;
+#pragma unroll
+        for (int i = 0; i < kRows; i += kRowsAtOnce) {
+            const bool copy = first_row_ + i < count;
+#pragma unroll
+            for (int j = 0; j < Layout::kPieces; j += Layout::kSpan)
+                copy_async_or_zeros(to + static_cast<std::uint32_t>(i * Layout::kRowBytes + j * 16),
+                                    from + j * 16, copy);
+            from += kRowsAtOnce * stride_;
+        }
+    }
+
+  private:
+    int first_row_;
+    std::int64_t stride_;  // bytes
+    const char* from_;     // the thread's place in row first_row_ of the tensor,
+    std::uint32_t to_;     // and in a tile
+};
+
 /// Rounds accumulators, times scale[m][half], into rows first_row.. of a tile. piece_of(n): the piece that
 /// tile n of 8 columns is.
 template <class T, int kWidth, int kM, int kTiles, class PieceOf>

@@ -137,7 +137,7 @@ __global__ void __launch_bounds__(kTopNThreads, 2)
                                       BlockWeights weights) {
     constexpr int kWarpTokens = 16 / kHeads;  // of a half
     constexpr int kHalfTokens = kTopNConsumers * kWarpTokens;
-    const TokenTile tile = token_tile(p.sequences, p.shape.groups, 2 * kHalfTokens);
+    const TokenTile tile = token_tile(p.sequences, p.shape, 2 * kHalfTokens);
     if (tile.empty()) return;
     const TopNShared<kDk> shared{dynamic_shared<char>()};
     const int visible = __shfl_sync(0xffffffffU, interval.of(tile.last()).last, 0);
