@@ -11,10 +11,17 @@ cudaError_t launch_inverse_lists(const MakeInverseLists& params, cudaStream_t st
                              .sequences = shape.batch,
                              .threads = kChunkTokens,
                              .shared_bytes = inverse_shared_bytes(shape)};
-    LaunchShape pairs = chunks;
-    pairs.blocks = shape.groups;
+    const LaunchShape columns{.blocks = blocks_of(max_blocks(shape), kWarpSize) * shape.groups,
+                              .sequences = shape.batch,
+                              .threads = kSumWarps * kWarpSize,
+                              .shared_bytes = kSumWarps * kWarpSize * sizeof(int)};
+    const LaunchShape pairs{.blocks = shape.groups,
+                            .sequences = shape.batch,
+                            .threads = kChunkTokens,
+                            .shared_bytes = max_blocks(shape) * sizeof(int)};
     cudaError_t error = launch(inverse_list_count_kernel, chunks, stream, params);
-    if (error == cudaSuccess) error = launch(inverse_list_sum_kernel, pairs, stream, params);
+    if (error == cudaSuccess) error = launch(inverse_list_sum_kernel, columns, stream, params);
+    if (error == cudaSuccess) error = launch(inverse_list_ends_kernel, pairs, stream, params);
     if (error == cudaSuccess) error = launch(inverse_list_fill_kernel, chunks, stream, params);
     return error;
 }

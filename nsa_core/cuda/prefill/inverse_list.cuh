@@ -1,7 +1,7 @@
 // For each block the tokens that select it, ascending: the transpose of the block lists, for the gradients of
-// keys and values. Three kernels: counts for each chunk of tokens, their running sums, and the tokens at
-// their places. The place of a token is a count of those before it, so that the lists do not depend on the
-// order in which threads run.
+// keys and values. Four kernels: counts for each chunk of tokens, their running sums over the chunks, over
+// the blocks, and the tokens at their places. The place of a token is a count of those before it, so that the
+// lists do not depend on the order in which threads run.
 #pragma once
 
 #include "nsa_core/cuda/prefill/selected_plan.hpp"
@@ -11,6 +11,7 @@
 namespace nsa::core::cuda {
 
 inline constexpr int kChunkWords = kChunkTokens / 32;
+inline constexpr int kSumWarps = 16;  // that share the chunks of 32 blocks
 
 /// The tokens [first, last) of one (sequence, group) that a thread block sorts.
 struct TokenChunk {
@@ -43,35 +44,45 @@ __device__ __forceinline__ int* chunk_counts(const MakeInverseLists& p, int grou
     return p.counts + (pair_index(p.shape, group) * inverse_chunks(p.shape) + chunk) * max_blocks(p.shape);
 }
 
-/// Calls what(token of the chunk, block) for all that the chunk's tokens select.
-template <class What>
-__device__ __forceinline__ void for_selected(const MakeInverseLists& p, const TokenChunk& chunk, What what) {
-    const int n = p.shape.n;
-    for (int i = static_cast<int>(threadIdx.x); i < (chunk.last - chunk.first) * n; i += kChunkTokens) {
-        const int token = i / n;
-        const std::int64_t list = (chunk.sequence.first + chunk.first + token) * p.shape.groups + chunk.group;
-        if (i - token * n < p.lists.count[list]) what(token, p.lists.blocks[list * n + i - token * n]);
-    }
-}
-
 /// Which tokens of the chunk select which block: a bit each in masks [blocks, kChunkWords] of shared memory.
 __device__ __forceinline__ void mark_tokens(const MakeInverseLists& p, const TokenChunk& chunk,
                                             unsigned* masks) {
-    for (int i = static_cast<int>(threadIdx.x); i < chunk.blocks * kChunkWords; i += kChunkTokens)
+    constexpr int kAtOnce = 4;  // loads under way
+    const int thread = static_cast<int>(threadIdx.x);
+    for (int i = thread; i < chunk.blocks * kChunkWords; i += kChunkTokens)
         masks[i] = 0;
     __syncthreads();
-    for_selected(p, chunk, [&](int token, int block) {
-        atomicOr(&masks[block * kChunkWords + token / 32], 1U << (token % 32));
-    });
+    const int n = p.shape.n;
+    const int slots = (chunk.last - chunk.first) * n;
+    const auto block_of = [&](int i) {
+        if (i >= slots) return -1;
+        const std::int64_t list = (chunk.sequence.first + chunk.first + i / n) * p.shape.groups + chunk.group;
+        const int count = p.lists.count[list];
+        const int block = p.lists.blocks[list * n + i % n];
+        return i % n < count ? block : -1;
+    };
+    for (int first = thread; first < slots; first += kAtOnce * kChunkTokens) {
+        int blocks[kAtOnce];
+#pragma unroll
+        for (int j = 0; j < kAtOnce; ++j)
+            blocks[j] = block_of(first + j * kChunkTokens);
+#pragma unroll
+        for (int j = 0; j < kAtOnce; ++j) {
+            const int token = (first + j * kChunkTokens) / n;
+            if (blocks[j] >= 0) atomicOr(&masks[blocks[j] * kChunkWords + token / 32], 1U << (token % 32));
+        }
+    }
     __syncthreads();
 }
 
-/// Tokens of the chunk before `token` that select the block with these masks.
-__device__ __forceinline__ int tokens_before(const unsigned* masks, int token) {
-    int count = 0;
-    for (int word = 0; word < token / 32; ++word)
-        count += __popc(masks[word]);
-    return token % 32 == 0 ? count : count + __popc(masks[token / 32] << (32 - token % 32));
+/// The sum over the lanes up to this one, of each kLanes adjacent lanes.
+template <int kLanes = kWarpSize>
+__device__ __forceinline__ int running_sum(int x) {
+    for (int step = 1; step < kLanes; step *= 2) {
+        const int before = __shfl_up_sync(0xffffffffU, x, step);
+        if (lane_index() % kLanes >= step) x += before;
+    }
+    return x;
 }
 
 __global__ void __launch_bounds__(kChunkTokens)
@@ -99,19 +110,21 @@ __global__ void __launch_bounds__(kChunkTokens)
     const std::int64_t pair = pair_index(p.shape, chunk.group);
     const int* const first = p.out.first + pair * (chunk.blocks + 1);
     int* const tokens = p.out.tokens + pair * p.shape.max_tokens * p.shape.n;
-    for_selected(p, chunk, [&](int token, int block) {
-        tokens[first[block] + places[block] + tokens_before(masks + block * kChunkWords, token)] =
-            chunk.first + token;
-    });
-}
-
-/// The sum over the lanes up to this one.
-__device__ __forceinline__ int running_sum(int x) {
-    for (int step = 1; step < kWarpSize; step *= 2) {
-        const int before = __shfl_up_sync(0xffffffffU, x, step);
-        if (lane_index() >= step) x += before;
+    // A warp takes 32 blocks at a time, and a lane a word of one of them: a block's tokens lie side by side.
+    const int lane = lane_index();
+    for (int base = warp_index() * kWarpSize; base < chunk.blocks; base += kChunkTokens) {
+        const int own = base + lane;
+        const int start = own < chunk.blocks ? first[own] + places[own] : 0;
+#pragma unroll 1
+        for (int round = 0; round < kWarpSize; round += kWarpSize / kChunkWords) {
+            const int block = base + round + lane / kChunkWords;
+            unsigned word = block < chunk.blocks ? masks[block * kChunkWords + lane % kChunkWords] : 0;
+            const int count = __popc(word);
+            int at = __shfl_sync(0xffffffffU, start, block - base) + running_sum<kChunkWords>(count) - count;
+            for (int token = chunk.first + lane % kChunkWords * 32; word != 0; word &= word - 1)
+                tokens[at++] = token + __ffs(static_cast<int>(word)) - 1;
+        }
     }
-    return x;
 }
 
 /// first[j] = what(0) + .. + what(j - 1) for j up to `count`, by one warp.
@@ -128,29 +141,52 @@ __device__ __forceinline__ void write_running_sums(int* first, int count, What w
     if (lane_index() == 0) first[count] = all;
 }
 
-/// Grid: x = group, y = sequence.
-__global__ void __launch_bounds__(kChunkTokens)
+/// The counts become places: how many the chunks before have. Leaves each block's total in `first`.
+/// Grid: x = (32 blocks, group), y = sequence. A lane takes a block, a warp a run of chunks.
+__global__ void __launch_bounds__(kSumWarps* kWarpSize)
     inverse_list_sum_kernel(const __grid_constant__ MakeInverseLists p) {
-    int* const totals = dynamic_shared<int>();  // [blocks]
-    const int group = static_cast<int>(blockIdx.x);
+    int* const sums = dynamic_shared<int>();  // [kSumWarps, kWarpSize]
+    const int group = static_cast<int>(blockIdx.x) % p.shape.groups;
+    const int block = static_cast<int>(blockIdx.x) / p.shape.groups * kWarpSize + lane_index();
     const int length = tokens_of(p.sequences, static_cast<int>(blockIdx.y)).length;
     const int blocks = max_blocks(p.shape);
-    const std::int64_t pair = pair_index(p.shape, group);
-    int* const counts = p.counts + pair * inverse_chunks(p.shape) * blocks;
     const int chunks = (length + kChunkTokens - 1) / kChunkTokens;
-    for (int block = static_cast<int>(threadIdx.x); block < blocks; block += kChunkTokens) {
-        int sum = 0;
+    const int run = (chunks + kSumWarps - 1) / kSumWarps;
+    const int warp = warp_index();
+    const int begin = warp * run;
+    const int end = block < blocks ? min(begin + run, chunks) : 0;
+    int* const counts = chunk_counts(p, group, 0) + block;
+    int sum = 0;
 #pragma unroll 8
-        for (int chunk = 0; chunk < chunks; ++chunk) {
-            int& count = counts[static_cast<std::int64_t>(chunk) * blocks + block];
-            const int mine = count;
-            count = sum;
-            sum += mine;
-        }
-        totals[block] = sum;
-    }
+    for (int chunk = begin; chunk < end; ++chunk)
+        sum += counts[static_cast<std::int64_t>(chunk) * blocks];
+    sums[warp * kWarpSize + lane_index()] = sum;
     __syncthreads();
-    const std::int64_t out = pair * (blocks + 1);
+    int before = 0;
+    for (int other = 0; other < warp; ++other)
+        before += sums[other * kWarpSize + lane_index()];
+#pragma unroll 8
+    for (int chunk = begin; chunk < end; ++chunk) {
+        int& count = counts[static_cast<std::int64_t>(chunk) * blocks];
+        const int mine = count;
+        count = before;
+        before += mine;
+    }
+    if (warp == kSumWarps - 1 && block < blocks)
+        p.out.first[pair_index(p.shape, group) * (blocks + 1) + block] = before;
+}
+
+/// Where the lists, items and parts of each block begin, from the totals in `first`.
+/// Grid: x = group, y = sequence.
+__global__ void __launch_bounds__(kChunkTokens)
+    inverse_list_ends_kernel(const __grid_constant__ MakeInverseLists p) {
+    int* const totals = dynamic_shared<int>();  // [blocks]
+    const int length = tokens_of(p.sequences, static_cast<int>(blockIdx.y)).length;
+    const int blocks = max_blocks(p.shape);
+    const std::int64_t out = pair_index(p.shape, static_cast<int>(blockIdx.x)) * (blocks + 1);
+    for (int block = static_cast<int>(threadIdx.x); block < blocks; block += kChunkTokens)
+        totals[block] = p.out.first[out + block];
+    __syncthreads();
     // A block without tokens has gradients too: zeros. One behind the end of its sequence has none.
     const auto items = [&](int block) {
         if (block * p.shape.l_sel >= length) return 0;
