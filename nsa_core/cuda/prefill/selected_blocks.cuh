@@ -1,10 +1,10 @@
 // The blocks that the tokens of a thread block select between them, each once, with the tokens that selected
 // it: adjacent tokens share many, and each is read once for all of them.
 //
-// They stand in the order (rank, token), token being the first that has the block and rank its place among
-// the blocks that this token has first. So the blocks of one token lie as far apart as they can: a ring that
-// holds three of one warp's at a time waits for that warp. With ascending blocks a stage took 1,110 clocks on
-// an H200 (S = 65536, and 1,140 at 8192), where the L2 gives one in 850.
+// They are walked from the last to the first, in the order (rank, token), token being the first that has the
+// block and rank its place among the blocks that this token has first. So the blocks of one token lie as far
+// apart as they can: a ring that holds three of one warp's at a time waits for that warp. With ascending
+// blocks a stage took 1,110 clocks on an H200 (S = 65536, and 1,140 at 8192), where the L2 gives one in 850.
 #pragma once
 
 #include "nsa_core/cuda/prefill/selected_tile.cuh"
@@ -32,23 +32,23 @@ class alignas(16) SharedBlocks {
                            (lane == 0 || listed_[warp][lane - 1] != block);
         const unsigned firsts = __ballot_sync(0xffffffffU, first ? 1 : 0);
         if (has_slot && lane == 0) first_of_[warp] = __popc(firsts);
-        size_ = __syncthreads_count(first ? 1 : 0);
+        const int size = __syncthreads_count(first ? 1 : 0);
+        size_ = size;
         if (first) {
             const int rank = __popc(firsts & ((1U << lane) - 1));
             int before = 0;
             for (int token = 0; token < kTileTokens; ++token)
                 before += min(first_of_[token], rank + (token < warp ? 1 : 0));
-            merged_[before] = (static_cast<std::uint32_t>(block) << kTileTokens) | tokens;
+            merged_[size - 1 - before] = (static_cast<std::uint32_t>(block) << kTileTokens) | tokens;
         }
         __syncthreads();
     }
 
     [[nodiscard]] __device__ int size() const { return size_; }
     [[nodiscard]] __device__ int block(int i) const { return static_cast<int>(merged_[i] >> kTileTokens); }
-    /// Of the 32 blocks from `begin` on, a bit for each that this token of the tile selected. By a whole
-    /// warp.
-    [[nodiscard]] __device__ unsigned selected_by(int token_of_tile, int begin) const {
-        const int i = begin + lane_index();
+    /// Bit i: this token of the tile selected block 32 word + i. By a whole warp.
+    [[nodiscard]] __device__ unsigned selected_by(int token_of_tile, int word) const {
+        const int i = word * kWarpSize + lane_index();
         return __ballot_sync(0xffffffffU, i < size_ && (merged_[i] >> token_of_tile & 1U) != 0);
     }
 

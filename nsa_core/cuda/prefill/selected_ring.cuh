@@ -63,7 +63,7 @@ class SelectedRing {
         const Copies<kDv> values{rows_of(v), v.token, thread};
         StagePlace at;
 #pragma unroll 1
-        for (int i = 0; i < state_.blocks.size(); ++i) {
+        for (int i = state_.blocks.size() - 1; i >= 0; --i) {
             const int block = first_of(i);
 #pragma unroll 1
             for (int part = 0; part < l_sel_; part += kStageRows) {
@@ -83,16 +83,16 @@ class SelectedRing {
     /// A consumer warp's part: use(tokens, keys, values) for what its token selected.
     template <class Use>
     __device__ void consume(Use use) const {
-        const int size = state_.blocks.size();
         StagePlace at;
-        unsigned mine = 0;
+        int i = state_.blocks.size() - 1;  // down to 0: no end in a register
+        unsigned mine = state_.blocks.selected_by(warp_index(), i / kWarpSize);
 #pragma unroll 1
-        for (int i = 0; i < size; ++i, mine >>= 1) {
-            if (i % kWarpSize == 0) mine = state_.blocks.selected_by(warp_index(), i);
+        for (; i >= 0; --i) {
+            if (i % kWarpSize == kWarpSize - 1) mine = state_.blocks.selected_by(warp_index(), i / kWarpSize);
 #pragma unroll 1
             for (int part = 0; part < l_sel_; part += kStageRows) {
                 barrier_wait(&state_.full[at.stage], at.parity);
-                if ((mine & 1U) != 0) {
+                if ((mine >> (i % kWarpSize) & 1U) != 0) {
                     use(StageTokens{first_of(i) + part, min(kStageRows, l_sel_ - part)}, keys_of(at.stage),
                         values_of(at.stage));
                 }
