@@ -5,13 +5,11 @@
 
 namespace nsa::core::cuda {
 
-inline constexpr int kDqKeys = 32;  // keys that a warp takes at a time
-
 /// What a warp keeps in shared memory beside the ring: 16 rows of dO, and of queries where registers do not
 /// hold them beside dQ.
-template <int kDk, int kDv>
+template <int kDk, int kDv, int kKeys>
 struct alignas(128) DqRows {
-    static constexpr bool kHoldsQueries = kDk <= kHeldWidth;
+    static constexpr bool kHoldsQueries = dq_holds_queries(kDk, kKeys);
     static constexpr int kOutBytes = TileLayout<kDv>::bytes(16);
     char bytes[kOutBytes + (kHoldsQueries ? 0 : TileLayout<kDk>::bytes(16))];
 };
@@ -42,11 +40,11 @@ __device__ __forceinline__ RowGradients row_gradients(const SelectedBackward& p,
     return rows;
 }
 
-/// One token's dQ as stages come by.
-template <class T, int kDk, int kDv>
+/// One token's dQ as stages come by, kKeys keys at a time.
+template <class T, int kDk, int kDv, int kKeys>
 class SelectedQueryGradient {
   public:
-    using WarpRows = DqRows<kDk, kDv>;
+    using WarpRows = DqRows<kDk, kDv, kKeys>;
 
     __device__ SelectedQueryGradient(WarpRows& shared, const HeadRows<const T>& q,
                                      const HeadRows<const T>& d_out, const RowGradients& rows, float scale,
@@ -65,30 +63,38 @@ class SelectedQueryGradient {
 
     __device__ void add(StageTokens tokens, std::uint32_t keys, std::uint32_t values) {
         const int visible = min(tokens.count, token_ + 1 - tokens.first);
+        if constexpr (kKeys == kStageRows) {
+            if (visible > 0) add_step(keys, values, visible);
+        } else {
 #pragma unroll 1
-        for (int first = 0; first < visible; first += kDqKeys) {
-            const std::uint32_t chunk = keys + first * TileLayout<kDk>::kRowBytes;
-            float s[1][kDqKeys / 8][4];
-            float d_p[1][kDqKeys / 8][4];
-            clear(s);
-            clear(d_p);
-            multiply_rows<T>(s, q_, right_blocks<kDk>(chunk));
-            multiply_rows<T>(d_p, d_out_, right_blocks<kDv>(values + first * TileLayout<kDv>::kRowBytes));
-            score_gradients(s, d_p, visible - first);
-            std::uint32_t weights[1][kDqKeys / 16][4];
-            pack_left<T>(s, weights);
-            multiply_columns<T>(d_q, weights, left_blocks<kDk>(chunk));
+            for (int first = 0; first < visible; first += kKeys) {
+                add_step(keys + first * TileLayout<kDk>::kRowBytes,
+                         values + first * TileLayout<kDv>::kRowBytes, visible - first);
+            }
         }
     }
 
     float d_q[1][kDk / 8][4];  // not scaled
 
   private:
+    __device__ __forceinline__ void add_step(std::uint32_t keys, std::uint32_t values, int visible) {
+        float s[1][kKeys / 8][4];
+        float d_p[1][kKeys / 8][4];
+        clear(s);
+        clear(d_p);
+        multiply_rows<T>(s, q_, right_blocks<kDk>(keys));
+        multiply_rows<T>(d_p, d_out_, right_blocks<kDv>(values));
+        score_gradients(s, d_p, visible);
+        std::uint32_t weights[1][kKeys / 16][4];
+        pack_left<T>(s, weights);
+        multiply_columns<T>(d_q, weights, left_blocks<kDk>(keys));
+    }
+
     /// `s` becomes P (g dP - delta).
-    __device__ void score_gradients(float (&s)[1][kDqKeys / 8][4], const float (&d_p)[1][kDqKeys / 8][4],
+    __device__ void score_gradients(float (&s)[1][kKeys / 8][4], const float (&d_p)[1][kKeys / 8][4],
                                     int visible) const {
 #pragma unroll
-        for (int tile = 0; tile < kDqKeys / 8; ++tile) {
+        for (int tile = 0; tile < kKeys / 8; ++tile) {
 #pragma unroll
             for (int i = 0; i < 4; ++i) {
                 const int half = i / 2;
@@ -107,12 +113,12 @@ class SelectedQueryGradient {
     int token_;
 };
 
-template <class T, int kDk, int kDv>
+template <class T, int kDk, int kDv, int kKeys>
 __global__ void __launch_bounds__(kWalkThreads)
     selected_dq_kernel(const __grid_constant__ SelectedBackward p, int stages) {
     const TokenTile this_tile = token_tile(p.sequences, p.shape);
     if (this_tile.empty()) return;
-    auto* const warp_rows = dynamic_shared<DqRows<kDk, kDv>>();
+    auto* const warp_rows = dynamic_shared<DqRows<kDk, kDv, kKeys>>();
     char* const stage_bytes = reinterpret_cast<char*>(warp_rows + kTileTokens);
     const SelectedRing<T, kDk, kDv> ring{stage_bytes, stages, this_tile, p.lists, p.shape};
     if (warp_index() >= kTileTokens) {
@@ -122,12 +128,12 @@ __global__ void __launch_bounds__(kWalkThreads)
     }
     const TokenTile& tile = ring.tile();
     const int own = warp_token(tile).token;
-    SelectedQueryGradient<T, kDk, kDv> gradient{warp_rows[warp_index()],
-                                                head_rows<T>(p.q, tile, own),
-                                                head_rows<T>(p.d_out, tile, own),
-                                                row_gradients<T>(p, tile, own),
-                                                p.scale,
-                                                own};
+    SelectedQueryGradient<T, kDk, kDv, kKeys> gradient{warp_rows[warp_index()],
+                                                       head_rows<T>(p.q, tile, own),
+                                                       head_rows<T>(p.d_out, tile, own),
+                                                       row_gradients<T>(p, tile, own),
+                                                       p.scale,
+                                                       own};
     ring.consume([&](StageTokens tokens, std::uint32_t keys, std::uint32_t values) {
         gradient.add(tokens, keys, values);
     });

@@ -6,7 +6,8 @@
 
 namespace nsa::core::cuda {
 
-inline constexpr int kStepKeys = 32;  // keys that a warp takes at a time
+inline constexpr int kStepKeys =
+    kStageRows;  // keys that a warp takes at a time: the products of a stage at once
 
 /// Hides the columns from `visible` on.
 __device__ __forceinline__ void hide_columns(float (&s)[1][kStepKeys / 8][4], int visible) {
@@ -32,16 +33,15 @@ class SelectedSoftmax {
 
     __device__ void add(StageTokens tokens, std::uint32_t keys, std::uint32_t values) {
         const int visible = min(tokens.count, token_ + 1 - tokens.first);
-#pragma unroll 1
-        for (int first = 0; first < visible; first += kStepKeys) {
+        if (visible > 0) {
             float s[1][kStepKeys / 8][4];
             clear(s);
-            multiply_rows<T>(s, q_, right_blocks<kDk>(keys + first * TileLayout<kDk>::kRowBytes));
-            if (visible - first < kStepKeys) hide_columns(s, visible - first);
+            multiply_rows<T>(s, q_, right_blocks<kDk>(keys));
+            if (visible < kStepKeys) hide_columns(s, visible);
             soften(s, rows, out, log2_scale_);
             std::uint32_t weights[1][kStepKeys / 16][4];
             pack_left<T>(s, weights);
-            multiply_columns<T>(out, weights, left_blocks<kDv>(values + first * TileLayout<kDv>::kRowBytes));
+            multiply_columns<T>(out, weights, left_blocks<kDv>(values));
         }
     }
 

@@ -40,8 +40,18 @@ cudaError_t launch_selected_forward_of(const SelectedForward& params, const Ring
 
 template <class T, int kDk, int kDv>
 cudaError_t launch_selected_dq_of(const SelectedBackward& params, const RingPlan& ring, cudaStream_t stream) {
-    return launch(selected_dq_kernel<T, kDk, kDv>, token_tiles(params.shape, kWalkThreads, ring.shared_bytes),
-                  stream, params, ring.stages);
+    const auto with = [&](auto* kernel) {
+        return launch(kernel, token_tiles(params.shape, kWalkThreads, ring.shared_bytes), stream, params,
+                      ring.stages);
+    };
+    constexpr int kMost = dq_most_keys(kDk);
+    if (ring.keys == kMost) return with(selected_dq_kernel<T, kDk, kDv, kMost>);
+    // Where shared memory has no room for queries beside the ring.
+    constexpr int kHalf = kStageRows / 2;
+    if constexpr (kMost != kHalf && !dq_holds_queries(kDk, kMost)) {
+        if (ring.keys == kHalf) return with(selected_dq_kernel<T, kDk, kDv, kHalf>);
+    }
+    return cudaErrorInvalidValue;
 }
 
 template <class T, int kDk, int kDv>

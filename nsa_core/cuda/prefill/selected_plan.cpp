@@ -130,9 +130,15 @@ RingPlan plan_selected_forward(const PrefillShape& shape, int sm) {
 }
 
 RingPlan plan_selected_dq(const PrefillShape& shape, int sm) {
-    const std::size_t token =
-        tile_bytes(16, shape.dv) + (shape.dk > kHeldWidth ? tile_bytes(16, shape.dk) : 0);
-    return plan_ring(shape, sm, kTileTokens * token);
+    constexpr int kFewStages = 3;  // fewer hold warps up by more than a step of all keys is worth
+    RingPlan plan;
+    for (int keys = dq_most_keys(shape.dk); keys >= kStageRows / 2 && plan.stages < kFewStages; keys /= 2) {
+        const std::size_t token =
+            tile_bytes(16, shape.dv) + (dq_holds_queries(shape.dk, keys) ? 0 : tile_bytes(16, shape.dk));
+        plan = plan_ring(shape, sm, kTileTokens * token);
+        plan.keys = keys;
+    }
+    return plan;
 }
 
 std::optional<std::string> top_n_unsupported(const PrefillShape& s, int sm) {

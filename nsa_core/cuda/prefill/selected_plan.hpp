@@ -56,14 +56,23 @@ inline constexpr std::size_t kTopNBarrierBytes = 2 * sizeof(std::uint64_t) * kTo
 struct RingPlan {
     int stages = 0;
     std::size_t shared_bytes = 0;  // of a thread block, dynamic
+    int keys = kStageRows;         // that a warp takes at a time
 
     bool operator==(const RingPlan&) const = default;
 };
 [[nodiscard]] RingPlan plan_selected_forward(const PrefillShape& shape, int sm);
 [[nodiscard]] RingPlan plan_selected_dq(const PrefillShape& shape, int sm);
 
-inline constexpr int kHeldWidth =
-    128;  // dQ keeps queries up to this width in registers, wider ones in shared memory
+/// Whether dQ has registers for queries beside a row's gradient and scores of `keys` keys and their
+/// gradients; else queries lie in shared memory.
+[[nodiscard]] constexpr bool dq_holds_queries(int dk, int keys) {
+    return dk / 2 + keys + dk / 4 <= 128;
+}
+/// The most keys that dQ takes at a time, a whole stage where registers allow it: products have 8 sums under
+/// way in place of 4, and a warp is through with a stage in little more than half the time.
+[[nodiscard]] constexpr int dq_most_keys(int dk) {
+    return dk / 2 + kStageRows <= 128 ? kStageRows : kStageRows / 2;
+}
 inline constexpr std::size_t kRingStateBytes = 1280;  // barriers and merged lists
 
 /// Of an inverse list: ints of its scratch, and shared memory of its kernels.

@@ -13,8 +13,6 @@ using core::cuda::SelectedBackward;
 using core::cuda::SelectedForward;
 using emulator::Buffer;
 
-constexpr int kSm = 80;
-
 // Block lists and their inverse, in memory.
 class StoredLists {
   public:
@@ -133,8 +131,8 @@ class Run {
                                      .out = out_.rows(),
                                      .lse = lse_.data(),
                                      .scale = static_cast<float>(in_.scale)};
-        EXPECT_EQ(core::cuda::selected_unsupported(c_.shape, kSm), std::nullopt);
-        EXPECT_EQ(launch_selected_forward(params, plan_selected_forward(c_.shape, kSm), nullptr),
+        EXPECT_EQ(core::cuda::selected_unsupported(c_.shape, c_.sm), std::nullopt);
+        EXPECT_EQ(launch_selected_forward(params, plan_selected_forward(c_.shape, c_.sm), nullptr),
                   cudaSuccess);
         finish(seed);
     }
@@ -177,7 +175,7 @@ class Run {
                                       .add_to_d_q = c_.add_to_d_q,
                                       .parts = parts.data(),
                                       .scale = static_cast<float>(in_.scale)};
-        EXPECT_EQ(launch_selected_dq(params, ring(plan_selected_dq(c_.shape, kSm)), nullptr), cudaSuccess);
+        EXPECT_EQ(launch_selected_dq(params, ring(plan_selected_dq(c_.shape, c_.sm)), nullptr), cudaSuccess);
         EXPECT_EQ(launch_selected_dkdv(params, nullptr, c_.path), cudaSuccess);
         finish(seed);
         EXPECT_TRUE(inverse.intact() && counts.intact() && parts.intact());

@@ -93,8 +93,8 @@ TEST(SelectedPlan, refuses_sequences_whose_importance_does_not_fit_shared_memory
 TEST(SelectedPlan, rings_are_as_long_as_shared_memory_allows) {
     EXPECT_EQ(plan_selected_forward(paper(4096), 80).stages, 5);
     EXPECT_EQ(plan_selected_forward(paper(4096), 90).stages, 7);
-    EXPECT_EQ(plan_selected_dq(paper(4096), 80).stages, 4);
-    EXPECT_EQ(plan_selected_dq(paper(4096), 90).stages, 6);
+    EXPECT_EQ(plan_selected_dq(paper(4096), 80).stages, 3);
+    EXPECT_EQ(plan_selected_dq(paper(4096), 90).stages, 5);
     PrefillShape wide = paper(4096);
     wide.dk = 192;
     EXPECT_EQ(plan_selected_forward(wide, 80).stages, 4);
@@ -110,6 +110,24 @@ TEST(SelectedPlan, rings_are_as_long_as_shared_memory_allows) {
             }
         }
     }
+}
+
+TEST(SelectedPlan, dq_takes_whole_stages_of_keys_where_registers_and_shared_memory_allow_it) {
+    const auto keys = [](int dk, int sm) {
+        PrefillShape shape = paper(4096);
+        shape.dk = dk;
+        shape.dv = std::min(dk, 128);
+        return plan_selected_dq(shape, sm).keys;
+    };
+    for (const int dk : {32, 64, 96, 128}) {
+        EXPECT_EQ(keys(dk, 80), 64);
+        EXPECT_EQ(keys(dk, 90), 64);
+    }
+    EXPECT_EQ(keys(64, 86), 64);
+    EXPECT_EQ(keys(96, 86), 32);
+    EXPECT_EQ(keys(128, 86), 32);
+    EXPECT_EQ(keys(192, 90), 32);
+    EXPECT_GE(plan_selected_dq(paper(4096), 86).stages, 2) << "queries are then in registers";
 }
 
 TEST(SelectedPlan, items_are_small_where_there_are_few) {
