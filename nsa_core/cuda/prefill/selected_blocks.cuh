@@ -1,10 +1,10 @@
 // The blocks that the tokens of a thread block select between them, each once, with the tokens that selected
 // it: adjacent tokens share many, and each is read once for all of them.
 //
-// They are walked from the last to the first, in the order (rank, token), token being the first that has the
-// block and rank its place among the blocks that this token has first. So the blocks of one token lie as far
-// apart as they can: a ring that holds three of one warp's at a time waits for that warp. With ascending
-// blocks a stage took 1,110 clocks on an H200 (S = 65536, and 1,140 at 8192), where the L2 gives one in 850.
+// Each stands with the first token that has it, and those of one token lie evenly over the whole walk, as far
+// apart as they can: a ring that holds three of one warp's at a time waits for that warp. (With ascending
+// blocks a stage took 1,110 clocks of an H200 at S = 65536, with those of the same rank side by side 980, and
+// the L2 gives one in 850.) Walked from the last to the first.
 #pragma once
 
 #include "nsa_core/cuda/prefill/selected_tile.cuh"
@@ -35,21 +35,16 @@ class alignas(16) SharedBlocks {
         const int size = __syncthreads_count(first ? 1 : 0);
         size_ = size;
         if (first) {
-            const int rank = __popc(firsts & ((1U << lane) - 1));
-            int before = 0;
-            for (int token = 0; token < kTileTokens; ++token)
-                before += min(first_of_[token], rank + (token < warp ? 1 : 0));
-            merged_[size - 1 - before] = (static_cast<std::uint32_t>(block) << kTileTokens) | tokens;
+            const int place = place_of(warp, __popc(firsts & ((1U << lane) - 1)));
+            merged_[size - 1 - place] = (static_cast<std::uint32_t>(block) << kTileTokens) | tokens;
         }
         __syncthreads();
     }
 
     [[nodiscard]] __device__ int size() const { return size_; }
     [[nodiscard]] __device__ int block(int i) const { return static_cast<int>(merged_[i] >> kTileTokens); }
-    /// Bit i: this token of the tile selected block 32 word + i. By a whole warp.
-    [[nodiscard]] __device__ unsigned selected_by(int token_of_tile, int word) const {
-        const int i = word * kWarpSize + lane_index();
-        return __ballot_sync(0xffffffffU, i < size_ && (merged_[i] >> token_of_tile & 1U) != 0);
+    [[nodiscard]] __device__ bool selected_by(int i, int token_of_tile) const {
+        return (merged_[i] >> token_of_tile & 1U) != 0;
     }
 
   private:
@@ -63,6 +58,24 @@ class alignas(16) SharedBlocks {
         const int count = lists.count[list];  // both on their way at once
         const int block = slot < n ? lists.blocks[list * n + slot] : kNone;
         return slot < count ? block : kNone;
+    }
+
+    // How many come before block `rank` of those that `token` has first. Block r of a token that has c of
+    // them first stands at (r + (token + 1/2) / kTileTokens) / c of the walk; where two stand at one place,
+    // the lower token's is first.
+    __device__ __forceinline__ int place_of(int token, int rank) const {
+        constexpr int kUnit = 2 * kTileTokens;
+        const int count = first_of_[token];
+        const int at = kUnit * rank + 2 * token + 1;
+        const float per_block = 1.0F / static_cast<float>(kUnit * count);
+        int place = 0;
+#pragma unroll
+        for (int other = 0; other < kTileTokens; ++other) {
+            const int room = at * first_of_[other] - (2 * other + 1) * count;  // kUnit r count is below it
+            const int sum = room + kUnit * count - (other < token ? 0 : 1);
+            place += static_cast<int>((static_cast<float>(sum) + 0.5F) * per_block);  // sum / (kUnit count)
+        }
+        return place;
     }
 
     // Calls what(token, block) for the first n slots of each token, and up to three empty ones.

@@ -47,12 +47,8 @@ class SelectedQueryGradient {
     using WarpRows = DqRows<kDk, kDv, kKeys>;
 
     __device__ SelectedQueryGradient(WarpRows& shared, const HeadRows<const T>& q,
-                                     const HeadRows<const T>& d_out, const RowGradients& rows, float scale,
-                                     int token)
-        : d_out_{copy_heads<kDv>(shared.bytes, d_out)},
-          rows_{rows},
-          log2_scale_{scale * kLog2E},
-          token_{token} {
+                                     const HeadRows<const T>& d_out, const RowGradients& rows, float scale)
+        : d_out_{copy_heads<kDv>(shared.bytes, d_out)}, rows_{rows}, log2_scale_{scale * kLog2E} {
         if constexpr (WarpRows::kHoldsQueries) {
             load_heads<kDk>(q_, q);
         } else {
@@ -61,23 +57,21 @@ class SelectedQueryGradient {
         clear(d_q);
     }
 
-    __device__ void add(StageTokens tokens, std::uint32_t keys, std::uint32_t values) {
-        const int visible = min(tokens.count, token_ + 1 - tokens.first);
+    __device__ void add(int visible, std::uint32_t keys, std::uint32_t values) {
         if constexpr (kKeys == kStageRows) {
-            if (visible > 0) add_step(keys, values, visible);
+            add_step(visible, keys, values);
         } else {
 #pragma unroll 1
-            for (int first = 0; first < visible; first += kKeys) {
-                add_step(keys + first * TileLayout<kDk>::kRowBytes,
-                         values + first * TileLayout<kDv>::kRowBytes, visible - first);
-            }
+            for (int first = 0; first < visible; first += kKeys)
+                add_step(visible - first, keys + first * TileLayout<kDk>::kRowBytes,
+                         values + first * TileLayout<kDv>::kRowBytes);
         }
     }
 
     float d_q[1][kDk / 8][4];  // not scaled
 
   private:
-    __device__ __forceinline__ void add_step(std::uint32_t keys, std::uint32_t values, int visible) {
+    __device__ __forceinline__ void add_step(int visible, std::uint32_t keys, std::uint32_t values) {
         float s[1][kKeys / 8][4];
         float d_p[1][kKeys / 8][4];
         clear(s);
@@ -110,7 +104,6 @@ class SelectedQueryGradient {
     LaneBlocks<kDv> d_out_;
     RowGradients rows_;
     float log2_scale_;
-    int token_;
 };
 
 template <class T, int kDk, int kDv, int kKeys>
@@ -128,15 +121,11 @@ __global__ void __launch_bounds__(kWalkThreads)
     }
     const TokenTile& tile = ring.tile();
     const int own = warp_token(tile).token;
-    SelectedQueryGradient<T, kDk, kDv, kKeys> gradient{warp_rows[warp_index()],
-                                                       head_rows<T>(p.q, tile, own),
+    SelectedQueryGradient<T, kDk, kDv, kKeys> gradient{warp_rows[warp_index()], head_rows<T>(p.q, tile, own),
                                                        head_rows<T>(p.d_out, tile, own),
-                                                       row_gradients<T>(p, tile, own),
-                                                       p.scale,
-                                                       own};
-    ring.consume([&](StageTokens tokens, std::uint32_t keys, std::uint32_t values) {
-        gradient.add(tokens, keys, values);
-    });
+                                                       row_gradients<T>(p, tile, own), p.scale};
+    ring.consume(
+        [&](int visible, std::uint32_t keys, std::uint32_t values) { gradient.add(visible, keys, values); });
     __syncthreads();  // nobody reads a stage any more
     const auto [token, exists] = warp_token(tile);
     if (!exists) return;

@@ -24,25 +24,21 @@ __device__ __forceinline__ void hide_columns(float (&s)[1][kStepKeys / 8][4], in
 template <class T, int kDk, int kDv>
 class SelectedSoftmax {
   public:
-    __device__ SelectedSoftmax(const HeadRows<const T>& q, float scale, int token)
-        : log2_scale_{scale * kLog2E}, token_{token} {
+    __device__ SelectedSoftmax(const HeadRows<const T>& q, float scale) : log2_scale_{scale * kLog2E} {
         load_heads<kDk>(q_, q);
         clear(out);
         rows.restart();
     }
 
-    __device__ void add(StageTokens tokens, std::uint32_t keys, std::uint32_t values) {
-        const int visible = min(tokens.count, token_ + 1 - tokens.first);
-        if (visible > 0) {
-            float s[1][kStepKeys / 8][4];
-            clear(s);
-            multiply_rows<T>(s, q_, right_blocks<kDk>(keys));
-            if (visible < kStepKeys) hide_columns(s, visible);
-            soften(s, rows, out, log2_scale_);
-            std::uint32_t weights[1][kStepKeys / 16][4];
-            pack_left<T>(s, weights);
-            multiply_columns<T>(out, weights, left_blocks<kDv>(values));
-        }
+    __device__ void add(int visible, std::uint32_t keys, std::uint32_t values) {
+        float s[1][kStepKeys / 8][4];
+        clear(s);
+        multiply_rows<T>(s, q_, right_blocks<kDk>(keys));
+        if (visible < kStepKeys) hide_columns(s, visible);
+        soften(s, rows, out, log2_scale_);
+        std::uint32_t weights[1][kStepKeys / 16][4];
+        pack_left<T>(s, weights);
+        multiply_columns<T>(out, weights, left_blocks<kDv>(values));
     }
 
     float out[1][kDv / 8][4];  // unnormalised
@@ -51,7 +47,6 @@ class SelectedSoftmax {
   private:
     HeldBlocks<kDk, 1> q_;
     float log2_scale_;
-    int token_;
 };
 
 template <class T, int kDk, int kDv>
@@ -67,11 +62,9 @@ __global__ void __launch_bounds__(kWalkThreads)
         return;
     }
     const TokenTile& tile = ring.tile();
-    const int own = warp_token(tile).token;
-    SelectedSoftmax<T, kDk, kDv> attention{head_rows<T>(p.q, tile, own), p.scale, own};
-    ring.consume([&](StageTokens tokens, std::uint32_t keys, std::uint32_t values) {
-        attention.add(tokens, keys, values);
-    });
+    SelectedSoftmax<T, kDk, kDv> attention{head_rows<T>(p.q, tile, warp_token(tile).token), p.scale};
+    ring.consume(
+        [&](int visible, std::uint32_t keys, std::uint32_t values) { attention.add(visible, keys, values); });
     __syncthreads();  // nobody reads a stage any more
     const auto [token, exists] = warp_token(tile);
     if (!exists) return;

@@ -12,13 +12,6 @@ namespace nsa::core::cuda {
 inline constexpr int kProducers = 4;  // warps
 inline constexpr int kWalkThreads = (kTileTokens + kProducers) * kWarpSize;
 
-/// What a stage holds: tokens [first, first + count) of a block, zeros for those behind the end of the
-/// sequence. A block of more tokens than a stage has room for is cut, every one into as many stages.
-struct StageTokens {
-    int first;
-    int count;
-};
-
 /// Shared memory of the walk beside the stages.
 struct RingState {
     std::uint64_t full[kMaxStages];
@@ -34,7 +27,9 @@ class SelectedRing {
     static constexpr int kKeyBytes = TileLayout<kDk>::bytes(kStageRows);
     static constexpr int kStageBytes = kKeyBytes + TileLayout<kDv>::bytes(kStageRows);
 
-    /// `shared`: stages, and RingState behind them. All threads of the thread block call it together.
+    /// A stage holds tokens of one block, zeros for those behind the end of the sequence. A block of more
+    /// tokens than it has room for is cut, every block into as many stages. `shared`: stages, and RingState
+    /// behind them. All threads of the thread block call it together.
     __device__ SelectedRing(char* shared, int stages, const TokenTile& tile,
                             const BlockLists<const int>& lists, const PrefillShape& shape)
         : state_{*reinterpret_cast<RingState*>(shared + stages * kStageBytes)},
@@ -65,8 +60,9 @@ class SelectedRing {
 #pragma unroll 1
         for (int i = state_.blocks.size() - 1; i >= 0; --i) {
             const int block = first_of(i);
+            int part = 0;
 #pragma unroll 1
-            for (int part = 0; part < l_sel_; part += kStageRows) {
+            do {
                 const int first = block + part;
                 const int count =
                     min(l_sel_ - part, length - first);  // of a last block's last stages below 0
@@ -76,30 +72,32 @@ class SelectedRing {
                 values.start(values_of(at.stage), first, count);
                 barrier_arrive_after_copies(&state_.full[at.stage]);
                 at.advance(stages_);
-            }
+                part += kStageRows;
+            } while (part < l_sel_);
         }
     }
 
-    /// A consumer warp's part: use(tokens, keys, values) for what its token selected.
+    /// A consumer warp's part: use(visible, keys, values) for the stages of what its token selected, of whose
+    /// rows the token sees the first `visible`, at least one.
     template <class Use>
     __device__ void consume(Use use) const {
         StagePlace at;
-        int i = state_.blocks.size() - 1;  // down to 0: no end in a register
-        unsigned mine = state_.blocks.selected_by(warp_index(), i / kWarpSize);
 #pragma unroll 1
-        for (; i >= 0; --i) {
-            if (i % kWarpSize == kWarpSize - 1) mine = state_.blocks.selected_by(warp_index(), i / kWarpSize);
+        for (int i = state_.blocks.size() - 1; i >= 0; --i) {  // down: no end in a register
+            // How many of the block's tokens this one sees; none of a block that it did not select.
+            const int seen = state_.blocks.selected_by(i, warp_index())
+                                 ? min(l_sel_, warp_token(tile()).token + 1 - first_of(i))
+                                 : 0;
+            int part = 0;
 #pragma unroll 1
-            for (int part = 0; part < l_sel_; part += kStageRows) {
+            do {
                 barrier_wait(&state_.full[at.stage], at.parity);
-                if ((mine >> (i % kWarpSize) & 1U) != 0) {
-                    use(StageTokens{first_of(i) + part, min(kStageRows, l_sel_ - part)}, keys_of(at.stage),
-                        values_of(at.stage));
-                }
+                if (seen > part) use(min(kStageRows, seen - part), keys_of(at.stage), values_of(at.stage));
                 __syncwarp();
                 if (lane_index() == 0) barrier_arrive(&state_.empty[at.stage]);
                 at.advance(stages_);
-            }
+                part += kStageRows;
+            } while (part < l_sel_);
         }
     }
 
