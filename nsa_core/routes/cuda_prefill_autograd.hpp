@@ -40,7 +40,8 @@ struct CudaCall {
                                                  const SelectedLists& lists, const CudaCall& call);
 
 /// The gated sum of branches that are there, as the function below ends with it and as its backward begins:
-/// gates [B,H,S,3] get a gradient. The branches, as wide as the kernels', get none: theirs never is in memory.
+/// gates [B,H,S,3] get a gradient. The branches, as wide as the kernels', get none: theirs never is in
+/// memory.
 [[nodiscard]] at::Tensor cuda_gated_sum(const at::Tensor& gates, const std::array<at::Tensor, 3>& branches,
                                         const CudaCall& call);
 
