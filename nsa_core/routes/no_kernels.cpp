@@ -1,15 +1,9 @@
-// In place of captured.cpp, cuda_decode.cpp and cuda_prefill_kernels.cpp in a build without nvcc: route cuda
-// says that it is not there.
+// In place of captured.cpp and cuda_decode.cpp in a build without nvcc: route cuda says that it is not there.
 #include "nsa_core/errors.hpp"
 #include "nsa_core/routes/captured.hpp"
 #include "nsa_core/routes/cuda_decode.hpp"
-#include "nsa_core/routes/prefill_kernels.hpp"
 
 namespace nsa::core {
-
-const PrefillKernels& cuda_prefill_kernels(c10::Device) {
-    throw InputError(unsupported_reason(Route::kCuda, RouteRequest{}).value());
-}
 
 struct CudaDecode::Impl {};
 

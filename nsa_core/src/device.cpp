@@ -3,7 +3,6 @@
 #include <ATen/detail/CUDAHooksInterface.h>
 
 #include "nsa_core/errors.hpp"
-#include "nsa_core/routes/cuda_decode.hpp"
 
 #ifdef NSA_WITH_CUDA
 #include <cuda_runtime_api.h>
@@ -52,19 +51,6 @@ int compute_capability(at::Device device) {
 #else
     throw InputError("this build has no CUDA support, and a tensor on " + device.str() + " was given");
 #endif
-}
-
-RouteRequest request_for(Branch branch, const NsaConfig& config, const at::Tensor& q, std::int64_t length,
-                         std::int64_t key_len) {
-    return {.branch = branch,
-            .config = config,
-            .dtype = dtype_of(q),
-            .cuda = q.is_cuda(),
-            .sm = compute_capability(q.device()),
-            .kernels = kernels_built(),
-            .batch = q.size(0),
-            .length = length,
-            .key_len = key_len};
 }
 
 }  // namespace nsa::core

@@ -32,6 +32,14 @@ class Needle final : public StepKind {
     Result<void> fill(const Step&, PlannedCase& planned) const override {
         const auto trials = static_cast<int>(int_param(planned.params, "trials"));
         if (const Result<void> fits = check_shape(planned.params); !fits) return fits;
+        const std::int64_t per_group =
+            int_param(planned.params, "heads") / int_param(planned.params, "groups");
+        if (int_param(planned.params, "dk") <
+            per_group) {  // each head of a group asks in a direction of its own
+            return fail(ErrorCode::kInvalidSpec, "param 'dk': expected at least heads/groups, which is " +
+                                                     std::to_string(per_group) + ", found '" +
+                                                     std::to_string(int_param(planned.params, "dk")) + "'");
+        }
         if (text_param(planned.params, "mode") == "decode") {
             if (const Result<void> fits = check_page(planned.params); !fits) return fits;
             if (text_param(planned.params, "route") == "sdpa") {

@@ -133,6 +133,8 @@ TEST(ShapeTest, SizesThatDoNotFitOneAnotherAreRefusedBeforeAnythingRuns) {
     EXPECT_THAT(error("decode_bench", {{"scope", text("attention")}, {"page", number(96)}}),
                 HasSubstr("a multiple of l_sel"));
     EXPECT_EQ(error("decode_bench", {{"page", number(96)}}), "no error") << "the layer has no pages";
+    EXPECT_THAT(error("needle", {{"dk", number(3)}}),
+                HasSubstr("at least heads/groups, which is 4, found '3'"));
 }
 
 TEST(TrainSmokeRoutesTest, AComparedRouteIsJudgedByItsBand) {

@@ -1,0 +1,108 @@
+// The whole layer, and a model that trains, on route cuda, with the kernels on the emulator: what a GPU run
+// does except the GPU and the graph. Two functions of nsa_core are this file's: tensors of the CPU count as
+// those of an A100, whose prefill kernels are the emulated ones.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "emulator/prefill/emulated_kernels.hpp"
+#include "nsa_core/device.hpp"
+#include "nsa_core/parity/trial.hpp"
+#include "nsa_core/routes/prefill_kernels.hpp"
+#include "nsa_core/train/sampling.hpp"
+#include "nsa_core/train/trainer.hpp"
+
+namespace nsa::core {
+
+RouteRequest request_for(Branch branch, const NsaConfig& config, const at::Tensor& q, std::int64_t length,
+                         std::int64_t key_len) {
+    return {.branch = branch,
+            .config = config,
+            .dtype = dtype_of(q),
+            .cuda = true,
+            .sm = 80,
+            .kernels = true,
+            .batch = q.size(0),
+            .length = length,
+            .key_len = key_len};
+}
+
+const PrefillKernels& cuda_prefill_kernels(c10::Device) {
+    return prefill_test::emulated_prefill_kernels();
+}
+
+namespace {
+
+void expect_cuda(const std::vector<std::pair<Branch, RouteChoice>>& routes) {
+    EXPECT_EQ(routes.size(), 3U);
+    for (const auto& [branch, choice] : routes)
+        EXPECT_EQ(choice.taken, Route::kCuda) << name(branch) << ": " << choice.reason;
+}
+
+double metric(const parity::TrialResult& trial, const std::string& wanted) {
+    for (const auto& [name, value] : trial.more) {
+        if (name == wanted) return value;
+    }
+    ADD_FAILURE() << "no metric " << wanted;
+    return 0;
+}
+
+// Outputs, and the gradients in the input and in every weight.
+TEST(EmulatedLayer, equals_the_oracle_forward_and_backward) {
+    for (const Compressor compressor : {Compressor::kMean, Compressor::kMlp}) {
+        for (const auto& [dtype, width] : {std::pair{DType::kBf16, 16}, {DType::kFp16, 32}}) {
+            SCOPED_TRACE(std::string{name(dtype)} + (compressor == Compressor::kMlp ? ", mlp" : ", mean"));
+            parity::TrialPlan plan;
+            plan.options.subject = parity::Subject::kModule;
+            plan.options.route = Route::kCuda;
+            plan.options.dtype = dtype;
+            plan.options.gradients = true;
+            plan.options.batch = 1;
+            plan.options.seq = 90;
+            plan.config.dim = 32;
+            plan.config.heads = 4;
+            plan.config.groups = 2;
+            plan.config.dk = plan.config.dv = width;
+            plan.config.n = 3;
+            plan.config.w = 40;
+            plan.config.rope = true;
+            plan.config.compressor = compressor;
+            const parity::TrialResult trial = parity::module_trial(plan, /*seed=*/1);
+            expect_cuda(trial.routes);
+            EXPECT_LE(trial.error.mae, 2 * trial.baseline_mae);
+            EXPECT_LE(metric(trial, "gradients_bound_ratio"), 1);
+        }
+    }
+}
+
+std::vector<double> losses_by(Route route, train::TrainSmokeOptions o) {
+    constexpr int kSteps = 5;
+    o.route = route;
+    const NsaConfig config = config_of(o);
+    train::Trainer trainer{config, o, RoutePolicy{}, tools::DeviceKind::kCpu};
+    train::WindowSampler sampler = train::sampler_of("synthetic", o.seq, o.seed);
+    std::vector<double> losses;
+    for (int step = 0; step < kSteps; ++step) {
+        std::vector<std::vector<std::int64_t>> batches;
+        for (std::int64_t i = 0; i < o.accumulate; ++i)
+            batches.push_back(sampler.draw(static_cast<std::size_t>(o.batch)));
+        losses.push_back(trainer.step(batches).loss);
+    }
+    if (route == Route::kCuda) expect_cuda(trainer.routes());
+    return losses;
+}
+
+// The seed's shape but for the batch, in two micro-batches.
+TEST(EmulatedTraining, loses_what_explicit_masks_lose) {
+    train::TrainSmokeOptions o;
+    o.dtype = DType::kBf16;
+    o.batch = 1;
+    o.accumulate = 2;
+    const std::vector<double> ours = losses_by(Route::kCuda, o);
+    const std::vector<double> masked = losses_by(Route::kReference, o);
+    for (std::size_t step = 0; step < ours.size(); ++step)
+        EXPECT_NEAR(ours[step], masked[step], 1e-3 * masked[step]) << "step " << step;
+    EXPECT_LT(ours.back(), ours.front() - 0.3) << "it learns";
+}
+
+}  // namespace
+}  // namespace nsa::core
