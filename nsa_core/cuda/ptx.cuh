@@ -99,6 +99,10 @@ __device__ __forceinline__ void copy_async_or_zeros(std::uint32_t to, const void
     const int bytes = copy ? 16 : 0;
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
 }
+// The line of 128 bytes, into the L2.
+__device__ __forceinline__ void prefetch_line(const void* line) {
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(line));
+}
 // 4 bytes.
 __device__ __forceinline__ void copy_word_async(std::uint32_t to, const void* from) {
     asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(to), "l"(from) : "memory");

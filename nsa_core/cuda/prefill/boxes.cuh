@@ -27,6 +27,12 @@ __device__ __forceinline__ constexpr std::uint64_t matrix_descriptor(std::uint32
            std::uint64_t{1} << 62;
 }
 
+/// The same `bytes` further on: half the arithmetic, for the other half of a descriptor does not change.
+__device__ __forceinline__ constexpr std::uint64_t descriptor_behind(std::uint64_t descriptor, int bytes) {
+    const auto address = static_cast<std::uint32_t>(descriptor) + static_cast<std::uint32_t>(bytes / 16);
+    return descriptor >> 32 << 32 | address;
+}
+
 template <int kWidth>
 struct BoxLayout {
     static_assert(kWidth % 64 == 0, "whole boxes");
@@ -49,7 +55,7 @@ struct BoxRows {
     std::uint64_t start;
 
     [[nodiscard]] __device__ __forceinline__ std::uint64_t at(int step) const {
-        return start + static_cast<std::uint64_t>((step / 4 * kRows * 128 + step % 4 * 32) / 16);
+        return descriptor_behind(start, step / 4 * kRows * 128 + step % 4 * 32);
     }
 };
 /// Rows of a tile as the right operand of a product over them: column n is column n. `at(step)`: rows 16 step
@@ -60,7 +66,7 @@ struct BoxColumns {
     std::uint64_t start;
 
     [[nodiscard]] __device__ __forceinline__ std::uint64_t at(int step) const {
-        return start + static_cast<std::uint64_t>(step * 16 * 128 / 16);
+        return descriptor_behind(start, step * 16 * 128);
     }
 };
 

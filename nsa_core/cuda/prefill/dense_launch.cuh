@@ -26,14 +26,9 @@ cudaError_t launch_dense_forward_of(const DenseForward& p, cudaStream_t stream) 
 template <class T, int kDk, int kDv>
 cudaError_t launch_dkdv_of(const DenseBackward& p, const DensePlan& plan, cudaStream_t stream) {
     const PrefillShape& shape = p.shape;
-    const int keys =
-        p.branch == DenseBranch::kWindow ? shape.max_tokens : shape.compressed_of(shape.max_tokens);
-    const DenseItems items{.interval = key_interval(shape, p.branch),
-                           .splits = plan.splits,
-                           .to_partials = through_partials(plan, p.d_k.data == nullptr),
-                           .key_rows = key_rows(shape, p.branch)};
+    const DenseItems items = dense_items(p, plan, kDkdvKeys);
     return launch(dkdv_kernel<T, kDk, kDv, DenseItems>,
-                  {.blocks = blocks_of(keys, kDkdvKeys) * plan.splits * shape.groups,
+                  {.blocks = std::int64_t{items.blocks_of_group()} * shape.groups,
                    .sequences = shape.batch,
                    .threads = kDenseThreads,
                    .shared_bytes = sizeof(DkdvShared<kDk, kDv, DenseItems::Shared>)},

@@ -17,10 +17,11 @@ struct SelectedItem {
     int first_key;
     int key_count = 0;  // at most kDkdvKeys; 0: nothing to do
     int count;          // of tokens; with none the gradients are zeros
-    const int* list;    // in memory: a step needs few of its numbers, and finds them in the L1
+    const int* list;    // in memory, or a copy in shared memory
+    int start = 0;      // of its tokens: with which the walk begins
     PartialRows partial;
 
-    [[nodiscard]] __device__ __forceinline__ int token(int i) const { return __ldg(list + i); }
+    [[nodiscard]] __device__ __forceinline__ int token(int i) const { return list[i]; }
     [[nodiscard]] __device__ __forceinline__ Interval seen(int token) const { return {0, token + 1}; }
     /// Which of its tokens see any of the keys from `first` on.
     [[nodiscard]] __device__ __forceinline__ Interval seeing(int first, int /*last*/) const {
@@ -67,6 +68,7 @@ __device__ __forceinline__ std::int64_t part_offset(const PrefillShape& shape, i
 struct SelectedItems {
     struct Shared {};
     static constexpr bool kOneTile = true;  // all warpgroups share the block, and its tokens out
+    static constexpr int kListTokens = kMaxItemTokens;
     InverseLists lists;
     float* parts = nullptr;
 

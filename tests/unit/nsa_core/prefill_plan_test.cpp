@@ -74,7 +74,8 @@ TEST(PrefillPlan, tokens_are_shared_out_where_keys_alone_do_not_fill_the_device)
     };
     EXPECT_EQ(splits(65536, DenseBranch::kWindow), 1);  // 4096 tiles of keys
     EXPECT_GT(splits(1024, DenseBranch::kWindow), 1);   // 64
-    EXPECT_EQ(splits(65536, DenseBranch::kCompressed), 5);
+    EXPECT_EQ(splits(65536, DenseBranch::kCompressed), 12);
+    EXPECT_EQ(splits(4096, DenseBranch::kCompressed), 24);
     EXPECT_EQ(splits(16, DenseBranch::kCompressed), 1);  // no compressed token at all
     for (const int tokens : {1, 64, 512, 8192, 262144})
         for (const DenseBranch branch : {DenseBranch::kWindow, DenseBranch::kCompressed}) {

@@ -8,6 +8,7 @@
 #include "nsa_core/cuda/prefill/boxes.cuh"
 #include "nsa_core/cuda/prefill/pieces.cuh"
 #include "nsa_core/cuda/prefill/warpgroup/stage_ring.cuh"
+#include "nsa_core/cuda/prefill/work.cuh"
 
 namespace nsa::core::cuda {
 
@@ -49,33 +50,133 @@ __device__ __forceinline__ uint4 transpose_quad(const std::uint32_t (&words)[4])
                : make_uint4(low[0], other_low, high[0], other_high);
 }
 
-/// The warp's 16 rows of accumulators, times `scale` and rounded, to memory. row_of(r) is the first element
-/// of row r of the warp, or null: not written. `add`: what is there is added, in fp32.
-template <class T, int kTiles, class RowOf>
-__device__ __forceinline__ void store_accumulators(const float (&c)[1][kTiles][4], float scale, RowOf row_of,
-                                                   bool add = false) {
+// use(half, i, piece): of row 8 half + lane / 4 of the warp's 16 rows of accumulators, times `scale` and
+// rounded, 16-byte piece 4 i + lane % 4. By all lanes together.
+template <class T, int kTiles, class Use>
+__device__ __forceinline__ void each_piece(const float (&c)[1][kTiles][4], float scale, Use use) {
     static_assert(kTiles % 4 == 0, "whole rounds of a quad");
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-        T* const row = row_of(8 * half + lane_index() / 4);
+    for (int half = 0; half < 2; ++half)
 #pragma unroll
         for (int n = 0; n < kTiles; n += 4) {
             std::uint32_t words[4];
 #pragma unroll
             for (int i = 0; i < 4; ++i)
                 words[i] = Half<T>::pack(c[0][n + i][2 * half] * scale, c[0][n + i][2 * half + 1] * scale);
-            const uint4 piece = transpose_quad(words);
-            if (row == nullptr) continue;
-            T* const to = row + (n + lane_index() % 4) * 8;
-            if (add) {
-                Piece sum = load_piece(static_cast<const T*>(to));
-                add_scaled(sum, 1.0F, load_piece(reinterpret_cast<const T*>(&piece)));
-                store_piece(to, sum);
-            } else {
-                *reinterpret_cast<uint4*>(to) = piece;
-            }
+            use(half, n / 4, transpose_quad(words));
+        }
+}
+/// The accumulators to memory. row_of(r) is the first element of row r of the warp, or null: not written.
+template <class T, int kTiles, class RowOf>
+__device__ __forceinline__ void store_accumulators(const float (&c)[1][kTiles][4], float scale,
+                                                   RowOf row_of) {
+    T* const rows[2] = {row_of(lane_index() / 4), row_of(8 + lane_index() / 4)};
+    each_piece<T>(c, scale, [&](int half, int i, const uint4& piece) {
+        if (rows[half] != nullptr)
+            *reinterpret_cast<uint4*>(rows[half] + (4 * i + lane_index() % 4) * 8) = piece;
+    });
+}
+
+/// What lies where accumulators go, to be added to: all of it is fetched at once, ahead of its use.
+template <class T, int kTiles>
+struct OldRows {
+    uint4 pieces[2][kTiles / 4];
+
+    template <class RowOf>
+    __device__ __forceinline__ void fetch(RowOf row_of) {
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            const T* const row = row_of(8 * half + lane_index() / 4);
+#pragma unroll
+            for (int i = 0; i < kTiles / 4; ++i)
+                pieces[half][i] = row == nullptr
+                                      ? uint4{}
+                                      : *reinterpret_cast<const uint4*>(row + (4 * i + lane_index() % 4) * 8);
         }
     }
-}
+    /// In fp32.
+    template <class RowOf>
+    __device__ __forceinline__ void store_sum(const float (&c)[1][kTiles][4], float scale,
+                                              RowOf row_of) const {
+        T* const rows[2] = {row_of(lane_index() / 4), row_of(8 + lane_index() / 4)};
+        each_piece<T>(c, scale, [&](int half, int i, const uint4& piece) {
+            if (rows[half] == nullptr) return;
+            const uint4 old = pieces[half][i];
+            Piece sum = load_piece(reinterpret_cast<const T*>(&old));
+            add_scaled(sum, 1.0F, load_piece(reinterpret_cast<const T*>(&piece)));
+            store_piece(rows[half] + (4 * i + lane_index() % 4) * 8, sum);
+        });
+    }
+};
+
+/// A producer's part of the copies of query rows, 16 of them at a time: each thread has a piece of row
+/// thread / 8, and of every 16th behind it, which is the same head of a later token. Row r is head r % (H/G)
+/// of token r / (H/G), H/G <= 16.
+template <class T>
+class QueryRows {
+  public:
+    static constexpr int kAtOnce = kWarpgroupThreads / 8;
+
+    /// `first`: head 0 of the group, of the first token of the sequence.
+    __device__ __forceinline__ QueryRows(const T* first, const ConstRows& rows, const GroupHeads& heads,
+                                         int thread)
+        : first_{first + heads.head(thread / 8) * rows.head + thread % 8 * 8},
+          stride_{rows.token},
+          heads_{heads},
+          thread_{thread} {}
+
+    /// Rows [first, first + kRows) of tokens from `token` on; zeros from row `count` on.
+    template <int kWidth, int kRows>
+    __device__ __forceinline__ void copy_adjacent(std::uint32_t tile, int token, int first, int count) const {
+        const T* const from = first_ + (token + heads_.token(first + thread_ / 8)) * stride_;
+        const std::int64_t step = heads_.token(kAtOnce) * stride_;
+        copy<kWidth, kRows>(tile, count - first, [&](int i) { return from + i * step; });
+    }
+    /// The same of tokens token_of(0), ...
+    template <int kWidth, int kRows, class TokenOf>
+    __device__ __forceinline__ void copy_listed(std::uint32_t tile, int first, int count,
+                                                TokenOf token_of) const {
+        const int token = heads_.token(first + thread_ / 8);
+        const int step = heads_.token(kAtOnce);
+        copy<kWidth, kRows>(tile, count - first,
+                            [&](int i) { return first_ + token_of(token + i * step) * stride_; });
+    }
+
+  private:
+    // from(i): the thread's piece of its row 16 i, of `count`.
+    template <int kWidth, int kRows, class From>
+    __device__ __forceinline__ void copy(std::uint32_t tile, int count, From from) const {
+        using Layout = BoxLayout<kWidth>;
+        const auto copy_each = [&](auto start_copy) {
+#pragma unroll
+            for (int i = 0; i < kRows / kAtOnce; ++i) {
+                const int row = i * kAtOnce + thread_ / 8;
+                start_copy(
+                    i, row,
+                    tile + static_cast<std::uint32_t>(Layout::template offset<kRows>(row, thread_ % 8)));
+            }
+        };
+        constexpr auto kBoxBytes = static_cast<std::uint32_t>(kRows * Layout::kRowBytes);
+        if (count >= kRows)
+            copy_each([&](int i, int /*row*/, std::uint32_t to) {
+                const T* const source = from(i);
+#pragma unroll
+                for (int box = 0; box < Layout::kBoxes; ++box)
+                    copy_async(to + box * kBoxBytes, source + box * 64);
+            });
+        else
+            copy_each([&](int i, int row, std::uint32_t to) {
+                const T* const source = row < count ? from(i) : first_;
+#pragma unroll
+                for (int box = 0; box < Layout::kBoxes; ++box)
+                    copy_async_or_zeros(to + box * kBoxBytes, source + box * 64, row < count);
+            });
+    }
+
+    const T* first_;
+    std::int64_t stride_;
+    GroupHeads heads_;
+    int thread_;
+};
 
 }  // namespace nsa::core::cuda

@@ -65,12 +65,10 @@ struct DqProducer {
         (void)queries.claim();
         shared.terms[thread] = loaded.terms();
         queries.stored();
-#pragma unroll
-        for (int consumer = 0; consumer < kConsumers; ++consumer) {
-            copy_queries<kDk>(shared.q[consumer], p.q, item, consumer);
-            copy_queries<kDv>(shared.d_out[consumer], p.d_out, item, consumer);
-        }
+        copy_queries<kDk>(shared.q, p.q, item);
+        copy_queries<kDv>(shared.d_out, p.d_out, item);
         queries.hand_over();
+        if (p.add_to_d_q && token <= tile.last_token) fetch_sums(item, token, head);
 
         const T* const k = first_row<T>(p.k, item.keys, tile.group, packed);
         const T* const v = first_row<T>(p.v, item.keys, tile.group, packed);
@@ -84,24 +82,30 @@ struct DqProducer {
     }
 
   private:
-    template <int kWidth>
-    __device__ __forceinline__ void copy_queries(char* to, const ConstRows& from, const QueryItem& item,
-                                                 int consumer) const {
+    template <int kWidth, int kBytes>
+    __device__ __forceinline__ void copy_queries(char (&to)[kConsumers][kBytes], const ConstRows& from,
+                                                 const QueryItem& item) const {
         const QueryTile& tile = item.tile;
-        const T* const rows = first_row<T>(from, item.tokens, tile.group << heads.log2, packed);
-        copy_boxes<T, kWarpgroupRows, kWidth, kWarpgroupThreads>(
-            shared_address(to), thread, [&](int row) -> const T* {
-                row += consumer * kWarpgroupRows;
-                const int token = tile.first_token + heads.token(row);
-                return token <= tile.last_token ? rows + token * from.token + heads.head(row) * from.head
-                                                : nullptr;
-            });
+        const T* const first = first_row<T>(from, item.tokens, tile.group << heads.log2, packed);
+        const QueryRows<T> rows{first, from, heads, thread};
+        const int count = (tile.last_token + 1 - tile.first_token) << heads.log2;
+#pragma unroll
+        for (int consumer = 0; consumer < kConsumers; ++consumer)
+            rows.template copy_adjacent<kWidth, kWarpgroupRows>(
+                shared_address(to[consumer]), tile.first_token, consumer * kWarpgroupRows, count);
     }
     template <int kWidth>
     __device__ __forceinline__ void copy_keys(char* to, const T* rows, std::int64_t stride, int count) const {
-        copy_boxes<T, kWarpgroupDqKeys, kWidth, kWarpgroupThreads>(
-            shared_address(to), thread,
-            [&](int row) -> const T* { return row < count ? rows + row * stride : nullptr; });
+        copy_strided_boxes<T, kWarpgroupDqKeys, kWidth, kWarpgroupThreads>(
+            shared_address(to), thread, rows, stride, count, thread / 8,
+            [](int i) { return i * (kWarpgroupThreads / 8); });
+    }
+    // What dQ is added to will be in the L2 when the consumers come to it.
+    __device__ __forceinline__ void fetch_sums(const QueryItem& item, int token, int head) const {
+        const T* const row = first_row<T>(p.d_q, item.tokens, head, packed) + token * p.d_q.token;
+#pragma unroll
+        for (int column = 0; column < kDk; column += 64)
+            prefetch_line(row + column);
     }
 };
 
@@ -194,9 +198,24 @@ struct DqConsumer {
         if (Shared::kHeld) queries.release(0);
         float dq[1][kDk / 8][4];
         clear(dq);
-        if (!item.sees_nothing()) sum(item.tile, q, d_out, terms, dq);
-        if (!Shared::kHeld) queries.release(0);
-        store(item, dq);
+        const auto row_of = rows_of(item);
+        std::uint32_t ds[1][kTiles / 2][4];
+        int last = -1;
+        if (!item.sees_nothing()) last = start_sum(item.tile, q, d_out, terms, dq, ds);
+        const auto finish_sum = [&] {
+            warpgroup_wait<0>(dq, ds);
+            if (last >= 0) ring.release(last);
+            if (!Shared::kHeld) queries.release(0);
+        };
+        if (p.add_to_d_q) {
+            OldRows<T, kDk / 8> old;
+            old.fetch(row_of);  // beside the last product
+            finish_sum();
+            old.store_sum(dq, p.scale, row_of);
+        } else {
+            finish_sum();
+            store_accumulators<T>(dq, p.scale, row_of);
+        }
     }
 
   private:
@@ -213,13 +232,15 @@ struct DqConsumer {
         warpgroup_commit();
         return stage;
     }
-    __device__ __forceinline__ void sum(const QueryTile& tile, LeftQ& q, LeftDOut& d_out,
-                                        const RowTerms (&terms)[2], float (&dq)[1][kDk / 8][4]) {
+    // All but the end of the last product, which reads `ds` and the stage that is returned.
+    [[nodiscard]] __device__ __forceinline__ int start_sum(const QueryTile& tile, LeftQ& q, LeftDOut& d_out,
+                                                           const RowTerms (&terms)[2],
+                                                           float (&dq)[1][kDk / 8][4],
+                                                           std::uint32_t (&ds)[1][kTiles / 2][4]) {
         const float log2_scale = p.scale * kLog2E;
         float s[1][kTiles][4];
         float probability[1][kTiles][4];
         float dp[1][kTiles][4];
-        std::uint32_t ds[1][kTiles / 2][4];
         int stage = start_scores(q, s);
         int before = -1;  // the stage that dQ, under way, still reads
         warpgroup_wait<0>(s);
@@ -252,22 +273,18 @@ struct DqConsumer {
         for (; key + kWarpgroupDqKeys < tile.keys.last; key += kWarpgroupDqKeys)
             step(key, std::false_type{});
         step(key, std::true_type{});
-        warpgroup_wait<0>(dq, ds);
-        ring.release(before);
+        return before;
     }
-    __device__ __forceinline__ void store(const QueryItem& item, const float (&dq)[1][kDk / 8][4]) const {
-        const QueryTile& tile = item.tile;
+    // row_of(r): dQ of row r of the warp, or null.
+    [[nodiscard]] __device__ __forceinline__ auto rows_of(const QueryItem& item) const {
         T* const rows =
-            first_row<T>(p.d_q, item.tokens, tile.group << heads.log2, p.sequences.cu_tokens != nullptr);
-        store_accumulators<T>(
-            dq, p.scale,
-            [&](int row) -> T* {
-                const int token = tile.first_token + heads.token(warp_row + row);
-                return token <= tile.last_token
-                           ? rows + token * p.d_q.token + heads.head(warp_row + row) * p.d_q.head
-                           : nullptr;
-            },
-            p.add_to_d_q);
+            first_row<T>(p.d_q, item.tokens, item.tile.group << heads.log2, p.sequences.cu_tokens != nullptr);
+        return [this, rows, &tile = item.tile](int row) -> T* {
+            const int token = tile.first_token + heads.token(warp_row + row);
+            return token <= tile.last_token
+                       ? rows + token * p.d_q.token + heads.head(warp_row + row) * p.d_q.head
+                       : nullptr;
+        };
     }
 };
 

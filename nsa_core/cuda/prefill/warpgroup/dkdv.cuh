@@ -17,6 +17,38 @@ namespace nsa::core::cuda {
 inline constexpr int kConsumerKeys = kWarpgroupRows;
 inline constexpr int kWarpgroupKeys = kConsumers * kConsumerKeys;  // of a thread block
 
+/// The terms of a step's query rows. A lane needs those of columns 8 n + 2 (lane % 4) and one further, so
+/// these of all n lie one behind the other.
+template <int kRows>
+struct alignas(16) QuadTerms {
+    static constexpr int kOfQuad = kRows / 4;
+    static constexpr int kPitch = kOfQuad + 4;  // the four lanes of a quad read different banks
+    float lse[4 * kPitch];
+    float delta[4 * kPitch];
+    float gate[4 * kPitch];
+
+    __device__ __forceinline__ void store(int row, const RowTerms& terms) {
+        const int at = row % 8 / 2 * kPitch + row / 8 * 2 + row % 2;
+        lse[at] = terms.lse;
+        delta[at] = terms.delta;
+        gate[at] = terms.gate;
+    }
+    /// Of columns 8 n + 2 (lane % 4), one further, and the same of n + 1; n even.
+    __device__ __forceinline__ static float4 of(const float (&term)[4 * kPitch], int n) {
+        return *reinterpret_cast<const float4*>(&term[lane_index() % 4 * kPitch + 2 * n]);
+    }
+};
+
+/// The steps of an item, from one of them on: those ahead of it come last.
+struct WalkSteps {
+    int all;
+    int step;
+
+    /// The step `count` further on, or one behind all of them.
+    [[nodiscard]] __device__ __forceinline__ int wrapped(int at) const { return at >= all ? at - all : at; }
+    __device__ __forceinline__ void advance() { step = wrapped(step + 1); }
+};
+
 template <int kDk, int kDv, class Plan>
 struct alignas(1024) WarpgroupDkdvShared {
     using Item = decltype(std::declval<Plan>().item(std::declval<const DenseBackward&>(),
@@ -25,6 +57,7 @@ struct alignas(1024) WarpgroupDkdvShared {
     static constexpr int kRows = kDkdvRows<kDk>;
     static constexpr int kStages = 4;  // a multiple of the consumers: in turn, each always has the same
     static constexpr bool kOneTile = Plan::kOneTile;
+    static constexpr bool kListed = Plan::kListTokens > 1;
     static constexpr int kTiles = kOneTile ? 1 : kConsumers;
     struct Stage {
         char q[BoxLayout<kDk>::bytes(kRows)];
@@ -33,14 +66,20 @@ struct alignas(1024) WarpgroupDkdvShared {
     char k[kTiles][BoxLayout<kDk>::bytes(kConsumerKeys)];
     char v[kTiles][BoxLayout<kDv>::bytes(kConsumerKeys)];
     Stage stages[kStages];
-    StepTerms<kRows> terms[kStages];
+    QuadTerms<kRows> terms[kStages];
     StageBarriers<kStages> barriers;
     std::uint64_t keys_full;
-    Item item;  // here, because the consumers have no registers to keep it in
+    Item item;                        // here, because the consumers have no registers to keep it in
+    int first_seeing[kConsumerKeys];  // of a list: for each key, the first token that sees it
+    int list[Plan::kListTokens];      // its tokens, unless they are adjacent
     typename Plan::Shared plan;
 
     [[nodiscard]] __device__ __forceinline__ StageRing<kStages> ring() {
         return {barriers, shared_address(stages), sizeof(Stage)};
+    }
+    /// The walk begins with token item.start.
+    [[nodiscard]] __device__ __forceinline__ WalkSteps walk(GroupHeads heads) const {
+        return {((item.count << heads.log2) + kRows - 1) / kRows, (item.start << heads.log2) / kRows};
     }
     __device__ void init() {
         barriers.init(kWarpgroupThreads + kRows, kOneTile ? kConsumerWarps / kConsumers : kConsumerWarps);
@@ -66,26 +105,28 @@ __device__ __forceinline__ void copy_steps(Shared& shared, const DenseBackward& 
                 return key < item.key_count ? first + key * from.token : nullptr;
             });
     };
-    const T* const q = first_row<T>(p.q, item.tokens, head, packed);
-    const T* const d_out = first_row<T>(p.d_out, item.tokens, head, packed);
-    const auto copy_rows_of = [&](auto width, char* to, const T* base, const ConstRows& from, int first) {
-        copy_boxes<T, kRows, width(), kWarpgroupThreads>(
-            shared_address(to), thread, [&](int row) -> const T* {
-                const int at = first + row;
-                return at < rows
-                           ? base + item.token(heads.token(at)) * from.token + heads.head(at) * from.head
-                           : nullptr;
-            });
+    const QueryRows<T> q{first_row<T>(p.q, item.tokens, head, packed), p.q, heads, thread};
+    const QueryRows<T> d_out{first_row<T>(p.d_out, item.tokens, head, packed), p.d_out, heads, thread};
+    const auto copy_rows_of = [&](auto width, char* to, const QueryRows<T>& from, int first) {
+        if constexpr (Shared::kListed)
+            from.template copy_listed<width(), kRows>(shared_address(to), first, rows,
+                                                      [&](int i) { return item.token(i); });
+        else
+            from.template copy_adjacent<width(), kRows>(shared_address(to), item.first_token, first, rows);
     };
+    // A thread fetches the terms of every second step (of every fourth, of 32 rows), long before their use.
+    constexpr int kTurns = kWarpgroupThreads / kRows;
+    const int turn = thread / kRows;
     const auto fetch_terms = [&](int first) {
-        const int at = first + thread;
-        return thread < kRows && at < rows
+        const int at = first + thread % kRows;
+        return at < rows
                    ? load_terms<T>(p, item.tokens.first + item.token(heads.token(at)), head + heads.head(at))
                    : LoadedTerms<T>{};
     };
     constexpr std::integral_constant<int, kDk> kKeyWidth;
     constexpr std::integral_constant<int, kDv> kValueWidth;
-    LoadedTerms<T> loaded = fetch_terms(0);
+    WalkSteps walk = shared.walk(heads);
+    LoadedTerms<T> loaded = fetch_terms(walk.wrapped(walk.step + turn) * kRows);
 #pragma unroll
     for (int tile = 0; tile < Shared::kTiles; ++tile) {
         copy_keys(kKeyWidth, shared.k[tile], p.k, tile);
@@ -94,19 +135,18 @@ __device__ __forceinline__ void copy_steps(Shared& shared, const DenseBackward& 
     barrier_arrive_after_copies(&shared.keys_full);
     auto ring = shared.ring();
 #pragma unroll 1
-    for (int first = 0; first < rows; first += kRows) {
+    for (int i = 0; i < walk.all; ++i, walk.advance()) {
         const int stage = ring.claim();
-        if (thread < kRows) {
-            const RowTerms terms = loaded.terms();
-            shared.terms[stage].lse[thread] = terms.lse;
-            shared.terms[stage].delta[thread] = terms.delta;
-            shared.terms[stage].gate[thread] = terms.gate;
+        const int first = walk.step * kRows;
+        const bool my_turn = i % kTurns == turn;
+        if (my_turn) {
+            shared.terms[stage].store(thread % kRows, loaded.terms());
             ring.stored();
         }
-        copy_rows_of(kKeyWidth, shared.stages[stage].q, q, p.q, first);
-        copy_rows_of(kValueWidth, shared.stages[stage].d_out, d_out, p.d_out, first);
+        copy_rows_of(kKeyWidth, shared.stages[stage].q, q, first);
+        copy_rows_of(kValueWidth, shared.stages[stage].d_out, d_out, first);
         ring.hand_over();
-        loaded = fetch_terms(first + kRows);
+        if (my_turn) loaded = fetch_terms(walk.wrapped(walk.step + kTurns) * kRows);
     }
 }
 
@@ -128,43 +168,40 @@ __device__ __forceinline__ void hide_columns(float (&s)[1][kN][4], const Interva
 template <class T, int kN, int kRows>
 __device__ __forceinline__ void transposed_probabilities(float (&s)[1][kN][4],
                                                          std::uint32_t (&packed)[1][kN / 2][4],
-                                                         const StepTerms<kRows>& terms, float log2_scale) {
+                                                         const float4 (&lse)[kN / 2],
+                                                         const QuadTerms<kRows>& terms, float log2_scale) {
 #pragma unroll
-    for (int n = 0; n < kN; ++n) {
-        const int row = 8 * n + lane_index() % 4 * 2;
-        const float2 lse = *reinterpret_cast<const float2*>(&terms.lse[row]);
-        const float2 gate = *reinterpret_cast<const float2*>(&terms.gate[row]);
+    for (int n = 0; n < kN; n += 2) {
+        const float4 gate = terms.of(terms.gate, n);
+        const auto one = [&](float(&x)[4], std::uint32_t* to, float lse_0, float lse_1, float gate_0,
+                             float gate_1) {
 #pragma unroll
-        for (int i = 0; i < 4; ++i)
-            s[0][n][i] = exp2_fast(fmaf(s[0][n][i], log2_scale, i % 2 == 0 ? -lse.x : -lse.y));
-#pragma unroll
-        for (int half = 0; half < 2; ++half)
-            packed[0][n / 2][n % 2 * 2 + half] =
-                Half<T>::pack(s[0][n][2 * half] * gate.x, s[0][n][2 * half + 1] * gate.y);
+            for (int i = 0; i < 4; ++i)
+                x[i] = exp2_fast(fmaf(x[i], log2_scale, i % 2 == 0 ? -lse_0 : -lse_1));
+            to[0] = Half<T>::pack(x[0] * gate_0, x[1] * gate_1);
+            to[1] = Half<T>::pack(x[2] * gate_0, x[3] * gate_1);
+        };
+        one(s[0][n], packed[0][n / 2], lse[n / 2].x, lse[n / 2].y, gate.x, gate.y);
+        one(s[0][n + 1], packed[0][n / 2] + 2, lse[n / 2].z, lse[n / 2].w, gate.z, gate.w);
     }
 }
 
 // P becomes dS = P (gate dP - delta).
 template <int kN, int kRows>
 __device__ __forceinline__ void transposed_score_gradients(float (&p)[1][kN][4], const float (&dp)[1][kN][4],
-                                                           const StepTerms<kRows>& terms) {
+                                                           const QuadTerms<kRows>& terms) {
 #pragma unroll
-    for (int n = 0; n < kN; ++n) {
-        const int row = 8 * n + lane_index() % 4 * 2;
-        const float2 delta = *reinterpret_cast<const float2*>(&terms.delta[row]);
-        const float2 gate = *reinterpret_cast<const float2*>(&terms.gate[row]);
+    for (int n = 0; n < kN; n += 2) {
+        const float4 delta = terms.of(terms.delta, n);
+        const float4 gate = terms.of(terms.gate, n);
 #pragma unroll
-        for (int i = 0; i < 4; ++i)
+        for (int i = 0; i < 4; ++i) {
             p[0][n][i] *= fmaf(i % 2 == 0 ? gate.x : gate.y, dp[0][n][i], i % 2 == 0 ? -delta.x : -delta.y);
+            p[0][n + 1][i] *=
+                fmaf(i % 2 == 0 ? gate.z : gate.w, dp[0][n + 1][i], i % 2 == 0 ? -delta.z : -delta.w);
+        }
     }
 }
-
-// A consumer's steps [begin, end) of its item, and the passing of the others.
-struct Steps {
-    int begin;
-    int end;
-    int all;
-};
 
 // The consumers' part but for the end: dK and dV of the consumer's keys, summed.
 template <class T, int kDk, int kDv, class Shared>
@@ -173,38 +210,49 @@ __device__ __forceinline__ void sum_gradients(Shared& shared, GroupHeads heads, 
                                               float (&dv)[1][kDv / 8][4]) {
     constexpr int kRows = Shared::kRows;
     const auto rows_seeing = [&](int first, int last) {
-        const Interval tokens = shared.item.seeing(first, last);
+        Interval tokens;
+        if constexpr (Shared::kListed)
+            tokens = {shared.first_seeing[min(first - shared.item.first_key, kConsumerKeys - 1)],
+                      shared.item.count};
+        else
+            tokens = shared.item.seeing(first, last);
         return Interval{tokens.first << heads.log2, tokens.last << heads.log2};
     };
+    if constexpr (Shared::kListed) {
+        const int key = static_cast<int>(threadIdx.x);
+        if (key < kConsumerKeys) {
+            const int first = shared.item.first_key + key;
+            shared.first_seeing[key] = shared.item.seeing(first, first + 1).first;
+        }
+        group_sync(1, kConsumers * kWarpgroupThreads);
+    }
     const int tile = Shared::kOneTile ? 0 : consumer;
     const int first_key = shared.item.first_key + tile * kConsumerKeys;
     const int last_key = min(first_key + kConsumerKeys, shared.item.first_key + shared.item.key_count);
-    Steps steps{0, 0, ((shared.item.count << heads.log2) + kRows - 1) / kRows};
-    Interval common;  // rows that see all of the keys
+    Interval any;     // rows that see any of the keys
+    Interval common;  // all of them
     if (first_key < last_key) {
-        const Interval any = rows_seeing(first_key, last_key);
-        steps.begin = any.first / kRows;
-        steps.end = (any.last + kRows - 1) / kRows;
+        any = rows_seeing(first_key, last_key);
         common = {rows_seeing(last_key - 1, last_key).first, rows_seeing(first_key, first_key + 1).last};
     }
     auto ring = shared.ring();
-    const auto pass = [&] { ring.release(ring.acquire()); };
-    if constexpr (Shared::kOneTile) {
-        steps.begin = consumer;
-        for (int step = 0; step < steps.begin; ++step)
-            ring.skip();
-    } else {
-#pragma unroll 1
-        for (int step = 0; step < steps.begin; ++step)
-            pass();
-    }
+    WalkSteps walk = shared.walk(heads);
 
     const auto k_rows = left_operand<kDk, kConsumerKeys>(shared_address(shared.k[tile]));
     const auto v_rows = left_operand<kDv, kConsumerKeys>(shared_address(shared.v[tile]));
 #pragma unroll 1
-    for (int step = steps.begin; step < steps.end; step += Shared::kOneTile ? kConsumers : 1) {
+    for (int i = 0; i < walk.all; ++i, walk.advance()) {
+        if (Shared::kOneTile && i % kConsumers != consumer) {
+            ring.skip();
+            continue;
+        }
+        if (Shared::kOneTile) walk.step = i;  // a list's walk begins with its first token
         const int stage = ring.acquire();
-        if (Shared::kOneTile) ring.skip();
+        const int first = walk.step * kRows;
+        if (!Shared::kOneTile && (first >= any.last || first + kRows <= any.first)) {
+            ring.release(stage);
+            continue;
+        }
         const std::uint32_t q = shared_address(shared.stages[stage].q);
         const std::uint32_t d_out = shared_address(shared.stages[stage].d_out);
         const auto& terms = shared.terms[stage];
@@ -218,13 +266,16 @@ __device__ __forceinline__ void sum_gradients(Shared& shared, GroupHeads heads, 
         warpgroup_fence(dp);
         warpgroup_rows<T>(dp[0], v_rows, right_operand<kDv, kRows>(d_out), false);
         warpgroup_commit();
+        float4 lse[kRows / 16];  // fetched while the scores are made
+#pragma unroll
+        for (int n = 0; n < kRows / 8; n += 2)
+            lse[n / 2] = terms.of(terms.lse, n);
         warpgroup_wait<1>(s);
-        const int first = step * kRows;
         if (first < common.first || first + kRows > common.last) {
             const int key = first_key + 16 * warp_of_warpgroup() + lane_index() / 4;
             hide_columns(s, {rows_seeing(key, key + 1), rows_seeing(key + 8, key + 9)}, first);
         }
-        transposed_probabilities<T>(s, p_left, terms, log2_scale);
+        transposed_probabilities<T>(s, p_left, lse, terms, log2_scale);
         warpgroup_fence(p_left, dv);
         warpgroup_columns<T>(dv[0], p_left[0], right_columns<kDv, kRows>(d_out));
         warpgroup_commit();
@@ -238,11 +289,6 @@ __device__ __forceinline__ void sum_gradients(Shared& shared, GroupHeads heads, 
         // and the compiler would make every product wait for the one before.
         warpgroup_wait<0>(dv, dk, p_left, ds_left);
         ring.release(stage);
-    }
-    if constexpr (!Shared::kOneTile) {
-#pragma unroll 1
-        for (int step = steps.end; step < steps.all; ++step)
-            pass();
     }
 }
 
@@ -300,12 +346,18 @@ template <class T, int kDk, int kDv, class Plan>
 __global__ void __launch_bounds__(kBackwardThreads, 1)
     warpgroup_dkdv_kernel(const __grid_constant__ DenseBackward p, const __grid_constant__ Plan plan,
                           GroupHeads heads) {
-    auto& shared = *dynamic_shared<WarpgroupDkdvShared<kDk, kDv, Plan>>();
+    using Shared = WarpgroupDkdvShared<kDk, kDv, Plan>;
+    auto& shared = *dynamic_shared<Shared>();
     const auto item = plan.item(p, heads, shared.plan);
     if (item.key_count <= 0) return;  // the whole thread block
     if (threadIdx.x == 0) {
         shared.item = item;
         shared.init();
+    }
+    if constexpr (Shared::kListed) {
+        for (int i = static_cast<int>(threadIdx.x); i < item.count; i += kBackwardThreads)
+            shared.list[i] = item.token(i);
+        if (threadIdx.x == 0) shared.item.list = shared.list;
     }
     __syncthreads();
     const int consumer = warpgroup_index();

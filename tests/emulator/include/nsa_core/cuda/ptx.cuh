@@ -45,6 +45,7 @@ inline void copy_async_or_zeros(std::uint32_t to, const void* from, bool copy, s
 inline void copy_async_or_zeros(std::uint32_t to, const void* from, bool copy) {
     emulator::current->copies.start(to, from, 16, copy ? 16 : 0);
 }
+inline void prefetch_line(const void* /*line*/) {}
 inline void copy_word_async(std::uint32_t to, const void* from) {
     emulator::current->copies.start(to, from, 4, 4);
 }
