@@ -26,7 +26,7 @@ namespace nsa::core::cuda {
 [[nodiscard]] cudaError_t launch_selected_dq(const SelectedBackward& params, const RingPlan& ring,
                                              cudaStream_t stream);
 
-/// Three launches. `params.counts` holds nothing between calls.
+/// Four launches. `params.counts` holds nothing between calls.
 [[nodiscard]] cudaError_t launch_inverse_lists(const MakeInverseLists& params, cudaStream_t stream);
 
 /// From the lists of launch_inverse_lists: two launches, the second sums what the first left in parts.
