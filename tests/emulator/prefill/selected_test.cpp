@@ -186,8 +186,10 @@ TEST(Selected, rows_between_pieces_of_16_bytes_and_plans_that_are_none_are_refus
     EXPECT_EQ(launch_selected_dq(backward, ring, nullptr), cudaErrorMisalignedAddress);
     backward.inverse.item_tokens = 512;
     EXPECT_EQ(launch_selected_dkdv(backward, nullptr), cudaErrorMisalignedAddress);
-    backward.inverse.item_tokens = 0;
-    EXPECT_EQ(launch_selected_dkdv(backward, nullptr), cudaErrorInvalidValue);
+    for (const int none : {0, kMaxItemTokens + 1}) {
+        backward.inverse.item_tokens = none;
+        EXPECT_EQ(launch_selected_dkdv(backward, nullptr), cudaErrorInvalidValue);
+    }
     backward.q.token = 32;
     backward.inverse.item_tokens = 512;
     EXPECT_EQ(launch_selected_dkdv(backward, nullptr, KernelPath::kWarpgroup), cudaErrorInvalidValue);
