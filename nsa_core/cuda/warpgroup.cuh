@@ -80,32 +80,24 @@ __device__ __forceinline__ void group_arrive(int id, int threads) {
 #define NSA_SUMS_48 \
     NSA_SUMS_32     \
     ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
-#define NSA_SUMS_52 \
-    NSA_SUMS_48     \
-    ", %48, %49, %50, %51"
 #define NSA_SUMS_56 \
-    NSA_SUMS_52     \
-    ", %52, %53, %54, %55"
+    NSA_SUMS_48     \
+    ", %48, %49, %50, %51, %52, %53, %54, %55"
 #define NSA_SUMS_64 \
     NSA_SUMS_56     \
     ", %56, %57, %58, %59, %60, %61, %62, %63"
-#define NSA_SUMS_88                                                                    \
+#define NSA_SUMS_96                                                                    \
     NSA_SUMS_64                                                                        \
     ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79" \
-    ", %80, %81, %82, %83, %84, %85, %86, %87"
-#define NSA_SUMS_96 \
-    NSA_SUMS_88     \
-    ", %88, %89, %90, %91, %92, %93, %94, %95"
+    ", %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95"
 #define NSA_TILE(n) "+f"(c[n][0]), "+f"(c[n][1]), "+f"(c[n][2]), "+f"(c[n][3])
 #define NSA_TILES(n) NSA_TILE(n), NSA_TILE(n + 1), NSA_TILE(n + 2), NSA_TILE(n + 3)
 #define NSA_TILES_4 NSA_TILES(0)
 #define NSA_TILES_6 NSA_TILES_4, NSA_TILE(4), NSA_TILE(5)
 #define NSA_TILES_8 NSA_TILES_4, NSA_TILES(4)
 #define NSA_TILES_12 NSA_TILES_8, NSA_TILES(8)
-#define NSA_TILES_13 NSA_TILES_12, NSA_TILE(12)
 #define NSA_TILES_14 NSA_TILES_12, NSA_TILE(12), NSA_TILE(13)
 #define NSA_TILES_16 NSA_TILES_12, NSA_TILES(12)
-#define NSA_TILES_22 NSA_TILES_16, NSA_TILES(16), NSA_TILE(20), NSA_TILE(21)
 #define NSA_TILES_24 NSA_TILES_16, NSA_TILES(16), NSA_TILES(20)
 
 // Operands behind the accumulators: right operand (whose number is that of the accumulators), scale,
@@ -144,10 +136,8 @@ NSA_WARPGROUP_MMA(32, 4, 16, 17, 18, 19, 20, 21, 22)
 NSA_WARPGROUP_MMA(48, 6, 24, 25, 26, 27, 28, 29, 30)
 NSA_WARPGROUP_MMA(64, 8, 32, 33, 34, 35, 36, 37, 38)
 NSA_WARPGROUP_MMA(96, 12, 48, 49, 50, 51, 52, 53, 54)
-NSA_WARPGROUP_MMA(104, 13, 52, 53, 54, 55, 56, 57, 58)
 NSA_WARPGROUP_MMA(112, 14, 56, 57, 58, 59, 60, 61, 62)
 NSA_WARPGROUP_MMA(128, 16, 64, 65, 66, 67, 68, 69, 70)
-NSA_WARPGROUP_MMA(176, 22, 88, 89, 90, 91, 92, 93, 94)
 NSA_WARPGROUP_MMA(192, 24, 96, 97, 98, 99, 100, 101, 102)
 
 /// c[64 x kN] (+)= a[64 x 16] b[16 x kN], kN one of the above; T is __nv_bfloat16 or __half. Warp w of the

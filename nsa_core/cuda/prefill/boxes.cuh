@@ -122,21 +122,13 @@ __device__ __forceinline__ void warpgroup_rows(float (&c)[kTiles][4], const Left
 }
 
 /// c[64 x 8 kTiles] (+)= left · right over 16 kSteps rows of the tile right: P V, dS K, Pᵀ dO, dSᵀ Q. `left`:
-/// the warp's 16 rows in registers, as pack_left makes them, or left_operand() of a tile of 16 kSteps
-/// columns.
+/// the warp's 16 rows in registers, as pack_left makes them.
 template <class T, int kSteps, int kTiles, int kWidth, int kRows>
 __device__ __forceinline__ void warpgroup_columns(float (&c)[kTiles][4],
                                                   const std::uint32_t (&left)[kSteps][4],
                                                   const BoxColumns<kWidth, kRows>& right,
                                                   bool accumulate = true) {
     warpgroup_steps<T, true, kSteps>(c, left, right, accumulate);
-}
-template <class T, int kLeftWidth, int kLeftRows, int kTiles, int kWidth, int kRows>
-__device__ __forceinline__ void warpgroup_columns(float (&c)[kTiles][4],
-                                                  const BoxRows<kLeftWidth, kLeftRows>& left,
-                                                  const BoxColumns<kWidth, kRows>& right,
-                                                  bool accumulate = true) {
-    warpgroup_steps<T, true, kLeftWidth / 16>(c, left, right, accumulate);
 }
 
 /// Starts the copies of kRows rows into a tile, as copy_rows of tile.cuh does: row_of(r) is the row's first

@@ -5,6 +5,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <limits>
 
 #include "nsa_core/cuda/prefill/work.cuh"
 
@@ -21,6 +22,7 @@ template <class... Parameters, class... Arguments>
 cudaError_t launch(void (*kernel)(Parameters...), const LaunchShape& shape, cudaStream_t stream,
                    const Arguments&... arguments) {
     if (shape.blocks <= 0 || shape.sequences <= 0) return cudaSuccess;  // nothing to do, and no grid is empty
+    if (shape.blocks > std::numeric_limits<int>::max()) return cudaErrorInvalidConfiguration;
     cudaLaunchConfig_t config{};
     config.gridDim = dim3(static_cast<unsigned>(shape.blocks), static_cast<unsigned>(shape.sequences));
     config.blockDim = dim3(static_cast<unsigned>(shape.threads));

@@ -14,6 +14,10 @@ namespace nsa::core::cuda {
 /// Nothing when the kernels of this folder run the shape; else what they take and what does not fit.
 [[nodiscard]] std::optional<std::string> prefill_unsupported(const PrefillShape& shape);
 
+/// The part of it that holds for the selection kernels too: widths, heads in a group, sequences. "widths, and
+/// these are others", to stand behind what takes them.
+[[nodiscard]] std::optional<std::string> heads_unsupported(const PrefillShape& shape);
+
 struct DensePlan {
     int splits = 1;  // shares of the tokens that see a tile of keys, for dK and dV
 

@@ -72,7 +72,9 @@ cudaError_t launch_selected_dq(const SelectedBackward& p, const RingPlan& ring, 
 
 cudaError_t launch_selected_dkdv(const SelectedBackward& p, cudaStream_t stream, KernelPath path) {
     const Instance* instance = instance_of(p.shape);
-    if (instance == nullptr || !(p.scale > 0.0F) || p.inverse.item_tokens < 1) return cudaErrorInvalidValue;
+    const int item_tokens = p.inverse.item_tokens;
+    if (instance == nullptr || !(p.scale > 0.0F) || item_tokens < 1 || item_tokens > kMaxItemTokens)
+        return cudaErrorInvalidValue;
     if (!aligned(p.q, p.k, p.v, p.d_out, p.d_k, p.d_v)) return cudaErrorMisalignedAddress;
     const WarpgroupDkdv* warpgroup = instance->warpgroup_dkdv;
     const bool by_warpgroups = warpgroup != nullptr && warpgroup->takes(path);

@@ -14,7 +14,8 @@
 
 namespace nsa::core::cuda {
 
-/// The warpgroup's kernel takes what plan_warpgroup_top_n() says, and the other one everything.
+/// The warpgroup's kernel takes shapes that have warpgroup_top_n_shared_bytes(), and the other one
+/// everything. cudaErrorInvalidValue for kWarpgroup and a shape that has none.
 [[nodiscard]] cudaError_t launch_importance_top_n(const ImportanceTopN& params, cudaStream_t stream,
                                                   KernelPath path = KernelPath::kAuto);
 
@@ -25,11 +26,11 @@ namespace nsa::core::cuda {
 [[nodiscard]] cudaError_t launch_selected_dq(const SelectedBackward& params, const RingPlan& ring,
                                              cudaStream_t stream);
 
-/// Three launches. `params.counts` holds nothing between calls.
+/// Four launches. `params.counts` holds nothing between calls.
 [[nodiscard]] cudaError_t launch_inverse_lists(const MakeInverseLists& params, cudaStream_t stream);
 
 /// From the lists of launch_inverse_lists: two launches, the second sums what the first left in parts.
-/// The warpgroup's kernel takes widths that are multiples of 64.
+/// cudaErrorInvalidValue for kWarpgroup and widths that it has no kernel for.
 [[nodiscard]] cudaError_t launch_selected_dkdv(const SelectedBackward& params, cudaStream_t stream,
                                                KernelPath path = KernelPath::kAuto);
 

@@ -2,15 +2,12 @@
 #include "nsa_core/cuda/prefill/selected_plan.hpp"
 
 #include <algorithm>
-#include <array>
-#include <utility>
+
+#include "nsa_core/cuda/prefill/plan.hpp"
 
 namespace nsa::core::cuda {
 namespace {
 
-constexpr std::array<std::pair<int, int>, 5> kWidths{{{32, 32}, {64, 64}, {96, 96}, {128, 128}, {192, 128}}};
-constexpr std::array kHeadsPerGroup{1, 2, 4, 8, 16};
-constexpr int kMaxGridSide = 65535;  // thread blocks along y and z of a grid: groups and batch
 constexpr int kMaxBlockIndex =
     1 << 23;  // of a selection block: the merged lists keep 8 bits of 31 for tokens
 
@@ -19,19 +16,7 @@ std::string text(std::int64_t x) {
 }
 
 std::optional<std::string> shape_unsupported(const PrefillShape& s) {
-    if (std::find(kWidths.begin(), kWidths.end(), std::pair{s.dk, s.dv}) == kWidths.end()) {
-        return "heads with dk = dv of 32, 64, 96 or 128, or dk = 192 with dv = 128, and these are " +
-               text(s.dk) + " and " + text(s.dv);
-    }
-    const int per_group = s.groups < 1 || s.heads % s.groups != 0 ? 0 : s.heads_per_group();
-    if (std::find(kHeadsPerGroup.begin(), kHeadsPerGroup.end(), per_group) == kHeadsPerGroup.end()) {
-        return "1, 2, 4, 8 or 16 heads in a group, and H = " + text(s.heads) + " with G = " + text(s.groups) +
-               " is none of them";
-    }
-    if (s.batch < 1 || s.batch > kMaxGridSide || s.groups > kMaxGridSide) {
-        return "1 to " + text(kMaxGridSide) + " sequences and groups, and these are " + text(s.batch) +
-               " and " + text(s.groups);
-    }
+    if (const auto reason = heads_unsupported(s)) return reason;
     if (s.max_tokens < 1) return "sequences of at least one token, and the longest has " + text(s.max_tokens);
     if (s.l_sel < 1 || max_blocks(s) > kMaxBlockIndex) {
         return "up to " + text(kMaxBlockIndex) + " selection blocks, and " + text(s.max_tokens) +

@@ -40,7 +40,7 @@ inline constexpr int kMaxItemTokens = 2048;  // of a block's list that one threa
     return shape.l_sel == 4 * shape.d && (shape.l == shape.d || shape.l == 2 * shape.d);
 }
 
-/// The same by a warpgroup (sm_90a), which has two halves of 64 rows: as many tokens of H/G heads.
+/// importance_top_n by a warpgroup (sm_90a), which has two halves of 64 rows: as many tokens of H/G heads.
 [[nodiscard]] constexpr int warpgroup_top_n_tokens(int heads_per_group) {
     return 128 / heads_per_group;
 }
@@ -49,7 +49,7 @@ inline constexpr std::size_t kTopNBarrierBytes = 2 * sizeof(std::uint64_t) * kTo
 /// Shared memory of a thread block; nothing: this shape is not for it.
 [[nodiscard]] std::optional<std::size_t> warpgroup_top_n_shared_bytes(const PrefillShape& shape);
 
-/// The same for selected_forward, selected_dq, the inverse list and selected_dkdv.
+/// What top_n_unsupported says, for selected_forward, selected_dq, the inverse list and selected_dkdv.
 [[nodiscard]] std::optional<std::string> selected_unsupported(const PrefillShape& shape, int sm);
 
 /// The ring of stages that forward and dQ walk, as long as a thread block has room for.

@@ -8,7 +8,8 @@
 
 namespace nsa::core::cuda {
 
-/// The rows' running maximum in log2 units, and this lane's share of the running sum.
+/// What the rows' weights are relative to, in log2 units: their running maximum, or up to kMaximumSlack below
+/// it; and this lane's share of the running sum.
 template <int kM>
 struct RowStates {
     float maximum[kM][2];
@@ -29,8 +30,9 @@ struct RowStates {
 // exact as those up to 1, and sums are seldom rescaled.
 inline constexpr float kMaximumSlack = 8.0F;
 
-/// Maxima follow raw scores, and so do the sums. True, for the whole warp, when one grew: sums of values are
-/// then to be multiplied by `shrink`. Hidden scores are -inf. `log2_scale` is above 0.
+/// Maxima follow raw scores that outgrow them by more than kMaximumSlack, and so do the sums. True, for the
+/// whole warp, when one grew: sums of values are then to be multiplied by `shrink`. Hidden scores are -inf.
+/// `log2_scale` is above 0.
 template <int kM, int kN>
 __device__ __forceinline__ bool raise_maxima(const float (&s)[kM][kN][4], RowStates<kM>& rows,
                                              float (&shrink)[kM][2], float log2_scale) {
@@ -90,7 +92,7 @@ __device__ __forceinline__ void scale_rows(float (&c)[kM][kTiles][4], const floa
                 c[m][n][i] *= scale[m][i / 2];
 }
 
-/// A step of the online softmax: scores become probabilities times 2^maximum, and `out` follows the maxima.
+/// A step of the online softmax: scores become weights relative to the maxima, which `out` follows.
 template <int kM, int kN, int kTiles>
 __device__ __forceinline__ void soften(float (&s)[kM][kN][4], RowStates<kM>& rows,
                                        float (&out)[kM][kTiles][4], float log2_scale) {

@@ -14,27 +14,32 @@ constexpr int kMaxBatch = 65535;  // thread blocks along y of a grid
 
 }  // namespace
 
-std::optional<std::string> prefill_unsupported(const PrefillShape& s) {
-    const std::string takes = "the prefill kernels take ";
+std::optional<std::string> heads_unsupported(const PrefillShape& s) {
     if (widths_holding(s.dk, s.dv) != HeadWidths{.dk = s.dk, .dv = s.dv}) {
-        return takes + "heads with dk = dv of 32, 64, 96 or 128, or dk = 192 with dv = 128, and these are " +
+        return "heads with dk = dv of 32, 64, 96 or 128, or dk = 192 with dv = 128, and these are " +
                std::to_string(s.dk) + " and " + std::to_string(s.dv);
     }
     const int per_group = s.groups < 1 || s.heads % s.groups != 0 ? 0 : s.heads_per_group();
     if (std::find(kHeadsPerGroup.begin(), kHeadsPerGroup.end(), per_group) == kHeadsPerGroup.end()) {
-        return takes + "1, 2, 4, 8 or 16 heads in a group, and H = " + std::to_string(s.heads) +
+        return "1, 2, 4, 8 or 16 heads in a group, and H = " + std::to_string(s.heads) +
                " with G = " + std::to_string(s.groups) + " is none of them";
     }
     if (s.batch < 1 || s.batch > kMaxBatch) {
-        return takes + "1 to " + std::to_string(kMaxBatch) + " sequences, and these are " +
-               std::to_string(s.batch);
+        return "1 to " + std::to_string(kMaxBatch) + " sequences, and these are " + std::to_string(s.batch);
     }
+    return std::nullopt;
+}
+
+std::optional<std::string> prefill_unsupported(const PrefillShape& s) {
+    const std::string takes = "the prefill kernels take ";
+    if (const auto reason = heads_unsupported(s)) return takes + *reason;
     if (s.l < 1 || s.d < 1 || s.w < 1) {
         return takes + "l, d and w from 1 up, and these are " + std::to_string(s.l) + ", " +
                std::to_string(s.d) + " and " + std::to_string(s.w);
     }
     // Rows of a sequence are counted in 32 bits: of all groups' keys, and of one group's queries.
-    if (std::int64_t{s.max_tokens} * std::max(s.groups, per_group) > std::numeric_limits<int>::max()) {
+    if (std::int64_t{s.max_tokens} * std::max(s.groups, s.heads_per_group()) >
+        std::numeric_limits<int>::max()) {
         return takes + "up to 2^31 - 1 rows in a sequence, and S = " + std::to_string(s.max_tokens) +
                " with H = " + std::to_string(s.heads) + " and G = " + std::to_string(s.groups) + " are more";
     }

@@ -52,11 +52,11 @@ TEST(SelectedPlan, a_warpgroup_chooses_blocks_of_the_papers_ratios) {
 }
 
 TEST(SelectedPlan, a_warpgroup_chooses_blocks_where_importance_has_the_room) {
-    EXPECT_LE(2 * (warpgroup_top_n_shared_bytes(paper(65536)).value_or(0) + 1024), 228U * 1024)
-        << "two thread blocks on a multiprocessor";
-    EXPECT_LE(warpgroup_top_n_shared_bytes(paper(200000)).value_or(0),
-              static_cast<std::size_t>(shared_memory_limit(90)));
-    EXPECT_FALSE(warpgroup_top_n_shared_bytes(paper(1 << 22)));
+    // 64 KiB of keys, 64 bytes of barriers, 8 tokens of 4 bytes a block.
+    EXPECT_EQ(warpgroup_top_n_shared_bytes(paper(65536)), 65536 + 64 + 8 * 4 * 1024);
+    EXPECT_LE(2 * (65536 + 64 + 8 * 4 * 1024 + 1024), 228 * 1024) << "two thread blocks on a multiprocessor";
+    EXPECT_TRUE(warpgroup_top_n_shared_bytes(paper(64 * 5212)));
+    EXPECT_FALSE(warpgroup_top_n_shared_bytes(paper(64 * 5212 + 1)));
 }
 
 TEST(SelectedPlan, says_what_it_does_not_take) {
@@ -79,7 +79,7 @@ TEST(SelectedPlan, says_what_it_does_not_take) {
     expect_refused(selected_unsupported(shape, 80), "the longest has 0");
     shape = paper(4096);
     shape.batch = 65536;
-    expect_refused(selected_unsupported(shape, 80), "65536 and 4");
+    expect_refused(selected_unsupported(shape, 80), "1 to 65535 sequences, and these are 65536");
 }
 
 TEST(SelectedPlan, refuses_sequences_whose_importance_does_not_fit_shared_memory) {

@@ -1,4 +1,4 @@
-// How many thread blocks of one a multiprocessor run at once.
+// How many thread blocks run at once where one fills a multiprocessor.
 #pragma once
 
 #include <cuda_runtime.h>

@@ -41,8 +41,7 @@ inline void group_arrive(int id, int threads) {
 
 template <class T, int kN, bool kTransposeB>
 emulator::Product product_of(std::uint64_t b, bool scale_d) {
-    static_assert(kN == 32 || kN == 48 || kN == 64 || kN == 96 || kN == 104 || kN == 112 || kN == 128 ||
-                      kN == 176 || kN == 192,
+    static_assert(kN == 32 || kN == 48 || kN == 64 || kN == 96 || kN == 112 || kN == 128 || kN == 192,
                   "as in the other file");
     return {.columns = kN,
             .transposed_right = kTransposeB,
