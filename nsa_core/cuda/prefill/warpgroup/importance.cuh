@@ -131,8 +131,12 @@ __device__ __forceinline__ void consume_keys(int visible, StageRing<kTopNStages>
     other.add(first);
 }
 
+/// On a multiprocessor. At dk = 192 the registers of two would serialise the products.
+template <int kDk>
+inline constexpr int kTopNBlocks = kDk > 128 ? 1 : 2;
+
 template <class T, int kDk, int kHeads>
-__global__ void __launch_bounds__(kTopNThreads, 2)
+__global__ void __launch_bounds__(kTopNThreads, kTopNBlocks<kDk>)
     warpgroup_importance_top_n_kernel(const __grid_constant__ ImportanceTopN p, KeyInterval interval,
                                       BlockWeights weights) {
     constexpr int kWarpTokens = 16 / kHeads;  // of a half
