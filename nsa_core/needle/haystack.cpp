@@ -29,9 +29,10 @@ KeysValues past(const at::Tensor& keys, const at::Tensor& values) {
     return {.k = keys.narrow(1, 0, tokens), .v = values.narrow(1, 0, tokens)};
 }
 
+// Contiguous, as a paged step wants its rows.
 KeysValues next(const at::Tensor& keys, const at::Tensor& values) {
-    const std::int64_t last = keys.size(1) - 1;
-    return {.k = keys.select(1, last).unsqueeze(0), .v = values.select(1, last).unsqueeze(0)};
+    const auto last = [](const at::Tensor& rows) { return rows.select(1, -1).unsqueeze(0).contiguous(); };
+    return {.k = last(keys), .v = last(values)};
 }
 
 }  // namespace

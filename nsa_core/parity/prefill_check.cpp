@@ -175,22 +175,26 @@ PrefillReport judge(const PrefillCase& c, const PrefillProblem& problem, const P
 
 }  // namespace
 
+PrefillOutputs run_prefill(const PrefillCase& c, const PrefillProblem& problem,
+                           const PrefillKernels& kernels) {
+    const c10::AutoGradMode on{true};
+    PrefillTensors leaves = problem.in;
+    for_each_tensor(leaves, [](at::Tensor& x) { x = x.detach().requires_grad_(true); });
+    CudaCall call{.config = c.config, .scale = c.config.scale(), .packing = {}, .kernels = &kernels};
+    if (c.packed) call.packing = Packing::of(problem.cu_tokens, c.longest(), c.tokens(), c.config);
+    const KeysValues cmp = cuda_compress_mean(leaves.raw, call);
+    const GatedAttention attended = cuda_gated_attention(
+        {.q = leaves.q, .cmp = cmp, .sel = leaves.sel, .win = leaves.win, .gates = leaves.gates}, {}, call);
+    attended.out.backward(problem.d_out);
+    PrefillOutputs outputs{.cmp = cmp, .out = attended.out, .blocks = attended.blocks, .gradients = leaves};
+    for_each_tensor(outputs.gradients, [](at::Tensor& x) { x = x.grad(); });
+    return outputs;
+}
+
 RunPrefill prefill_candidate(const PrefillCase& c, const PrefillKernels& kernels) {
     return [c, &kernels](const PrefillProblem& problem) {
-        const c10::AutoGradMode on{true};
-        PrefillTensors leaves = problem.in;
-        for_each_tensor(leaves, [](at::Tensor& x) { x = x.detach().requires_grad_(true); });
         const GuardedKernels guarded{kernels};
-        CudaCall call{.config = c.config, .scale = c.config.scale(), .packing = {}, .kernels = &guarded};
-        if (c.packed) call.packing = Packing::of(problem.cu_tokens, c.longest(), c.tokens(), c.config);
-        const KeysValues cmp = cuda_compress_mean(leaves.raw, call);
-        const GatedAttention attended = cuda_gated_attention(
-            {.q = leaves.q, .cmp = cmp, .sel = leaves.sel, .win = leaves.win, .gates = leaves.gates}, {},
-            call);
-        attended.out.backward(problem.d_out);
-        PrefillOutputs outputs{
-            .cmp = cmp, .out = attended.out, .blocks = attended.blocks, .gradients = leaves};
-        for_each_tensor(outputs.gradients, [](at::Tensor& x) { x = x.grad(); });
+        PrefillOutputs outputs = run_prefill(c, problem, guarded);
         outputs.canary_hits = guarded.canary_hits();
         return outputs;
     };

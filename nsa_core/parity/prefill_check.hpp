@@ -16,8 +16,12 @@ namespace nsa::core::parity {
 // The candidate, on tensors of the device under test. Called twice; both runs must agree bit for bit.
 using RunPrefill = std::function<PrefillOutputs(const PrefillProblem&)>;
 
-// Route cuda: compression, then the fused function of three branches and gates, by these kernels, every
-// result and all scratch between canaries (guarded_kernels.hpp).
+// Route cuda: compression, then the fused function of three branches and gates, and its backward, by these
+// kernels. May be captured.
+[[nodiscard]] PrefillOutputs run_prefill(const PrefillCase& c, const PrefillProblem& problem,
+                                         const PrefillKernels& kernels);
+
+// The same with every result and all scratch between canaries (guarded_kernels.hpp).
 [[nodiscard]] RunPrefill prefill_candidate(const PrefillCase& c, const PrefillKernels& kernels);
 
 // The same without autograd, in which no kernel of Torch's runs on the device: they come without PTX, so that

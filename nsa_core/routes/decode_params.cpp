@@ -30,8 +30,8 @@ void expect(const char* name, const at::Tensor& tensor, at::IntArrayRef shape, a
         return;
     }
     throw InputError(c10::str(name, " must be a contiguous tensor ", shape, " of ", type, " on ", device,
-                              "; got ", tensor.sizes(), " of ", tensor.scalar_type(), " on ",
-                              tensor.device()));
+                              "; got ", tensor.sizes(), " of ", tensor.scalar_type(), " on ", tensor.device(),
+                              " with strides ", tensor.strides()));
 }
 
 void expect_cache(const cuda::DecodeShape& s, const PagedCache& cache, at::ScalarType type,

@@ -208,10 +208,10 @@ TEST_F(CudaPrefillTest, a_layer_takes_the_route_and_states_it) {
 TEST_F(CudaPrefillTest, forward_and_backward_can_be_captured_and_replayed) {
     const PrefillCase c{.config = config_of({64, 64}, 4), .lengths = {300}};
     const parity::PrefillProblem p = parity::on_device(parity::PrefillProblem{c}, kGpu);
-    const auto run = parity::prefill_candidate(c, cuda_prefill_kernels(kGpu));
-    const parity::PrefillOutputs eager = run(p);
+    const auto run = [&] { return parity::run_prefill(c, p, cuda_prefill_kernels(kGpu)); };
+    const parity::PrefillOutputs eager = run();
     parity::PrefillOutputs replayed;
-    Captured graph{[&] { replayed = run(p); }};
+    Captured graph{[&] { replayed = run(); }};
     replayed.out.detach().zero_();
     graph.replay();
     EXPECT_TRUE(at::equal(eager.out, replayed.out));
