@@ -11,7 +11,7 @@
 namespace nsa::core::parity {
 
 // Passes every launch on. Memory is filled by copies from the host, so no kernel of Torch's runs for it, and
-// is kept until this ends, which must not be before the tensors do.
+// is kept until this ends, for canary_hits(); tensors keep their own share.
 class GuardedKernels : public PrefillKernels {
   public:
     explicit GuardedKernels(const PrefillKernels& kernels) : kernels_{kernels} {}

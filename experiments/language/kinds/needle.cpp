@@ -34,8 +34,8 @@ class Needle final : public StepKind {
         if (const Result<void> fits = check_shape(planned.params); !fits) return fits;
         const std::int64_t per_group =
             int_param(planned.params, "heads") / int_param(planned.params, "groups");
-        if (int_param(planned.params, "dk") <
-            per_group) {  // each head of a group asks in a direction of its own
+        // Each head of a group asks in a direction of its own.
+        if (int_param(planned.params, "dk") < per_group) {
             return fail(ErrorCode::kInvalidSpec, "param 'dk': expected at least heads/groups, which is " +
                                                      std::to_string(per_group) + ", found '" +
                                                      std::to_string(int_param(planned.params, "dk")) + "'");

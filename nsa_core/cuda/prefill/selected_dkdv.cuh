@@ -67,7 +67,8 @@ __device__ __forceinline__ std::int64_t part_offset(const PrefillShape& shape, i
 /// together read rows of the same tokens. y = sequence.
 struct SelectedItems {
     struct Shared {};
-    static constexpr bool kOneTile = true;  // all warpgroups share the block, and its tokens out
+    static constexpr bool kOneTile =
+        true;  // all warpgroups hold the block's keys, and take turns with its tokens
     static constexpr int kListTokens = kMaxItemTokens;
     InverseLists lists;
     float* parts = nullptr;
@@ -153,7 +154,7 @@ struct SelectedItems {
 /// Thread blocks of a sequence.
 [[nodiscard]] inline std::int64_t selected_dkdv_blocks(const SelectedBackward& p) {
     const int pieces = (p.shape.l_sel - 1) / kDkdvKeys + 1;
-    return max_items(p.shape, p.inverse.item_tokens) * pieces * p.shape.groups;
+    return std::int64_t{max_items(p.shape, p.inverse.item_tokens)} * pieces * p.shape.groups;
 }
 
 inline constexpr int kSumThreads = 128;
