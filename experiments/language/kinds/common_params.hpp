@@ -1,4 +1,4 @@
-// Params that several kinds have, each with the bounds of nsa-core's flag or configuration. Private to kinds/.
+// Params that several kinds have, with the bounds of nsa-core's flags and configuration. Private to kinds/.
 #pragma once
 
 #include <algorithm>
