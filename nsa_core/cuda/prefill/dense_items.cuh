@@ -39,7 +39,6 @@ struct DenseItem {
 /// behind all others. Tiles of a window begin where a token's number is a multiple of their length, so that
 /// those that see a token come to it together.
 struct DenseItems {
-    struct Shared {};
     static constexpr bool kOneTile = false;  // a consumer warpgroup has keys of its own
     static constexpr int kListTokens = 1;    // none: tokens are adjacent
     static constexpr int kShareRows = 64;    // a share is whole steps
@@ -53,8 +52,8 @@ struct DenseItems {
 
     [[nodiscard]] __host__ __device__ int blocks_of_group() const { return splits * (tiles + late_tiles); }
 
-    [[nodiscard]] __device__ __forceinline__ DenseItem item(const DenseBackward& p, const GroupHeads& heads,
-                                                            Shared& /*shared*/) const {
+    [[nodiscard]] __device__ __forceinline__ DenseItem item(const DenseBackward& p,
+                                                            const GroupHeads& heads) const {
         const int sequence = static_cast<int>(blockIdx.y);
         const int groups = p.shape.groups;
         const int group = static_cast<int>(blockIdx.x) % groups;

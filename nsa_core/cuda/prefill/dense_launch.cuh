@@ -31,7 +31,7 @@ cudaError_t launch_dkdv_of(const DenseBackward& p, const DensePlan& plan, cudaSt
                   {.blocks = std::int64_t{items.blocks_of_group()} * shape.groups,
                    .sequences = shape.batch,
                    .threads = kDenseThreads,
-                   .shared_bytes = sizeof(DkdvShared<kDk, kDv, DenseItems::Shared>)},
+                   .shared_bytes = sizeof(DkdvShared<kDk, kDv>)},
                   stream, p, items, group_heads(shape));
 }
 

@@ -7,8 +7,7 @@
 // order.
 //
 // Which tokens those are, a plan says: a type with
-//   Shared                           what it keeps in shared memory
-//   item(p, heads, shared) -> Item   run by all threads, which may meet in it; this thread block's share
+//   item(p, heads) -> Item   this thread block's share
 // and an Item like DenseItem of dense_items.cuh. Tokens of an item ascend.
 #pragma once
 
@@ -39,7 +38,7 @@ struct alignas(16) StepTerms {
     float gate[kRows];
 };
 
-template <int kDk, int kDv, class PlanShared>
+template <int kDk, int kDv>
 struct alignas(128) DkdvShared {
     static constexpr int kRows = kDkdvRows<kDk>;
     char k[TileLayout<kDk>::bytes(kDkdvKeys)];  // at the end, staging of dK
@@ -49,7 +48,6 @@ struct alignas(128) DkdvShared {
     char p[TileLayout<kRows>::bytes(kDkdvKeys)];  // gate P and dS of a step, transposed
     char ds[TileLayout<kRows>::bytes(kDkdvKeys)];
     StepTerms<kRows> terms;
-    PlanShared plan;
 };
 
 // Hides tokens that do not see a key. s is keys by rows: key `first_key` + 16 m + 8 half + lane/4, row 8 n +
@@ -121,8 +119,8 @@ __global__ void __launch_bounds__(kDenseThreads)
     constexpr int kRows = kDkdvRows<kDk>;
     constexpr int kOwnRows = kRows / 2;  // whose scores a warp makes
     constexpr int kBlocks = kPairKeys / 16;
-    auto& shared = *dynamic_shared<DkdvShared<kDk, kDv, typename Plan::Shared>>();
-    const auto item = plan.item(p, heads, shared.plan);
+    auto& shared = *dynamic_shared<DkdvShared<kDk, kDv>>();
+    const auto item = plan.item(p, heads);
     if (item.key_count <= 0) return;  // the whole thread block
 
     const int thread = static_cast<int>(threadIdx.x);

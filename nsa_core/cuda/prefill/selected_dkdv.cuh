@@ -66,16 +66,14 @@ __device__ __forceinline__ std::int64_t part_offset(const PrefillShape& shape, i
 /// Grid: x = (group, item, piece of 64 keys of its block), the piece fastest: items of one group that run
 /// together read rows of the same tokens. y = sequence.
 struct SelectedItems {
-    struct Shared {};
-    static constexpr bool kOneTile =
-        true;  // all warpgroups hold the block's keys, and take turns with its tokens
+    // All warpgroups hold the block's keys, and take turns with its tokens.
+    static constexpr bool kOneTile = true;
     static constexpr int kListTokens = kMaxItemTokens;
     InverseLists lists;
     float* parts = nullptr;
 
     [[nodiscard]] __device__ __forceinline__ SelectedItem item(const DenseBackward& p,
-                                                               const GroupHeads& /*heads*/,
-                                                               Shared& /*shared*/) const {
+                                                               const GroupHeads& /*heads*/) const {
         const PrefillShape& shape = p.shape;
         const int sequence = static_cast<int>(blockIdx.y);
         const int of_group = static_cast<int>(gridDim.x) / shape.groups;

@@ -60,7 +60,7 @@ cudaError_t launch_selected_dkdv_of(const SelectedBackward& params, cudaStream_t
                   {.blocks = selected_dkdv_blocks(params),
                    .sequences = params.shape.batch,
                    .threads = kDenseThreads,
-                   .shared_bytes = sizeof(DkdvShared<kDk, kDv, SelectedItems::Shared>)},
+                   .shared_bytes = sizeof(DkdvShared<kDk, kDv>)},
                   stream, dkdv_parameters(params), selected_items(params), group_heads(params.shape));
 }
 

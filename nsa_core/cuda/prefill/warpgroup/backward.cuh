@@ -5,31 +5,16 @@
 // and dkdv.cuh do to blocks of a warp serves here too.
 #pragma once
 
-#include "nsa_core/cuda/prefill/boxes.cuh"
 #include "nsa_core/cuda/prefill/pieces.cuh"
+#include "nsa_core/cuda/prefill/warpgroup/roles.cuh"
 #include "nsa_core/cuda/prefill/warpgroup/stage_ring.cuh"
 #include "nsa_core/cuda/prefill/work.cuh"
 
 namespace nsa::core::cuda {
 
-inline constexpr int kConsumers = 2;  // warpgroups; the last one is the producers
-inline constexpr int kConsumerWarps = kConsumers * kWarpgroupThreads / kWarpSize;
-inline constexpr int kBackwardThreads = (kConsumers + 1) * kWarpgroupThreads;
 // Of 168 a thread at launch; 40 + 2 * 232 is as many.
 inline constexpr int kProducerRegisters = 40;
 inline constexpr int kConsumerRegisters = 232;
-
-// The same in all lanes, and for the compiler too: what follows from it is kept once for the warp.
-__device__ __forceinline__ int warpgroup_index() {
-    return __shfl_sync(0xffffffffU, static_cast<int>(threadIdx.x / kWarpgroupThreads), 0);
-}
-__device__ __forceinline__ int thread_of_warpgroup() {
-    return static_cast<int>(threadIdx.x % kWarpgroupThreads);
-}
-/// Of 16 rows of the warpgroup's 64.
-__device__ __forceinline__ int warp_of_warpgroup() {
-    return __shfl_sync(0xffffffffU, static_cast<int>(threadIdx.x / kWarpSize % 4), 0);
-}
 
 /// Four tiles of 8 columns, two of them in each lane of a quad, become one tile of 8 columns in each lane:
 /// lane q of the quad gets tile q.

@@ -21,7 +21,7 @@ cudaError_t launch_warpgroup_dq_of(const DenseBackward& p, cudaStream_t stream) 
     const QueryTiles tiles = query_tiles(p.shape, kWarpgroupDqRows / p.shape.heads_per_group());
     return launch(warpgroup_dq_kernel<T, kDk, kDv>,
                   {.blocks = std::min<std::int64_t>(tiles.all(), count),
-                   .threads = kBackwardThreads,
+                   .threads = kRoleThreads,
                    .shared_bytes = sizeof(WarpgroupDqShared<kDk, kDv>)},
                   stream, p, key_interval(p.shape, p.branch), group_heads(p.shape), tiles);
 }
@@ -33,7 +33,7 @@ cudaError_t launch_warpgroup_dkdv_of(const DenseBackward& p, const DensePlan& pl
     return launch(warpgroup_dkdv_kernel<T, kDk, kDv, DenseItems>,
                   {.blocks = std::int64_t{items.blocks_of_group()} * shape.groups,
                    .sequences = shape.batch,
-                   .threads = kBackwardThreads,
+                   .threads = kRoleThreads,
                    .shared_bytes = sizeof(WarpgroupDkdvShared<kDk, kDv, DenseItems>)},
                   stream, p, items, group_heads(shape));
 }

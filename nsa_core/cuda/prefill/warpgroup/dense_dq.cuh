@@ -289,7 +289,7 @@ struct DqConsumer {
 };
 
 template <class T, int kDk, int kDv>
-__global__ void __launch_bounds__(kBackwardThreads, 1)
+__global__ void __launch_bounds__(kRoleThreads, 1)
     warpgroup_dq_kernel(const __grid_constant__ DenseBackward p, const __grid_constant__ KeyInterval interval,
                         GroupHeads heads, const __grid_constant__ QueryTiles tiles) {
     auto& shared = *dynamic_shared<WarpgroupDqShared<kDk, kDv>>();

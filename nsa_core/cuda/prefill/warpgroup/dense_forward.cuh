@@ -4,17 +4,14 @@
 // made while the values of this one are summed, and the softmax of the next runs beside that sum.
 #pragma once
 
-#include "nsa_core/cuda/prefill/boxes.cuh"
 #include "nsa_core/cuda/prefill/dense_results.cuh"
 #include "nsa_core/cuda/prefill/warpgroup/query_walk.cuh"
+#include "nsa_core/cuda/prefill/warpgroup/roles.cuh"
 #include "nsa_core/cuda/prefill/warpgroup/stage_ring.cuh"
 
 namespace nsa::core::cuda {
 
-inline constexpr int kForwardGroups = 2;  // warpgroups
-inline constexpr int kForwardRows = kForwardGroups * kWarpgroupRows;
-inline constexpr int kForwardThreads = (kForwardGroups + 1) * kWarpgroupThreads;
-inline constexpr int kForwardWarps = kForwardGroups * kWarpgroupThreads / kWarpSize;
+inline constexpr int kForwardRows = kConsumers * kWarpgroupRows;
 // Of 168 a thread at launch; (2 * 224 + 56) * 128 is as many.
 inline constexpr int kForwardRegisters = 224;
 inline constexpr int kForwardCopyRegisters = 56;
@@ -27,12 +24,12 @@ struct alignas(1024) WarpgroupForwardShared {
     static constexpr int kKeyBytes = BoxLayout<kDk>::bytes(kKeys);
     static constexpr int kValueBytes = BoxLayout<kDv>::bytes(kKeys);
     static constexpr int kFit =
-        (kForwardSharedLimit - kForwardQueryStages * kForwardGroups * kQueryBytes - 1024) /
+        (kForwardSharedLimit - kForwardQueryStages * kConsumers * kQueryBytes - 1024) /
         (kKeyBytes + kValueBytes);
     static constexpr int kStages = kFit < 4 ? kFit : 4;
     static_assert(kStages >= 2, "one to be filled and one to be used");
 
-    char q[kForwardQueryStages][kForwardGroups][kQueryBytes];  // after their use, staging of the outputs
+    char q[kForwardQueryStages][kConsumers][kQueryBytes];  // after their use, staging of the outputs
     char k[kStages][kKeyBytes];
     char v[kStages][kValueBytes];
     StageBarriers<kForwardQueryStages> q_barriers;
@@ -78,7 +75,7 @@ __device__ __forceinline__ void produce_tiles(const DenseForward& p, QueryWalk& 
         };
         rings.q.produce([&](std::uint32_t to) {
 #pragma unroll
-            for (int half = 0; half < kForwardGroups; ++half)
+            for (int half = 0; half < kConsumers; ++half)
                 copy_boxes<T, kWarpgroupRows, kDk, kWarpgroupThreads>(
                     to + half * BoxLayout<kDk>::bytes(kWarpgroupRows), thread, [&](int row) -> const T* {
                         row += half * kWarpgroupRows;
@@ -265,20 +262,19 @@ class ForwardConsumer {
 };
 
 template <class T, int kDk, int kDv, int kKeys>
-__global__ void __launch_bounds__(kForwardThreads, 1)
+__global__ void __launch_bounds__(kRoleThreads, 1)
     warpgroup_forward_kernel(const __grid_constant__ DenseForward p, KeyInterval interval, GroupHeads heads,
                              const __grid_constant__ QueryTiles tiles) {
     using Shared = WarpgroupForwardShared<kDk, kDv, kKeys>;
     auto& shared = *dynamic_shared<Shared>();
     if (threadIdx.x == 0) {
-        shared.q_barriers.init(kWarpgroupThreads, kForwardWarps);
-        shared.k_barriers.init(kWarpgroupThreads, kForwardWarps);
-        shared.v_barriers.init(kWarpgroupThreads, kForwardWarps);
+        shared.q_barriers.init(kWarpgroupThreads, kConsumerWarps);
+        shared.k_barriers.init(kWarpgroupThreads, kConsumerWarps);
+        shared.v_barriers.init(kWarpgroupThreads, kConsumerWarps);
     }
     __syncthreads();
-    // The same in all lanes, and for the compiler too.
-    const int warpgroup = __shfl_sync(0xffffffffU, static_cast<int>(threadIdx.x / kWarpgroupThreads), 0);
-    if (warpgroup == kForwardGroups) {
+    const int warpgroup = warpgroup_index();
+    if (warpgroup == kConsumers) {
         release_registers<kForwardCopyRegisters>();
         QueryWalk walk{p, interval, tiles};
         ForwardRings<kDk, kDv, kKeys> rings{shared};

@@ -26,7 +26,7 @@ cudaError_t launch_warpgroup_forward_of(const DenseForward& p, cudaStream_t stre
     const QueryTiles tiles = query_tiles(p.shape, kForwardRows / p.shape.heads_per_group());
     return launch(warpgroup_forward_kernel<T, kDk, kDv, kKeys>,
                   {.blocks = std::min<std::int64_t>(tiles.all(), count),
-                   .threads = kForwardThreads,
+                   .threads = kRoleThreads,
                    .shared_bytes = sizeof(WarpgroupForwardShared<kDk, kDv, kKeys>)},
                   stream, p, key_interval(p.shape, p.branch), group_heads(p.shape), tiles);
 }

@@ -52,8 +52,7 @@ struct WalkSteps {
 template <int kDk, int kDv, class Plan>
 struct alignas(1024) WarpgroupDkdvShared {
     using Item = decltype(std::declval<Plan>().item(std::declval<const DenseBackward&>(),
-                                                    std::declval<const GroupHeads&>(),
-                                                    std::declval<typename Plan::Shared&>()));
+                                                    std::declval<const GroupHeads&>()));
     static constexpr int kRows = kDkdvRows<kDk>;
     static constexpr int kStages = 4;  // a multiple of the consumers: in turn, each always has the same
     static constexpr bool kOneTile = Plan::kOneTile;
@@ -72,7 +71,6 @@ struct alignas(1024) WarpgroupDkdvShared {
     Item item;                        // here, because the consumers have no registers to keep it in
     int first_seeing[kConsumerKeys];  // of a list: for each key, the first token that sees it
     int list[Plan::kListTokens];      // its tokens, unless they are adjacent
-    typename Plan::Shared plan;
 
     [[nodiscard]] __device__ __forceinline__ StageRing<kStages> ring() {
         return {barriers, shared_address(stages), sizeof(Stage)};
@@ -343,19 +341,19 @@ __device__ __forceinline__ void store_gradient(const Item& item, int first, cons
 }
 
 template <class T, int kDk, int kDv, class Plan>
-__global__ void __launch_bounds__(kBackwardThreads, 1)
+__global__ void __launch_bounds__(kRoleThreads, 1)
     warpgroup_dkdv_kernel(const __grid_constant__ DenseBackward p, const __grid_constant__ Plan plan,
                           GroupHeads heads) {
     using Shared = WarpgroupDkdvShared<kDk, kDv, Plan>;
     auto& shared = *dynamic_shared<Shared>();
-    const auto item = plan.item(p, heads, shared.plan);
+    const auto item = plan.item(p, heads);
     if (item.key_count <= 0) return;  // the whole thread block
     if (threadIdx.x == 0) {
         shared.item = item;
         shared.init();
     }
     if constexpr (Shared::kListed) {
-        for (int i = static_cast<int>(threadIdx.x); i < item.count; i += kBackwardThreads)
+        for (int i = static_cast<int>(threadIdx.x); i < item.count; i += kRoleThreads)
             shared.list[i] = item.token(i);
         if (threadIdx.x == 0) shared.item.list = shared.list;
     }

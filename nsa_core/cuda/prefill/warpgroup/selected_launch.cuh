@@ -18,7 +18,7 @@ constexpr WarpgroupDkdv warpgroup_selected_of() {
                 return launch(warpgroup_dkdv_kernel<T, kDk, kDv, SelectedItems>,
                               {.blocks = selected_dkdv_blocks(p),
                                .sequences = p.shape.batch,
-                               .threads = kBackwardThreads,
+                               .threads = kRoleThreads,
                                .shared_bytes = sizeof(WarpgroupDkdvShared<kDk, kDv, SelectedItems>)},
                               stream, dkdv_parameters(p), selected_items(p), group_heads(p.shape));
             }};
