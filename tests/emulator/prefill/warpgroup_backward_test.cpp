@@ -3,7 +3,7 @@
 // 64 query rows, 32 at dk = 192.
 #include <gtest/gtest.h>
 
-#include "emulator/prefill/dense_case.hpp"
+#include "emulator/prefill/warpgroup_case.hpp"
 #include "nsa_core/cuda/prefill/prefill.hpp"
 
 namespace nsa::prefill_test {
@@ -11,18 +11,11 @@ namespace {
 
 using namespace core::cuda;
 
-DenseCase of_warpgroups(DenseCase c) {
-    c.path = KernelPath::kWarpgroup;
-    if (c.dk == 32) c.dk = c.dv = 64;
-    c.multiprocessors = 3;
-    return c;
+DenseCase by_warpgroups(const DenseCase& c) {
+    return of_warpgroups(c, 3);
 }
-void expect_both(DenseCase c) {
-    for (const DenseBranch branch : {DenseBranch::kWindow, DenseBranch::kCompressed}) {
-        SCOPED_TRACE(branch == DenseBranch::kWindow ? "window" : "compressed");
-        c.branch = branch;
-        expect_dense(of_warpgroups(c));
-    }
+void expect_both(const DenseCase& c) {
+    in_both_branches(c, [](const DenseCase& branch) { expect_dense(by_warpgroups(branch)); });
 }
 
 TEST(WarpgroupBackward, every_width_and_type_equals_the_oracle) {
@@ -61,7 +54,7 @@ TEST(WarpgroupBackward, every_length_equals_the_oracle) {
 TEST(WarpgroupBackward, every_window_equals_the_oracle) {
     for (const int w : {1, 2, 47, 48, 64, 99, 128, 1 << 30}) {
         SCOPED_TRACE("w " + std::to_string(w));
-        expect_dense(of_warpgroups({.groups = 1, .per_group = 2, .lengths = {200}, .w = w}));
+        expect_dense(by_warpgroups({.groups = 1, .per_group = 2, .lengths = {200}, .w = w}));
     }
 }
 
@@ -72,7 +65,7 @@ TEST(WarpgroupBackward, every_compression_equals_the_oracle) {
     };
     for (const Blocks blocks : {Blocks{1, 1}, {2, 1}, {5, 3}, {32, 16}, {101, 1}}) {
         SCOPED_TRACE("l " + std::to_string(blocks.l) + ", d " + std::to_string(blocks.d));
-        expect_dense(of_warpgroups({.groups = 1,
+        expect_dense(by_warpgroups({.groups = 1,
                                     .per_group = 2,
                                     .lengths = {200},
                                     .branch = DenseBranch::kCompressed,
@@ -114,7 +107,7 @@ TEST(WarpgroupBackward, unusual_values_equal_the_oracle) {
 
 TEST(WarpgroupBackward, queries_that_see_nothing_give_zeros_in_any_order_of_threads) {
     for (std::uint64_t seed = 0; seed < 4; ++seed)
-        expect_dense(of_warpgroups({.groups = 1,
+        expect_dense(by_warpgroups({.groups = 1,
                                     .per_group = 16,
                                     .lengths = {40},
                                     .branch = DenseBranch::kCompressed,
@@ -137,27 +130,16 @@ TEST(WarpgroupBackward, gradients_of_queries_add_to_what_is_there) {
 }
 
 TEST(WarpgroupBackward, no_order_of_threads_and_no_number_of_thread_blocks_changes_a_bit) {
-    DenseCase c = of_warpgroups({.groups = 1,
-                                 .per_group = 8,
-                                 .lengths = {150, 41},
-                                 .l = 2,
-                                 .d = 1,
-                                 .w = 100,
-                                 .packed = true,
-                                 .gated = true,
-                                 .splits = 2});
-    for (const DenseBranch branch : {DenseBranch::kWindow, DenseBranch::kCompressed}) {
-        c.branch = branch;
-        c.seed = 0;
-        c.multiprocessors = 132;
-        const Written first = expect_dense(c);
-        for (const std::uint64_t seed : {1, 2, 3}) {
-            SCOPED_TRACE("schedule " + std::to_string(seed));
-            c.seed = seed;
-            c.multiprocessors = static_cast<int>(seed);
-            EXPECT_EQ(expect_dense(c), first);
-        }
-    }
+    const DenseCase c = by_warpgroups({.groups = 1,
+                                       .per_group = 8,
+                                       .lengths = {150, 41},
+                                       .l = 2,
+                                       .d = 1,
+                                       .w = 100,
+                                       .packed = true,
+                                       .gated = true,
+                                       .splits = 2});
+    expect_same_bits(c, expect_dense);
 }
 
 TEST(WarpgroupBackward, widths_without_a_kernel_are_refused) {

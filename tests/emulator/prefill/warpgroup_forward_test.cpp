@@ -2,7 +2,7 @@
 // 128 rows; with few multiprocessors a thread block has several of these, one behind the other.
 #include <gtest/gtest.h>
 
-#include "emulator/prefill/dense_case.hpp"
+#include "emulator/prefill/warpgroup_case.hpp"
 #include "nsa_core/cuda/prefill/prefill.hpp"
 
 namespace nsa::prefill_test {
@@ -10,21 +10,14 @@ namespace {
 
 using namespace core::cuda;
 
-DenseCase of_warpgroups(DenseCase c) {
-    c.path = KernelPath::kWarpgroup;
-    if (c.dk == 32) c.dk = c.dv = 64;
-    c.multiprocessors = 2;
-    return c;
+DenseCase by_warpgroups(const DenseCase& c) {
+    return of_warpgroups(c, 2);
 }
 void expect_forward(const DenseCase& c) {
-    expect_dense_forward(of_warpgroups(c));
+    expect_dense_forward(by_warpgroups(c));
 }
-void expect_both(DenseCase c) {
-    for (const DenseBranch branch : {DenseBranch::kWindow, DenseBranch::kCompressed}) {
-        SCOPED_TRACE(branch == DenseBranch::kWindow ? "window" : "compressed");
-        c.branch = branch;
-        expect_forward(c);
-    }
+void expect_both(const DenseCase& c) {
+    in_both_branches(c, expect_forward);
 }
 
 TEST(WarpgroupForward, every_width_and_type_equals_the_oracle) {
@@ -108,7 +101,7 @@ TEST(WarpgroupForward, unusual_values_equal_the_oracle) {
 
 TEST(WarpgroupForward, a_nan_stays_in_its_row_and_is_not_hidden) {
     for (const DenseBranch branch : {DenseBranch::kWindow, DenseBranch::kCompressed})
-        expect_nan_stays(of_warpgroups({.lengths = {150}, .branch = branch, .l = 4, .d = 1}), 20);
+        expect_nan_stays(by_warpgroups({.lengths = {150}, .branch = branch, .l = 4, .d = 1}), 20);
 }
 
 TEST(WarpgroupForward, queries_that_see_nothing_give_zeros_in_any_order_of_threads) {
@@ -121,20 +114,9 @@ TEST(WarpgroupForward, queries_that_see_nothing_give_zeros_in_any_order_of_threa
 }
 
 TEST(WarpgroupForward, no_order_of_threads_and_no_number_of_thread_blocks_changes_a_bit) {
-    DenseCase c =
-        of_warpgroups({.per_group = 8, .lengths = {190, 41}, .l = 2, .d = 1, .w = 150, .packed = true});
-    for (const DenseBranch branch : {DenseBranch::kWindow, DenseBranch::kCompressed}) {
-        c.branch = branch;
-        c.seed = 0;
-        c.multiprocessors = 132;
-        const Written first = expect_dense_forward(c);
-        for (const std::uint64_t seed : {1, 2, 3}) {
-            SCOPED_TRACE("schedule " + std::to_string(seed));
-            c.seed = seed;
-            c.multiprocessors = static_cast<int>(seed);
-            EXPECT_EQ(expect_dense_forward(c), first);
-        }
-    }
+    const DenseCase c =
+        by_warpgroups({.per_group = 8, .lengths = {190, 41}, .l = 2, .d = 1, .w = 150, .packed = true});
+    expect_same_bits(c, expect_dense_forward);
 }
 
 TEST(WarpgroupForward, widths_without_a_kernel_are_refused) {
