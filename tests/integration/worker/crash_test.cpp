@@ -202,6 +202,9 @@ TEST_F(Crash, OfASupervisorWithItsStepAliveLeavesEvidenceAndNoProcess) {
         worker.ask<protocol::LaunchReply>(FrameType::kLaunch, encode(launch_of(kRun, plan)));
     const auto out = run_dir() / "steps/case/stdout";
     eventually([&] { return read_text(out).ends_with("\n"); }, "the case runs");
+    // A process amid an exec shows no environment, by which the worker knows it.
+    const std::string left = "/proc/" + std::to_string(std::stoi(read_text(out))) + "/comm";
+    eventually([&] { return read_text(left) == "sleep\n"; }, "what left the session is what it will be");
     eventually([&] { return times_in_journal("case_started") == 1; }, "its start is written");
     worker.kill_hard();
     ::kill(static_cast<pid_t>(launched.pid), SIGKILL);
