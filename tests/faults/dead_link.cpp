@@ -73,7 +73,7 @@ class DeadLinks {
     // The first moment at which an instance is not "ready" any more. True once all were seen.
     bool look(Clock::time_point cut) {
         Rig& rig = boxes_.rig();
-        const auto instances = test::run(rig.io(), rig.work().api().list_instances(), seconds{20});
+        const auto instances = test::run(rig.io(), rig.work().api().list_instances(), kAnswered);
         if (!instances) return false;
         for (const api::InstanceView& one : *instances) {
             for (std::size_t i = 0; i < kCuts.size(); ++i) {

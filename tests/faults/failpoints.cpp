@@ -26,7 +26,7 @@ namespace {
 
 constexpr const char* kHeld = "held";        // waits for its flag; alive while the daemon of the prelude dies
 constexpr const char* kEndless = "endless";  // is cancelled, if the daemon lives so long
-constexpr seconds kReach{25}, kReachByLostLink{60};
+constexpr seconds kReach{60}, kReachByLostLink{120};
 
 // Files go to a host only for tools that are built there; Crash.OfServeInAPutLeavesTheOldFileOrTheNewOne dies
 // at these.
@@ -89,13 +89,7 @@ class PointTrial {
 
     // Whether the point was reached. Violations are reported here.
     bool run(int& failures) {
-        std::vector<Violation> found = needs_.fresh ? std::vector<Violation>{} : prelude();
-        if (found.empty()) {
-            live();
-            found = rig_.judge_now();
-        }
-        release_held();
-        if (found.empty()) found = rig_.settle();
+        const std::vector<Violation> found = violations();
         if (!found.empty()) {
             ++failures;
             report_failure(rig_.trial(), found);
@@ -104,6 +98,20 @@ class PointTrial {
     }
 
   private:
+    std::vector<Violation> violations() {
+        try {
+            std::vector<Violation> found = needs_.fresh ? std::vector<Violation>{} : prelude();
+            if (found.empty()) {
+                live();
+                found = rig_.judge_now();
+            }
+            release_held();
+            return found.empty() ? rig_.settle() : found;
+        } catch (const std::exception& error) {
+            return {{"no answer", error.what()}};
+        }
+    }
+
     fs::path flag() { return rig_.trial().root() / "flag"; }
     std::string waiting() { return "while [ ! -e '" + flag().string() + "' ]; do sleep 0.02; done"; }
     void release_held() { test::write_file(flag(), ""); }
@@ -120,7 +128,7 @@ class PointTrial {
     std::vector<Violation> prelude() {
         rig_.work().add(kHeld, marked(rig_.trial(), waiting()), "");
         LabDaemon daemon(rig_.trial(), {lab_.programs.nsad, lab_.programs.worker, {}, {}});
-        if (!daemon.serves(rig_.io(), seconds{30})) return {{"no start", "the first daemon does not serve"}};
+        if (!daemon.serves(rig_.io(), seconds{60})) return {{"no start", "the first daemon does not serve"}};
         const Clock::time_point limit = Clock::now() + seconds{60};
         while (read_marks(rig_.trial().marks()).empty() && Clock::now() < limit &&
                !daemon.process().wait(milliseconds{0}))
@@ -157,7 +165,7 @@ class PointTrial {
         if (needs_.no_link) fs::remove(worker_);
         LabDaemon daemon(rig_.trial(), armed());
         const Clock::time_point limit = Clock::now() + (needs_.lost_link ? kReachByLostLink : kReach);
-        if (daemon.serves(rig_.io(), seconds{30})) {
+        if (daemon.serves(rig_.io(), seconds{60})) {
             rig_.add_local_instances(
                 {"h1", "h2"});  // refused when the daemon dies in it: then the last one has them
             want_runs();

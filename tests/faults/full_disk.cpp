@@ -91,7 +91,7 @@ class FullDisk {
         request.file = "lab.yaml";
         request.idempotency_key = "late";
         const Result<api::SubmitReply> reply =
-            test::run(rig_.io(), rig_.work().api().submit(request), seconds{30});
+            test::run(rig_.io(), rig_.work().api().submit(request), kAnswered);
         return !reply && reply.error().code == ErrorCode::kNoSpace;
     }
 

@@ -13,7 +13,7 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-constexpr seconds kServe{30}, kSettle{150}, kProcessesEnd{10};
+constexpr seconds kServe{60}, kSettle{150}, kProcessesEnd{10};
 
 // Connections of the last daemon's workers end a moment after it.
 std::vector<std::string> processes_left(const Trial& trial, boost::asio::io_context& io) {
@@ -53,7 +53,7 @@ std::string Rig::add_local_instances(const std::vector<std::string>& names) {
         request.name = {name};
         request.engine = "local";
         request.worker_home = (trial_.home() / name).string();
-        const Result<api::InstanceView> added = test::run(io_, work_.api().add_instance(request), kServe);
+        const Result<api::InstanceView> added = test::run(io_, work_.api().add_instance(request), kAnswered);
         if (!added) return added.error().describe();
         local_instances_[name] = true;
     }

@@ -38,7 +38,7 @@ std::string SshRig::add_boxes() {
         request.host_key = config.host_key;
         request.worker_home = (sshd_.home() / box_name(box)).string();
         const Result<api::InstanceView> added =
-            test::run(rig_.io(), rig_.work().api().add_instance(request), std::chrono::seconds{60});
+            test::run(rig_.io(), rig_.work().api().add_instance(request), kAnswered);
         if (!added) return added.error().describe();
         if (added->state != "ready") return box_name(box) + " is " + added->state + ": " + added->message;
     }

@@ -16,7 +16,8 @@ namespace {
 
 constexpr int kLooked = 200;  // newest runs in one look
 constexpr milliseconds kTurn{12};
-constexpr api::ClientDeadlines kDeadlines{.answer = milliseconds{20'000}};
+constexpr api::ClientDeadlines kDeadlines{.answer = milliseconds{60'000}};
+static_assert(kDeadlines.answer < kAnswered && kDeadlines.probe < kAnswered);
 
 asio::awaitable<void> pause_for(milliseconds time) {
     asio::steady_timer timer(co_await asio::this_coro::executor, time);
@@ -61,12 +62,11 @@ bool Workload::cancel(const std::string& key) {
     const std::optional<RunId> run = id_of(key);
     if (!run) return false;
     submissions_.at(key).cancel_asked = true;  // before the call: its answer may never come
-    return test::run(io_, client_.cancel(*run), kDeadlines.answer).has_value();
+    return test::run(io_, client_.cancel(*run), kAnswered).has_value();
 }
 
 std::optional<language::RunState> Workload::state_of(const RunId& run) {
-    const Result<api::RunView> view =
-        test::run(io_, client_.wait_run(run, 0, milliseconds{0}), kDeadlines.answer);
+    const Result<api::RunView> view = test::run(io_, client_.wait_run(run, 0, milliseconds{0}), kAnswered);
     if (!view) return std::nullopt;
     return view->state;
 }

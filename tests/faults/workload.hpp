@@ -17,6 +17,10 @@
 
 namespace nsa::faults {
 
+// Longer than any call of Workload::api() takes: each ends by its own deadline. A save waits for its fsync,
+// which a disk busy with other work can hold up for many seconds.
+inline constexpr std::chrono::seconds kAnswered{200};
+
 struct WorkloadShape {
     std::vector<std::string> instances;  // a run names one of them, by turns; "": any that fits
     int in_flight = 6;
