@@ -32,11 +32,6 @@ std::string producer_of(const TrialPlan& plan, std::int64_t seed) {
                         : ", seed " + std::to_string(seed) + ", fp64 oracle");
 }
 
-// As far from the second as `plain` is from the first.
-at::Tensor moved(const at::Tensor& plain, const at::Tensor& from, const at::Tensor& to) {
-    return to.to(at::kDouble) + (plain.cpu().to(at::kDouble) - from);
-}
-
 }  // namespace
 
 at::Tensor tensor_of(const StoredTensor& stored) {
@@ -75,6 +70,10 @@ at::Tensor golden_input(const TrialPlan& plan, const std::string& name) {
                          ", and the expected outputs are not those of rounded inputs"};
     }
     return typed.to(tools::torch_device(plan.device));
+}
+
+at::Tensor moved(const at::Tensor& plain, const at::Tensor& from, const at::Tensor& to) {
+    return to.to(at::kDouble) + (plain.detach().cpu().to(at::kDouble) - from);
 }
 
 at::Tensor truth_of(const TrialPlan& plan, const at::Tensor& oracle, at::Tensor& plain,

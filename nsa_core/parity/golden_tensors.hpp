@@ -30,6 +30,9 @@ namespace nsa::core::parity {
 [[nodiscard]] at::Tensor truth_of(const TrialPlan& plan, const at::Tensor& oracle, at::Tensor& plain,
                                   std::vector<std::pair<std::string, double>>& more);
 
+// `plain` as far from the second as it is from the first, in fp64 on the CPU.
+[[nodiscard]] at::Tensor moved(const at::Tensor& plain, const at::Tensor& from, const at::Tensor& to);
+
 // What the output is multiplied by before its gradients are taken: the file's, else drawn from the seed.
 [[nodiscard]] at::Tensor d_out_of(const TrialPlan& plan, const at::Tensor& output, std::int64_t seed);
 

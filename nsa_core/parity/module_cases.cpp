@@ -43,18 +43,21 @@ at::Tensor project_out(const NSAAttention& module, const at::Tensor& branch) {
 }
 
 // The oracle knows learned gates only. With NSA_FORCE_BRANCH the layer is that branch and the projection.
-at::Tensor oracle_output(const TrialPlan& plan, const NSAAttention& module, const at::Tensor& x) {
-    const reference::ModuleResult truth = reference::module_forward(plan.config, module.parameters(), x);
-    if (!plan.policy.force_branch) return truth.out;
+reference::ModuleResult oracle_of(const TrialPlan& plan, const NSAAttention& module, const at::Tensor& x) {
+    reference::ModuleResult truth = reference::module_forward(plan.config, module.parameters(), x);
+    if (!plan.policy.force_branch) return truth;
     switch (*plan.policy.force_branch) {
         case Branch::kCompressed:
-            return project_out(module, truth.cmp);
+            truth.out = project_out(module, truth.cmp);
+            break;
         case Branch::kSelected:
-            return project_out(module, truth.sel);
+            truth.out = project_out(module, truth.sel);
+            break;
         case Branch::kSliding:
-            return project_out(module, truth.win);
+            truth.out = project_out(module, truth.win);
+            break;
     }
-    return truth.out;
+    return truth;
 }
 
 std::vector<std::pair<Branch, RouteChoice>> by_branch(const RoutesTaken& routes) {
@@ -104,11 +107,13 @@ struct Computed {
     std::vector<std::pair<Branch, RouteChoice>> routes;
     at::Tensor d_out = {};  // and its gradients, where they were asked for
     std::vector<GradientError> gradients = {};
+    at::Tensor blocks = {};  // that a prefill chose
 };
 
 Computed prefilled(const TrialPlan& plan, NSAAttention& module, const at::Tensor& x, std::int64_t seed) {
     const PrefillResult ours = module.prefill(x);
-    Computed computed{.candidate = ours.out, .more = {}, .routes = by_branch(ours.routes)};
+    Computed computed{
+        .candidate = ours.out, .more = {}, .routes = by_branch(ours.routes), .blocks = ours.blocks};
     if (plan.options.gradients) {
         computed.d_out = d_out_of(plan, ours.out, seed);
         computed.gradients = module_gradients(plan, module, x, computed.d_out);
@@ -147,6 +152,20 @@ Computed decoded(const TrialPlan& plan, NSAAttention& module, const at::Tensor& 
                      {"reads_mismatches", static_cast<double>(misread)},
                      {"steps_on_another_route", static_cast<double>(rerouted)}},
             .routes = by_branch(last)};
+}
+
+// All attend the oracle's blocks: where two blocks are all but equally important, rounding decides which is
+// chosen, and the outputs then differ by far more than rounding. `selection_agreement` says how often it
+// chose these. The layer asks for route `reference` afterwards.
+void judge_output(const TrialPlan& plan, NSAAttention& module, const at::Tensor& x,
+                  const reference::ModuleResult& oracle, const at::Tensor& truth, Computed& computed) {
+    const at::Tensor blocks = oracle.blocks.to(x.device());
+    const at::Tensor ours = module.prefill(x, nullptr, blocks).out;
+    module.ask_route(Route::kReference);
+    const at::Tensor plain = moved(module.prefill(x, nullptr, blocks).out, oracle.out, truth);
+    computed.more.emplace_back("bound_ratio", bound_ratio(ours, plain, truth, plan.options.dtype));
+    const at::Tensor agreeing = computed.blocks.cpu().eq(oracle.blocks).all(-1);
+    computed.more.emplace_back("selection_agreement", agreeing.to(at::kDouble).mean().item<double>());
 }
 
 // The weights of the golden file, no more and no fewer than the layer has.
@@ -189,7 +208,7 @@ TrialResult module_trial(const TrialPlan& plan, std::int64_t seed) {
     NSAAttention module{plan.config, options_of(plan), static_cast<std::uint64_t>(seed), plan.policy};
     if (plan.golden) take_weights(plan, module);
     TrialTensors tensors = tensors_of(module, x);
-    const at::Tensor oracle = oracle_output(plan, module, x);
+    const reference::ModuleResult oracle = oracle_of(plan, module, x);
 
     // The plain implementation of the layer: every branch spelled out with explicit masks.
     module.ask_route(Route::kReference);
@@ -199,7 +218,8 @@ TrialResult module_trial(const TrialPlan& plan, std::int64_t seed) {
     ask_routes(module, o);
     if (plan.policy.sdpa_audit) module.set_audit(&audit);
     Computed by = o.subject == Subject::kModule ? prefilled(plan, module, x, seed) : decoded(plan, module, x);
-    tensors.truth = truth_of(plan, oracle, plain, by.more);
+    tensors.truth = truth_of(plan, oracle.out, plain, by.more);
+    if (o.subject == Subject::kModule) judge_output(plan, module, x, oracle, tensors.truth, by);
     tensors.candidate = by.candidate;
     if (by.d_out.defined()) tensors.inputs.emplace_back("d_out", by.d_out);
     tensors.gradients = std::move(by.gradients);

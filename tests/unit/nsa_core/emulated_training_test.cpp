@@ -69,6 +69,7 @@ TEST(EmulatedLayer, equals_the_oracle_forward_and_backward) {
             const parity::TrialResult trial = parity::module_trial(plan, /*seed=*/1);
             expect_cuda(trial.routes);
             EXPECT_LE(trial.error.mae, 2 * trial.baseline_mae);
+            EXPECT_LE(metric(trial, "bound_ratio"), 1);
             EXPECT_LE(metric(trial, "gradients_bound_ratio"), 1);
         }
     }

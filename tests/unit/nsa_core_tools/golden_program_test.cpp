@@ -15,6 +15,27 @@ using Golden = Program;
 
 const std::string kFiles = NSA_GOLDEN_FILES;
 
+std::string bytes_of(const std::string& file) {
+    std::ifstream stream{file, std::ios::binary};
+    return {std::istreambuf_iterator<char>{stream}, {}};
+}
+
+void write(const std::string& file, const std::string& bytes) {
+    std::ofstream{file, std::ios::binary} << bytes;
+}
+
+// The .safetensors file with the first value of an F64 tensor far from what it was.
+std::string with_a_wrong_value(std::string bytes, const std::string& tensor) {
+    std::uint64_t header = 0;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    const auto stored = boost::json::parse(bytes.substr(sizeof header, header)).at(tensor);
+    const double wrong = 100;
+    std::memcpy(
+        bytes.data() + sizeof header + header + stored.at("data_offsets").at(0).to_number<std::size_t>(),
+        &wrong, sizeof wrong);
+    return bytes;
+}
+
 // Outputs that an implementation of another origin computed in fp64: golden/make.py.
 TEST_F(Golden, EveryBranchAndTheOracleAgreeWithFilesThatPythonMade) {
     for (const char* branch : {"sliding", "compressed", "selected"}) {
@@ -52,6 +73,7 @@ TEST_F(Golden, WhatIsDumpedIsJudgedAlikeWhenItComesBack) {
         EXPECT_EQ(again.metric("mae"), first.metric("mae")) << file;
         EXPECT_EQ(again.metric("baseline_mae"), first.metric("baseline_mae")) << file;
         EXPECT_EQ(again.metric("golden_vs_oracle_mae"), 0) << file;
+        if (branch != "decode") EXPECT_EQ(again.metric("bound_ratio"), first.metric("bound_ratio")) << file;
         if (gradients == "off") continue;
         EXPECT_EQ(again.metric("gradients_bound_ratio"), first.metric("gradients_bound_ratio")) << file;
         EXPECT_EQ(again.metric("golden_vs_oracle_gradients_rel_l2"), 0) << file;
@@ -59,11 +81,7 @@ TEST_F(Golden, WhatIsDumpedIsJudgedAlikeWhenItComesBack) {
 }
 
 TEST_F(Golden, AnOutputThatIsWrongIsFarFromRouteAndOracleAlike) {
-    std::string bytes;
-    {
-        std::ifstream file{kFiles + "/attention.safetensors", std::ios::binary};
-        bytes.assign(std::istreambuf_iterator<char>{file}, {});
-    }
+    std::string bytes = bytes_of(kFiles + "/attention.safetensors");
     const std::string broken = (folder_ / "broken.safetensors").string();
     // Compressed and sliding outputs change their names: lengths of names and header stay.
     const auto swap = [&](const std::string& name, const std::string& by) {
@@ -73,7 +91,7 @@ TEST_F(Golden, AnOutputThatIsWrongIsFarFromRouteAndOracleAlike) {
     };
     swap("sliding", "holding");
     swap("compressed", "sliding");
-    std::ofstream{broken, std::ios::binary} << bytes;
+    write(broken, bytes);
     const Ended unknown = run({"parity", "--branch", "sliding", "--golden", broken});
     EXPECT_EQ(unknown.exit_code, 2);
     EXPECT_THAT(unknown.err, HasSubstr("holding is not of the schema"));
@@ -84,7 +102,7 @@ TEST_F(Golden, AnOutputThatIsWrongIsFarFromRouteAndOracleAlike) {
                   "\"");
     bytes[0] =
         static_cast<char>(static_cast<unsigned char>(bytes[0]) + 10);  // the header is ten bytes longer
-    std::ofstream{broken, std::ios::binary} << bytes;
+    write(broken, bytes);
     const Ended wrong = run({"parity", "--branch", "sliding", "--golden", broken});
     ASSERT_EQ(wrong.exit_code, 0) << wrong.err;
     EXPECT_GT(wrong.metric("mae"), 0.1);
@@ -93,20 +111,8 @@ TEST_F(Golden, AnOutputThatIsWrongIsFarFromRouteAndOracleAlike) {
 }
 
 TEST_F(Golden, AGradientThatIsWrongIsFarFromRouteAndOracleAlike) {
-    std::string bytes;
-    {
-        std::ifstream file{kFiles + "/attention.safetensors", std::ios::binary};
-        bytes.assign(std::istreambuf_iterator<char>{file}, {});
-    }
-    std::uint64_t header = 0;
-    std::memcpy(&header, bytes.data(), sizeof header);
-    const auto gradient = boost::json::parse(bytes.substr(sizeof header, header)).at("selected.d_k");
-    const double wrong = 100;
-    std::memcpy(
-        bytes.data() + sizeof header + header + gradient.at("data_offsets").at(0).to_number<std::size_t>(),
-        &wrong, sizeof wrong);
     const std::string broken = (folder_ / "broken.safetensors").string();
-    std::ofstream{broken, std::ios::binary} << bytes;
+    write(broken, with_a_wrong_value(bytes_of(kFiles + "/attention.safetensors"), "selected.d_k"));
     const Ended ended = run({"parity", "--branch", "selected", "--golden", broken});
     ASSERT_EQ(ended.exit_code, 0) << ended.err;
     EXPECT_GT(ended.metric("gradients_bound_ratio"), 10);
@@ -133,6 +139,18 @@ TEST_F(Golden, MistakesExitWith2AndSayWhatWouldBeRight) {
     }
 }
 
+TEST_F(Golden, ALayersOutputThatIsWrongBreaksItsBound) {
+    const std::string file = (folder_ / "layer.safetensors").string();
+    const Ended right = run({"parity", "--branch", "module", "--dtype", "bf16", "--seq", "8", "--dk", "4",
+                             "--dv", "4", "--dump", file});
+    ASSERT_EQ(right.exit_code, 0) << right.err;
+    EXPECT_LE(right.metric("bound_ratio"), 1);
+    write(file, with_a_wrong_value(bytes_of(file), "out"));
+    const Ended wrong = run({"parity", "--branch", "module", "--golden", file});
+    ASSERT_EQ(wrong.exit_code, 0) << wrong.err;
+    EXPECT_GT(wrong.metric("bound_ratio"), 10) << "a wrong file must not widen its own bound";
+}
+
 // A route must not be judged over a golden file whose weights are not the layer's.
 TEST_F(Golden, WeightsMustBeThoseOfTheLayer) {
     const std::string file = (folder_ / "layer.safetensors").string();
@@ -143,7 +161,7 @@ TEST_F(Golden, WeightsMustBeThoseOfTheLayer) {
     const std::size_t at = bytes.find("weight.wq");
     ASSERT_NE(at, std::string::npos);
     bytes.replace(at, 9, "weight.xx");
-    std::ofstream{file, std::ios::binary} << bytes;
+    write(file, bytes);
     const Ended ended = run({"parity", "--branch", "module", "--golden", file});
     EXPECT_EQ(ended.exit_code, 2);
     EXPECT_THAT(ended.err, HasSubstr("it has no tensor weight.wq"));
