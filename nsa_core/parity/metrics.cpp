@@ -79,6 +79,10 @@ at::Generator seeded_generator(std::int64_t seed) {
     return at::detail::createCPUGenerator(static_cast<std::uint64_t>(seed));
 }
 
+at::Generator second_generator(std::int64_t seed) {
+    return seeded_generator(seed + (INT64_C(1) << 53));
+}
+
 at::Tensor random_normal(at::IntArrayRef shape, at::Generator& generator, at::TensorOptions options) {
     return at::randn(shape, generator, at::TensorOptions{at::kDouble}).to(options);
 }

@@ -29,6 +29,8 @@ struct Rounding {
 [[nodiscard]] at::Tensor random_normal(at::IntArrayRef shape, at::Generator& generator,
                                        at::TensorOptions options);
 [[nodiscard]] at::Generator seeded_generator(std::int64_t seed);
+// Another stream of the same seed: that of a seed which runs hardly reach.
+[[nodiscard]] at::Generator second_generator(std::int64_t seed);
 
 // Attention as one would write it down, every intermediate rounded to the dtype of q: the error of an honest
 // implementation without tricks. q [B,H,S,dk], k and v [B,G,N,*], mask [S,N] or [B,H,S,N], true where

@@ -166,8 +166,7 @@ StepProblem::StepProblem(const StepCase& c)
           at::Generator generator = seeded_generator(c.seed);
           return poisoned_cache(c, generator);
       }()} {
-    constexpr std::int64_t kAnotherStream = INT64_C(1) << 53;  // seeds of runs hardly reach it
-    at::Generator generator = seeded_generator(c.seed + kAnotherStream);
+    at::Generator generator = second_generator(c.seed);
     in = fill(cache, c, Source{c, generator});
 }
 

@@ -4,12 +4,9 @@ namespace nsa::core::train {
 
 void add_model_flags(tools::FlagTable& table, ModelFlags& f) {
     constexpr std::int64_t kMany = 1 << 20;
-    table.integer("--dim", f.dim, 1, 65536, "width of the residual stream")
-        .integer("--heads", f.heads, 1, 1024, "query heads")
-        .integer("--groups", f.groups, 1, 1024, "key/value heads; divides --heads")
-        .integer("--dk", f.dk, 2, 1024, "width of a query and of a key; even, for rotary positions")
-        .integer("--dv", f.dv, 1, 1024, "width of a value")
-        .integer("--seq", f.seq, 1, kMany, "bytes in a sequence")
+    table.integer("--dim", f.dim, 1, 65536, "width of the residual stream");
+    tools::add_head_flags(table, f);
+    table.integer("--seq", f.seq, 1, kMany, "bytes in a sequence")
         .integer("--batch", f.batch, 1, kMany, "sequences in a batch")
         .integer("--layers", f.layers, 1, 1024, "layers of attention and MLP")
         .choice("--gate", f.gate, {{"sigmoid", GateKind::kSigmoid}, {"softmax", GateKind::kSoftmax}},
@@ -24,12 +21,7 @@ void add_run_flags(tools::FlagTable& table, ModelFlags& f) {
 }
 
 NsaConfig config_of(const ModelFlags& f) {
-    NsaConfig config;  // block sizes and window are the paper's
-    config.dim = f.dim;
-    config.heads = f.heads;
-    config.groups = f.groups;
-    config.dk = f.dk;
-    config.dv = f.dv;
+    NsaConfig config = tools::config_of(f, f.dim);
     config.gate = f.gate;
     config.rope = true;  // the model has no other sense of position
     validate(config);

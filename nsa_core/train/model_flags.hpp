@@ -8,16 +8,15 @@
 #include "nsa_core/numeric.hpp"
 #include "nsa_core/tools/environment.hpp"
 #include "nsa_core/tools/flags.hpp"
+#include "nsa_core/tools/shape_flags.hpp"
 
 namespace nsa::core::train {
 
-// The default shape is that of the seed's report.
-struct ModelFlags {
+// The default shape is that of the seed's report; block sizes and window are the paper's, and no flags.
+struct ModelFlags : tools::AttentionShape {
+    ModelFlags() : AttentionShape{.dk = 16, .dv = 16} {}
+
     std::int64_t dim = 128;
-    std::int64_t heads = 8;
-    std::int64_t groups = 2;
-    std::int64_t dk = 16;
-    std::int64_t dv = 16;
     std::int64_t seq = 128;
     std::int64_t batch = 8;
     std::int64_t layers = 1;

@@ -78,4 +78,14 @@ constexpr std::array<ParamSchema, (kSizes + ...)> table_of(const std::array<Para
     return all;
 }
 
+// Of decode_bench and prefill_bench, behind their lengths.
+constexpr auto bench_params(std::string_view warmup, std::string_view samples) {
+    return table_of(head_params("8", "32"), alone(whole("batch", "1", "sequences at a time")),
+                    block_params("512"),
+                    std::array{kDtype, kDevice,
+                               whole("warmup", warmup, "samples thrown away first, per row", 0, kMostSamples),
+                               whole("samples", samples, "samples kept, per row", 1, kMostSamples),
+                               seed("seed of weights and inputs")});
+}
+
 }  // namespace nsa::language

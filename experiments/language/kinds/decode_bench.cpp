@@ -11,11 +11,8 @@ namespace {
 
 constexpr std::array kParams = table_of(
     std::array{whole_list("seq", "512,1024,2048", "sequence lengths after the timed step"), kDim},
-    head_params("8", "32"), alone(whole("batch", "1", "sequences decoded together")), block_params("512"),
+    bench_params("10", "50"),
     std::array{
-        kDtype, kDevice, whole("warmup", "10", "samples thrown away first, per length", 0, kMostSamples),
-        whole("samples", "50", "samples kept, per length", 1, kMostSamples),
-        seed("seed of weights and tokens"),
         word("scope", "module", "module|attention", "the whole layer, or attention over a paged cache"),
         word("route", "auto", "auto|cuda", "auto: as the NSA_ flags say, attention by cuda"), kPage,
         word("cache", "warm", "warm|cold", "attention: state of the L2 cache")},

@@ -51,11 +51,9 @@ cudaError_t launch_dense_forward(const DenseForward& p, cudaStream_t stream, Ker
     const Instance* instance = instance_of(p.shape);
     if (instance == nullptr || !(p.scale > 0.0F)) return cudaErrorInvalidValue;
     if (!aligned(p.q, p.k, p.v, p.out)) return cudaErrorMisalignedAddress;
-    if (path == KernelPath::kMma) return instance->forward(p, stream);
     const WarpgroupForward* warpgroup = instance->warpgroup_forward;
-    if (warpgroup != nullptr && (path == KernelPath::kWarpgroup || warpgroup->exists()))
-        return warpgroup->launch(p, stream);
-    return path == KernelPath::kAuto ? instance->forward(p, stream) : cudaErrorInvalidValue;
+    if (warpgroup != nullptr && warpgroup->takes(path)) return warpgroup->launch(p, stream);
+    return path == KernelPath::kWarpgroup ? cudaErrorInvalidValue : instance->forward(p, stream);
 }
 
 cudaError_t launch_dense_backward(const DenseBackward& p, const DensePlan& plan, cudaStream_t stream,
@@ -66,11 +64,10 @@ cudaError_t launch_dense_backward(const DenseBackward& p, const DensePlan& plan,
     if (needs_partials && p.partials == nullptr) return cudaErrorInvalidValue;
     if (!aligned(p.q, p.k, p.v, p.d_out, p.d_q, p.d_k, p.d_v)) return cudaErrorMisalignedAddress;
     const WarpgroupBackward* warpgroup = instance->warpgroup_backward;
-    const bool has_warpgroup = path != KernelPath::kMma && warpgroup != nullptr &&
-                               (path == KernelPath::kWarpgroup || warpgroup->exists());
-    if (path == KernelPath::kWarpgroup && !has_warpgroup) return cudaErrorInvalidValue;
+    const bool by_warpgroups = warpgroup != nullptr && warpgroup->takes(path);
+    if (path == KernelPath::kWarpgroup && !by_warpgroups) return cudaErrorInvalidValue;
     const cudaError_t error =
-        has_warpgroup ? warpgroup->launch(p, plan, stream, part) : instance->backward(p, plan, stream, part);
+        by_warpgroups ? warpgroup->launch(p, plan, stream, part) : instance->backward(p, plan, stream, part);
     if (error != cudaSuccess || part == DensePart::kDq || plan.splits == 1) return error;
     return (p.shape.dtype == HalfType::kBf16 ? sum_partials_bf16 : sum_partials_fp16)(p, plan.splits, stream);
 }

@@ -40,15 +40,16 @@ cudaError_t launch_warpgroup_dkdv_of(const DenseBackward& p, const DensePlan& pl
 
 template <class T, int kDk, int kDv>
 constexpr WarpgroupBackward warpgroup_backward_of() {
-    return {.exists = [] { return has_image(warpgroup_dkdv_kernel<T, kDk, kDv, DenseItems>); },
-            .launch =
-                [](const DenseBackward& p, const DensePlan& plan, cudaStream_t stream, DensePart part) {
-                    if (part != DensePart::kDkdv) {
-                        const cudaError_t error = launch_warpgroup_dq_of<T, kDk, kDv>(p, stream);
-                        if (error != cudaSuccess || part == DensePart::kDq) return error;
-                    }
-                    return launch_warpgroup_dkdv_of<T, kDk, kDv>(p, plan, stream);
-                }};
+    return {
+        .takes = [](KernelPath path) { return takes(path, warpgroup_dkdv_kernel<T, kDk, kDv, DenseItems>); },
+        .launch =
+            [](const DenseBackward& p, const DensePlan& plan, cudaStream_t stream, DensePart part) {
+                if (part != DensePart::kDkdv) {
+                    const cudaError_t error = launch_warpgroup_dq_of<T, kDk, kDv>(p, stream);
+                    if (error != cudaSuccess || part == DensePart::kDq) return error;
+                }
+                return launch_warpgroup_dkdv_of<T, kDk, kDv>(p, plan, stream);
+            }};
 }
 
 }  // namespace nsa::core::cuda

@@ -33,7 +33,10 @@ cudaError_t launch_warpgroup_forward_of(const DenseForward& p, cudaStream_t stre
 
 template <class T, int kDk, int kDv>
 constexpr WarpgroupForward warpgroup_forward_of() {
-    return {.exists = [] { return has_image(warpgroup_forward_kernel<T, kDk, kDv, kWindowKeys<kDk>>); },
+    return {.takes =
+                [](KernelPath path) {
+                    return takes(path, warpgroup_forward_kernel<T, kDk, kDv, kWindowKeys<kDk>>);
+                },
             .launch =
                 [](const DenseForward& p, cudaStream_t stream) {
                     return p.branch == DenseBranch::kWindow

@@ -151,8 +151,7 @@ __device__ __forceinline__ void copy_steps(Shared& shared, const DenseBackward& 
 // Hides rows outside their key's interval. s is keys by rows: row `first_row` + 8 n + 2 (lane % 4) + i % 2;
 // seeing[half]: the rows that see this lane's key of that half.
 template <int kN>
-__device__ __forceinline__ void hide_columns(float (&s)[1][kN][4], const Interval (&seeing)[2],
-                                             int first_row) {
+__device__ __forceinline__ void hide_rows(float (&s)[1][kN][4], const Interval (&seeing)[2], int first_row) {
 #pragma unroll
     for (int n = 0; n < kN; ++n)
 #pragma unroll
@@ -271,7 +270,7 @@ __device__ __forceinline__ void sum_gradients(Shared& shared, GroupHeads heads, 
         warpgroup_wait<1>(s);
         if (first < common.first || first + kRows > common.last) {
             const int key = first_key + 16 * warp_of_warpgroup() + lane_index() / 4;
-            hide_columns(s, {rows_seeing(key, key + 1), rows_seeing(key + 8, key + 9)}, first);
+            hide_rows(s, {rows_seeing(key, key + 1), rows_seeing(key + 8, key + 9)}, first);
         }
         transposed_probabilities<T>(s, p_left, lse, terms, log2_scale);
         warpgroup_fence(p_left, dv);

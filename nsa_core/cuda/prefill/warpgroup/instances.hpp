@@ -8,7 +8,7 @@
 namespace nsa::core::cuda {
 
 struct WarpgroupForward {
-    bool (*exists)();  // on the current device
+    bool (*takes)(KernelPath);  // does a launch by this path, on the current device, take it?
     cudaError_t (*launch)(const DenseForward&, cudaStream_t);
 };
 
@@ -18,7 +18,7 @@ extern const WarpgroupForward warpgroup_forward_fp16_64_64, warpgroup_forward_fp
     warpgroup_forward_fp16_192_128;
 
 struct WarpgroupBackward {
-    bool (*exists)();
+    bool (*takes)(KernelPath);
     cudaError_t (*launch)(const DenseBackward&, const DensePlan&, cudaStream_t, DensePart);
 };
 
