@@ -14,7 +14,7 @@ void add_block_flags(FlagTable& table, AttentionShape& s) {
     table.integer("--l", s.l, 1, kMany, "tokens in a compression block")
         .integer("--d", s.d, 1, kMany, "stride between compression blocks")
         .integer("--l-sel", s.l_sel, 1, kMany, "tokens in a selection block")
-        .integer("--n", s.n, 1, kMany, "selected blocks, forced ones included")
+        .integer("--n", s.n, 3, kMany, "selected blocks, the three forced ones included")
         .integer("--w", s.w, 1, kMany, "sliding window in tokens");
 }
 
