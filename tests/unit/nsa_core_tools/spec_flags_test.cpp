@@ -6,6 +6,9 @@
 #include <functional>
 #include <map>
 #include <set>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "language/kind.hpp"
 #include "nsa_core/bench/decode_bench.hpp"
