@@ -23,6 +23,8 @@ struct ProcessIdentity {
 struct ProcStat {
     char state = '?';  // 'Z': dead, but not yet reaped
     std::uint64_t start_ticks = 0;
+    std::uint64_t flags = 0;                   // PF_* of the kernel
+    std::uint64_t env_start = 0, env_end = 0;  // where its environment is; 0: not told, or none is there yet
     bool operator==(const ProcStat&) const = default;
 };
 
@@ -38,9 +40,17 @@ Result<ProcessIdentity> identity_of(pid_t pid);
 enum class Liveness { kAlive, kDead, kRebooted };
 Liveness liveness_of(const ProcessIdentity& identity);
 
-// Processes of this user whose environment holds `entry` ("NSA_RUN_DIR=/root/.nsa/runs/r-1.1"), whatever
-// their session: a step that daemonised itself still carries it.
-std::vector<pid_t> processes_with_environment(std::string_view entry);
+// One look at the processes of this user, whatever their session.
+struct EnvironmentScan {
+    std::vector<pid_t> found;  // their environment holds the entry
+    // Amid an exec: the old environment is gone and the new one is not there yet, so they may be of either
+    // kind.
+    std::size_t veiled = 0;
+    bool nothing() const { return found.empty() && veiled == 0; }
+};
+
+// For `entry` ("NSA_RUN_DIR=/root/.nsa/runs/r-1.1"): a step that daemonised itself still carries it.
+EnvironmentScan processes_with_environment(std::string_view entry);
 
 // A whole small file of /proc or /sys, which have no size; empty when it cannot be read.
 std::string read_proc(const std::string& path);

@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "serve/control.hpp"
 
 #include <fcntl.h>
@@ -13,6 +15,7 @@
 #include "language/failpoint.hpp"
 #include "posix/files.hpp"
 #include "posix/identity.hpp"
+#include "serve/orphans.hpp"
 
 namespace nsa::serve {
 namespace {
@@ -35,18 +38,6 @@ Result<void> leave_cancel_file(const Home& home, const protocol::RunKey& run) {
     return posix::sync_dir(run_dir->get());
 }
 
-// Only the supervisor writes the journal, also when it is dead: its log says what became of what it left.
-void leave_evidence(const Home& home, const protocol::RunKey& run, const std::string& killed) {
-    const auto run_dir = home.open_run(run);
-    if (!run_dir) return;
-    const posix::UniqueFd log{::openat(run_dir->get(), journal::kSupervisorLog,
-                                       O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600)};
-    if (!log) return;
-    const std::string line =
-        "nsa-worker: found the supervisor dead, killed what was left of the run:" + killed + "\n";
-    static_cast<void>(posix::write_all(log.get(), line, "supervisor.log"));  // a full disk: the kill stands
-}
-
 }  // namespace
 
 Result<RemoteState> run_state(const Home& home, const protocol::RunKey& run) {
@@ -55,20 +46,20 @@ Result<RemoteState> run_state(const Home& home, const protocol::RunKey& run) {
     return status->state;
 }
 
-Result<protocol::CancelReply> cancel(const Home& home, const protocol::RunKey& run) {
+boost::asio::awaitable<Result<protocol::CancelReply>> cancel(const Home& home, protocol::RunKey run) {
     const auto status = status_of(home, run);
-    if (!status) return status.error();
-    if (status->state == RemoteState::kSupervisorDead) kill_orphans(home, run);
-    if (status->state != RemoteState::kRunning) return protocol::CancelReply{status->state};
+    if (!status) co_return status.error();
+    if (status->state == RemoteState::kSupervisorDead) co_await kill_orphans(home, run);
+    if (status->state != RemoteState::kRunning) co_return protocol::CancelReply{status->state};
     failpoint("worker.cancel.before_file");
-    if (const auto left = leave_cancel_file(home, run); !left) return left.error();
+    if (const auto left = leave_cancel_file(home, run); !left) co_return left.error();
     failpoint("worker.cancel.after_file");
     // On another host the supervisor finds the file before its next step; on this one it is told now.
     const auto& supervisor = status->supervisor;
     const bool is_it = supervisor && posix::liveness_of({supervisor->pid, supervisor->start_ticks,
                                                          supervisor->boot_id}) == posix::Liveness::kAlive;
     if (is_it) ::kill(static_cast<pid_t>(supervisor->pid), SIGTERM);
-    return protocol::CancelReply{RemoteState::kRunning};
+    co_return protocol::CancelReply{RemoteState::kRunning};
 }
 
 std::vector<protocol::RunListing> list_runs(const Home& home) {
@@ -85,19 +76,6 @@ std::vector<protocol::RunListing> list_runs(const Home& home) {
     }
     std::sort(runs.begin(), runs.end(), [](const auto& a, const auto& b) { return a.run < b.run; });
     return runs;
-}
-
-void kill_orphans(const Home& home, const protocol::RunKey& run) {
-    failpoint("worker.orphans.before_kill");
-    const std::string entry = std::string{journal::kRunDirVariable} + "=" + home.run_path(run);
-    std::string killed;
-    for (const pid_t pid : posix::processes_with_environment(entry)) {
-        std::string name = posix::read_proc("/proc/" + std::to_string(pid) + "/comm");
-        name = name.substr(0, name.find('\n'));
-        if (::kill(pid, SIGKILL) == 0) killed += " " + std::to_string(pid) + " (" + name + ")";
-    }
-    failpoint("worker.orphans.after_kill");
-    if (!killed.empty()) leave_evidence(home, run, killed);
 }
 
 }  // namespace nsa::serve

@@ -6,10 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/json.hpp>
 #include <cerrno>
 #include <chrono>
@@ -21,17 +17,13 @@
 #include "posix/files.hpp"
 #include "posix/identity.hpp"
 #include "posix/spawn.hpp"
+#include "serve/pause.hpp"
 
 namespace nsa::serve {
 namespace {
 
 namespace net = boost::asio;
 using Clock = std::chrono::steady_clock;
-
-net::awaitable<void> pause(std::chrono::milliseconds time) {
-    net::steady_timer timer{co_await net::this_coro::executor, time};
-    co_await timer.async_wait(net::as_tuple(net::use_awaitable));
-}
 
 Result<posix::UniqueFd> make_run_dir(const Home& home, const std::string& folder) {
     failpoint("worker.launch.before_mkdir");
@@ -80,6 +72,8 @@ Result<pid_t> start_supervisor(int run_dir, const std::string& path, SupervisorC
     request.argv = std::move(command);
     request.argv.push_back(path);
     request.environment = posix::own_environment();
+    // Of its child amid a fork: only by this is that known as the run's when the supervisor is dead.
+    request.environment[std::string{journal::kRunDirVariable}] = path;
     request.cwd = "/";
     request.stderr_fd = log.get();
     return posix::spawn(request);

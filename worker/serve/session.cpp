@@ -10,6 +10,7 @@
 
 #include "language/failpoint.hpp"
 #include "serve/control.hpp"
+#include "serve/orphans.hpp"
 #include "serve/probe_child.hpp"
 
 namespace nsa::serve {
@@ -237,9 +238,7 @@ void Session::handle_credit(const Frame& frame) {
 void Session::handle_run_request(const Frame& frame) {
     const auto run = protocol::decode<protocol::RunKey>(frame.payload);
     if (!run) return refuse(frame.request, run.error());
-    const auto answer = cancel(home_, *run);
-    if (!answer) return refuse(frame.request, answer.error());
-    reply(frame.request, protocol::encode(*answer));
+    spawn(frame.request, run_cancel(frame.request, *run));
 }
 
 // A task ends with an answer or, for a bug or a lost resource, with an error that says so.
@@ -279,6 +278,15 @@ net::awaitable<void> Session::run_launch(std::uint32_t request, protocol::Launch
     }
 }
 
+net::awaitable<void> Session::run_cancel(std::uint32_t request, protocol::RunKey run) {
+    const auto answer = co_await cancel(home_, std::move(run));
+    if (answer) {
+        reply(request, protocol::encode(*answer));
+    } else {
+        refuse(request, answer.error());
+    }
+}
+
 net::awaitable<void> Session::run_attach(std::uint32_t request, std::shared_ptr<Stream> stream,
                                          AttachPump pump) {
     using Clock = std::chrono::steady_clock;
@@ -308,7 +316,7 @@ net::awaitable<void> Session::run_attach(std::uint32_t request, std::shared_ptr<
                 end.state = *state;
                 failpoint("worker.attach.found_dead");
                 pump.supervisor_is_dead();
-                kill_orphans(home_, stream->run);
+                if (*state == RemoteState::kSupervisorDead) co_await kill_orphans(home_, stream->run);
                 continue;
             }
         }

@@ -58,6 +58,7 @@ class Session {
                                                 std::uint64_t credit);
 
     boost::asio::awaitable<void> run_probe(std::uint32_t request);
+    boost::asio::awaitable<void> run_cancel(std::uint32_t request, protocol::RunKey run);
     boost::asio::awaitable<void> run_launch(std::uint32_t request, protocol::Launch launch);
     boost::asio::awaitable<void> run_attach(std::uint32_t request, std::shared_ptr<Stream> stream,
                                             AttachPump pump);

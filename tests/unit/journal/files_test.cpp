@@ -1,13 +1,16 @@
 #include "posix/files.hpp"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 #include "posix/identity.hpp"
+#include "posix/spawn.hpp"
 #include "temp_dir.hpp"
 
 namespace {
@@ -114,10 +117,42 @@ TEST(Files, Utf8IsWellFormedOrNot) {
 TEST(Identity, ProcStatIsReadPastTheNastiestProgramName) {
     const std::string text =
         "4242 (a) R (b 1) S 1 4242 4242 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654321 1 2 3";
-    EXPECT_EQ(parse_proc_stat(text), (ProcStat{'S', 987654321}));
+    EXPECT_EQ(parse_proc_stat(text), (ProcStat{'S', 987654321, 4194560, 0, 0})) << "an old kernel's";
+    const std::string zeros = " 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0";  // fields 26 to 49
+    EXPECT_EQ(parse_proc_stat(text + zeros + " 700 788 0"), (ProcStat{'S', 987654321, 4194560, 700, 788}));
     EXPECT_FALSE(parse_proc_stat(""));
     EXPECT_FALSE(parse_proc_stat("1 (x) S 1 2 3"));
     EXPECT_FALSE(parse_proc_stat("1 (x)"));
+}
+
+TEST(Identity, OfThisProcessTheKernelTellsWhereItsEnvironmentIs) {
+    const auto stat = parse_proc_stat(read_proc("/proc/self/stat"));
+    ASSERT_TRUE(stat);
+    EXPECT_EQ(stat->env_end - stat->env_start, read_proc("/proc/self/environ").size());
+}
+
+TEST(Identity, AProcessIsFoundByItsEnvironmentAndOneWithoutAnyIsNoneAmidAnExec) {
+    const std::string entry = "NSA_TEST_OF_IDENTITY=" + std::to_string(::getpid());
+    const auto start = [](Environment environment) {
+        SpawnRequest request;
+        request.program = "/bin/sleep";
+        request.argv = {"sleep", "300"};
+        request.environment = std::move(environment);
+        return spawn(request).value();
+    };
+    const pid_t bare = start({}),
+                ours = start({{"A", "b"}, {"NSA_TEST_OF_IDENTITY", std::to_string(::getpid())}});
+    EnvironmentScan scan = processes_with_environment(entry);
+    // Others on this machine may be amid an exec for a moment; one that stays without is not waited for.
+    for (int i = 0; i < 2000 && scan.veiled != 0; ++i)
+        scan = processes_with_environment(entry);
+    EXPECT_EQ(scan.found, std::vector{ours});
+    EXPECT_EQ(scan.veiled, 0U);
+    for (const pid_t pid : {bare, ours}) {
+        ::kill(pid, SIGKILL);
+        EXPECT_EQ(::waitpid(pid, nullptr, 0), pid);
+    }
+    EXPECT_TRUE(processes_with_environment(entry).found.empty());
 }
 
 TEST(Identity, WeAreAliveAndAnotherStartIsNotUs) {
