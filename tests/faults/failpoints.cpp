@@ -84,7 +84,6 @@ class PointTrial {
           worker_(rig_.trial().root() / "nsa-worker") {
         fs::create_symlink(needs_.is_worker ? lab.programs.worker_lab : lab.programs.worker, worker_);
         rig_.scene().workers_may_die = needs_.is_worker;
-        rig_.scene().serve_is_killed = needs_.lost_link;
     }
 
     // Whether the point was reached. Violations are reported here.

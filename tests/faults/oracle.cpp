@@ -170,8 +170,8 @@ void judge_leftovers(const Scene& scene, Violations& found) {
         for (const auto& entry : fs::recursive_directory_iterator{folder, none}) {
             // A killed worker leaves the file that it was writing in its run directory, which is kept as
             // evidence.
-            const bool evidence = (scene.workers_may_die || scene.serve_is_killed) &&
-                                  entry.path().string().find("/runs/") != std::string::npos;
+            const bool evidence =
+                scene.workers_may_die && entry.path().string().find("/runs/") != std::string::npos;
             if (!evidence && entry.is_regular_file(none) && is_temporary(entry.path()))
                 found.push_back({"temporary file", entry.path().string()});
         }

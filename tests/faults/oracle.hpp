@@ -34,7 +34,6 @@ struct Scene {
     std::vector<std::filesystem::path> worker_homes;  // each holds runs/
     int most_attempts = 1;                            // of a run
     bool workers_may_die = false;  // a run may end for the infrastructure, without a manifest
-    bool serve_is_killed = false;  // of a live worker: what it was writing stays in the run directory
 };
 
 // After any kill, with the daemon dead: "damaged", "lost", "doubled", "foreign run", "lease doubled",

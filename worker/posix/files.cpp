@@ -135,10 +135,14 @@ Result<void> sync_dir(int dir) {
 
 namespace {
 
+std::string unfinished_of(const std::string& name) {
+    return "." + name + ".tmp";
+}
+
 Result<void> write_once(int dir, const std::string& name, std::string_view bytes, mode_t mode) {
     static std::atomic<unsigned> counter{0};
     const std::string tmp =
-        "." + name + ".tmp" + std::to_string(::getpid()) + "." + std::to_string(counter.fetch_add(1));
+        unfinished_of(name) + std::to_string(::getpid()) + "." + std::to_string(counter.fetch_add(1));
     const std::string where = "write " + name;
     UniqueFd fd{::openat(dir, tmp.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)};
     if (!fd) return errno_error(errno, where);
@@ -162,6 +166,12 @@ Result<void> write_file_durably(int dir, const std::string& name, std::string_vi
         auto written = write_once(dir, name, bytes, mode);
         // A full disk, a name that is taken or a refusal stays; an I/O error may have been one bad moment.
         if (written || written.error().code != ErrorCode::kInternal || tries == kTries) return written;
+    }
+}
+
+void remove_unfinished(int dir, const std::string& name) {
+    for (const auto& entry : list_dir(dir, "")) {
+        if (entry.starts_with(unfinished_of(name))) ::unlinkat(dir, entry.c_str(), 0);
     }
 }
 

@@ -39,6 +39,9 @@ Result<void> write_all(int fd, std::string_view bytes, std::string_view where);
 // I/O error is tried again, each time with a new tmp: what one fsync failed on is never taken for written.
 Result<void> write_file_durably(int dir, const std::string& name, std::string_view bytes, mode_t mode = 0644);
 
+// Removes what write_file_durably of `name` left where its process was killed. Only where nobody writes it.
+void remove_unfinished(int dir, const std::string& name);
+
 Result<void> sync_dir(int dir);
 
 // Reads up to `count` bytes at `offset`; fewer only at the end of the file. Appends to `out`.

@@ -49,7 +49,11 @@ Result<void> refuse_stale(const Home& home, const protocol::RunKey& asked) {
     return {};
 }
 
+// Under the launch lock, which every writer of these files holds: a temporary of one is of a launch that
+// died.
 Result<void> write_files(int run_dir, const protocol::Launch& request) {
+    for (const char* name : {journal::kSpecFile, journal::kToolsFile, journal::kPlanFile})
+        posix::remove_unfinished(run_dir, name);
     if (auto written = posix::write_file_durably(run_dir, journal::kSpecFile, request.spec_yaml); !written) {
         return written;
     }

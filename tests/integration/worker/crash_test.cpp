@@ -114,6 +114,11 @@ TEST_P(CrashAtEdge, OfALaunchOrARunLosesAndDoublesNothing) {
         EXPECT_EQ(relaunched.already, !kBeforeTheRun.contains(GetParam()));
     }
     EXPECT_EQ(followed.all<language::RunStarted>().at(0).pid, relaunched.pid);
+    for (const auto& entry : std::filesystem::directory_iterator{run_dir()}) {
+        for (const char* name : {".spec.yaml.", ".tools.json.", ".plan.json."})
+            EXPECT_FALSE(entry.path().filename().string().starts_with(name))
+                << entry.path() << " of the launch that died";
+    }
     const std::string ran = read_text(home() / "first-ran");
     const bool completes = kBeforeTheRun.contains(GetParam()) || kServesOwn.contains(GetParam()) ||
                            GetParam() == "worker.run_finished.after_commit";

@@ -69,6 +69,15 @@ TEST(Files, AnIoErrorThatStaysAndAFullDiskAreSaidAndLeaveNothing) {
     EXPECT_EQ(std::distance(std::filesystem::directory_iterator{dir.path()}, {}), 0);
 }
 
+TEST(Files, WhatAKilledWriterOfAFileLeftIsRemovedAndNothingElse) {
+    const test::TempDir dir;
+    for (const char* name :
+         {".plan.json.tmp12.0", ".plan.json.tmp7.31", ".tools.json.tmp12.1", "plan.json", "tmp"})
+        dir.write(name, "x");
+    remove_unfinished(dir.fd(), "plan.json");
+    EXPECT_EQ(list_dir(dir.fd(), ""), (std::vector<std::string>{".tools.json.tmp12.1", "plan.json", "tmp"}));
+}
+
 TEST(Files, NoComponentMayBeALink) {
     const test::TempDir dir, outside;
     outside.write("secret", "s");
