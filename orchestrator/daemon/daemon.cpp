@@ -38,6 +38,14 @@ std::string text_of(const std::exception_ptr& error) {
     }
 }
 
+// Where the disk is full the reserve is for this, too: what runs already must be taken over and recorded.
+Result<store::Store> open_store(const std::filesystem::path& file, DiskReserve& reserve) {
+    Result<store::Store> store = store::Store::open(file);
+    const bool full = !store && store.error().code == ErrorCode::kNoSpace;
+    if (full && reserve.release()) return store::Store::open(file);
+    return store;
+}
+
 engines::SshSettings ssh_settings(const Config& config) {
     engines::SshSettings settings;
     settings.worker = config.worker;
@@ -48,7 +56,8 @@ engines::SshSettings ssh_settings(const Config& config) {
 
 // Members in order of construction; what is below may use what is above.
 struct Daemon::Impl {
-    Impl(asio::io_context& io_context, Config with, StateLock held, Log to, store::Store store)
+    Impl(asio::io_context& io_context, Config with, StateLock held, Log to, store::Store store,
+         DiskReserve reserve)
         : io(io_context),
           config(std::move(with)),
           lock(std::move(held)),
@@ -57,8 +66,7 @@ struct Daemon::Impl {
                 [this](const std::string& name, std::exception_ptr error) {
                     if (!stopping) log.error("task \"" + name + "\": " + text_of(error));
                 }),
-          books(io.get_executor(), std::move(store),
-                DiskReserve(config.state_dir / "nsa.reserve", config.reserve_bytes)),
+          books(io.get_executor(), std::move(store), std::move(reserve)),
           log_disk(io.get_executor()),
           disk(io.get_executor()),
           copies(io.get_executor()),
@@ -176,14 +184,19 @@ Result<std::unique_ptr<Daemon>> Daemon::open(asio::io_context& io, Config config
     failpoint("daemon.start.locked");
     std::error_code ec;
     std::filesystem::create_directories(config.artifacts_dir, ec);
-    if (ec) return fail(ErrorCode::kInternal, ec.message(), "make folder " + config.artifacts_dir.string());
+    if (ec) {
+        const bool full = ec == std::errc::no_space_on_device;
+        return fail(full ? ErrorCode::kNoSpace : ErrorCode::kInternal, ec.message(),
+                    "make folder " + config.artifacts_dir.string());
+    }
     Result<Log> log = Log::open(config.state_dir / "nsad.log", config.log_to_stderr);
     if (!log) return log.error();
-    Result<store::Store> store = store::Store::open(config.state_dir / "nsa.db");
+    DiskReserve reserve(config.state_dir / "nsa.reserve", config.reserve_bytes);
+    Result<store::Store> store = open_store(config.state_dir / "nsa.db", reserve);
     if (!store) return store.error();
     failpoint("daemon.start.store_open");
-    auto impl =
-        std::make_unique<Impl>(io, std::move(config), std::move(*lock), std::move(*log), std::move(*store));
+    auto impl = std::make_unique<Impl>(io, std::move(config), std::move(*lock), std::move(*log),
+                                       std::move(*store), std::move(reserve));
     impl->log.info(std::string("nsad ") + kVersion + " (" + kCommit + ") starts");
     std::unique_ptr<Daemon> daemon(new Daemon(std::move(impl)));
     if (Result<void> begun = daemon->impl_->begin(); !begun) {

@@ -8,6 +8,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
+#include <optional>
+#include <utility>
 
 #include "daemon/daemon.hpp"
 #include "daemon/options.hpp"
@@ -58,6 +60,7 @@ int serve(nsa::daemon::Config config) {
     boost::asio::io_context io{1};
     boost::asio::signal_set signals(io, SIGINT, SIGTERM);
     bool failed = false, told = false;
+    std::optional<nsa::ErrorCode> waits_for;  // said once, however long it takes
     config.on_store_failure = [&](const nsa::Error&) {
         failed = true;
         io.stop();
@@ -70,6 +73,7 @@ int serve(nsa::daemon::Config config) {
         failed = false;
         auto daemon = nsa::daemon::Daemon::open(io, config);
         if (daemon) {
+            waits_for.reset();
             io.run();
             // What does not end is in the log; the state on disk is whole at any moment.
             if (!(*daemon)->shut_down(kShutdown)) std::_Exit(kFailed);
@@ -77,9 +81,13 @@ int serve(nsa::daemon::Config config) {
             daemon->reset();
             std::cerr << "nsad: the store failed; it is opened anew\n";
         } else {
-            const int code = complain(daemon.error());
-            if (!may_pass(daemon.error())) return code;
-            std::cerr << "nsad: tried again until it can\n";
+            if (!may_pass(daemon.error())) return complain(daemon.error());
+            if (std::exchange(waits_for, daemon.error().code) != daemon.error().code) {
+                complain(daemon.error());
+                std::cerr << "nsad: tried again every 2 s until "
+                          << (*waits_for == nsa::ErrorCode::kNoSpace ? "there is room\n"
+                                                                     : "it is unlocked\n");
+            }
         }
         io.restart();
         io.run_for(kAgain);  // a signal ends the wait

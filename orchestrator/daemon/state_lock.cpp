@@ -13,13 +13,12 @@
 namespace nsa::daemon {
 namespace {
 
-std::string pid_in(int fd) {
+// " (pid 42)"; empty when it could not be written.
+std::string holder_in(int fd) {
     char text[32] = {};
     const ssize_t size = ::pread(fd, text, sizeof text - 1, 0);
-    std::string pid(text, size > 0 ? static_cast<std::size_t>(size) : 0);
-    while (!pid.empty() && pid.back() == '\n')
-        pid.pop_back();
-    return pid;
+    const std::string pid(text, size > 0 ? static_cast<std::size_t>(size) : 0);
+    return pid.empty() ? "" : " (pid " + pid.substr(0, pid.find('\n')) + ")";
 }
 
 }  // namespace
@@ -33,17 +32,17 @@ Result<StateLock> StateLock::take(const std::filesystem::path& file) {
             return fail(ErrorCode::kInternal, std::strerror(errno), "lock " + file.string());
         return fail(
             ErrorCode::kConflict,
-            "another daemon (pid " + pid_in(fd) +
-                ") uses this state folder; stop it, or give this one a folder of its own by --state-dir",
+            "another daemon" + holder_in(fd) +
+                " uses this state folder; stop it, or give this one a folder of its own by --state-dir",
             file.parent_path().string());
     }
     const std::string pid = std::to_string(::getpid()) + "\n";
-    const bool written = ::ftruncate(fd, 0) == 0 && ::pwrite(fd, pid.data(), pid.size(), 0) > 0;
-    if (!written) {
-        const bool full = errno == ENOSPC || errno == EDQUOT;
-        return fail(full ? ErrorCode::kNoSpace : ErrorCode::kInternal, std::strerror(errno),
-                    "write " + file.string());
-    }
+    // In place: a block that is given back may be taken by another program when the disk is full. Then it is
+    // held without a name.
+    const bool written =
+        ::pwrite(fd, pid.data(), pid.size(), 0) > 0 && ::ftruncate(fd, static_cast<off_t>(pid.size())) == 0;
+    if (!written && errno != ENOSPC && errno != EDQUOT)
+        return fail(ErrorCode::kInternal, std::strerror(errno), "write " + file.string());
     return lock;
 }
 

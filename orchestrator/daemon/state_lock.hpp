@@ -10,7 +10,7 @@ namespace nsa::daemon {
 // Holds nsad.lock by flock for its life; the kernel lets go of it when the process dies, however it dies.
 class StateLock {
   public:
-    // kConflict names the pid of the daemon that has it.
+    // kConflict names the pid of the daemon that has it, where the disk had room for that.
     static Result<StateLock> take(const std::filesystem::path& file);
     ~StateLock();
     StateLock(StateLock&& other) noexcept;

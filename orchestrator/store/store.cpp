@@ -23,8 +23,9 @@ constexpr int kSqliteFloor = 3037000;
 Result<void> create_private(const std::filesystem::path& path) {
     const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (descriptor < 0) {
-        return fail(ErrorCode::kInternal, std::string("cannot open the database: ") + std::strerror(errno),
-                    path.string());
+        const bool full = errno == ENOSPC || errno == EDQUOT;
+        return fail(full ? ErrorCode::kNoSpace : ErrorCode::kInternal,
+                    std::string("cannot open the database: ") + std::strerror(errno), path.string());
     }
     ::close(descriptor);
     return {};

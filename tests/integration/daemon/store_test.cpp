@@ -50,8 +50,8 @@ bool backup_has(const std::filesystem::path& file, const std::filesystem::path& 
     return row && row->state == RunState::kDone;
 }
 
-store::NewRun new_run(const std::string& id) {
-    const std::string yaml = shell_spec("true");
+store::NewRun new_run(const std::string& id, const std::string& script = "true") {
+    const std::string yaml = shell_spec(script);
     const auto spec = must(language::parse_spec(yaml, "test.yaml"));
     store::NewRun run =
         store::new_run(RunId{id}, must(language::make_plan(spec, yaml)), yaml, "test.yaml", 1);
@@ -190,6 +190,49 @@ TEST(Store, AFullDiskStillRecordsWhatRunsRefusesNewRunsAndHealsByItself) {
     };
     ASSERT_TRUE(eventually(is_taken));
     EXPECT_EQ(nsad.wait_done(*taken).status, Status::kPass);
+}
+
+// An nsad whose state folder is a full file system of its own, with the database of `seed` and what `also`
+// makes. Its words go to `said`; a line that ends with "room" makes room.
+NsadOptions starting_on_a_full_disk(const TempDir& dir, const std::string& also) {
+    const std::string script =
+        "cd \"$0\" && mount -t tmpfs -o size=48m none state && cp seed/nsa.db state && " + also +
+        " { cat /dev/zero > state/fill; mkfifo words; true; } 2> /dev/null &&"
+        "{ while read -r line; do echo \"$line\" | tee -a said >&2;"
+        " case $line in *room) rm state/fill;; esac; done < words & } && exec \"$@\" 2> words";
+    std::filesystem::create_directories(dir / "state");
+    return {.prefix = {"unshare", "--mount", "--map-root-user", "sh", "-c", script, dir.path().string()},
+            .socket = dir / "nsad.sock"};
+}
+
+RunId seed_with_run_that(const TempDir& dir, const std::string& script) {
+    std::filesystem::create_directories(dir / "seed");
+    store::Store store = must(store::Store::open(dir / "seed" / "nsa.db"));
+    const store::NewRun run = new_run("r-20260101-000000-000001", script);
+    must(store.submit(run));
+    return run.run;
+}
+
+TEST(Store, AStartOnAFullDiskGivesItsReserveAndGoesOnWithWhatIsThere) {
+    TempDir dir;
+    const RunId id = seed_with_run_that(dir, "rm '" + (dir / "state/fill").string() + "'");
+    NsadProcess nsad(dir.path(),
+                     starting_on_a_full_disk(dir, "head -c 3145728 /dev/zero > state/nsa.reserve &&"));
+    EXPECT_EQ(nsad.wait_done(id).status, Status::kPass) << "its step makes the room";
+    EXPECT_EQ(read_file(dir / "said").find("tried again"), std::string::npos);
+}
+
+TEST(Store, AStartOnAFullDiskWithoutAReserveSaysSoOnceAndWaitsForRoom) {
+    TempDir dir;
+    const RunId id = seed_with_run_that(dir, "true");
+    NsadProcess nsad(dir.path(), starting_on_a_full_disk(dir, ""));
+    EXPECT_EQ(nsad.wait_done(id).status, Status::kPass);
+    const std::string said = read_file(dir / "said"),
+                      again = "nsad: tried again every 2 s until there is room\n";
+    EXPECT_NE(said.find("nsa.db: the disk of the database is full: "), std::string::npos) << said;
+    const std::size_t first = said.find(again);
+    EXPECT_NE(first, std::string::npos) << said;
+    EXPECT_EQ(said.find(again, first + 1), std::string::npos) << said;
 }
 
 TEST(Store, ACrashWhileARetryIsStagedGoesOnWithTheRetry) {
