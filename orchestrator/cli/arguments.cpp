@@ -149,7 +149,7 @@ class Parser {
         timeout_option(submit, slots_.submit_timeout);
         submit
             ->add_option("--key", slots_.submit.key,
-                         "Idempotency key: the same key and experiment give the same run")
+                         "Idempotency key: the same key, experiment and working tree give the same run")
             ->option_text("TEXT");
         auto* run = verb("run", "Run an experiment and follow it; needs no daemon", slots_.run, true);
         run->footer(

@@ -42,6 +42,7 @@ NewRun new_run(RunId run, const language::Plan& plan, std::string spec_yaml, std
     made.spec_hash = plan.spec_hash;
     made.thresholds_hash = plan.thresholds_hash;
     made.requested_instance = InstanceName{plan.target.instance};
+    if (plan.working_tree) made.tree = plan.working_tree->tree;
     made.created_ms = created_ms;
     made.cases.reserve(plan.cases.size());
     for (const language::PlannedCase& planned : plan.cases)

@@ -38,6 +38,7 @@ struct NewRun {
     std::string outline_json;          // a plan with nothing but what places the run and limits it
     Sha256 spec_hash, thresholds_hash;
     InstanceName requested_instance;  // empty: any that fits
+    std::string tree;                 // id of the working tree's files; empty: none was looked at
     std::string idempotency_key;      // empty: none
     std::int64_t created_ms = 0;
     std::vector<NewCase> cases;  // in order of execution

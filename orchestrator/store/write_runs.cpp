@@ -8,9 +8,10 @@ using language::RunState;
 
 namespace {
 
+// Without a tree the hash is that of databases older than it.
 Sha256 body_hash(const NewRun& run) {
     return sha256_of(run.spec_hash.value + '\n' + run.requested_instance.value + '\n' +
-                     sha256_of(run.spec_yaml).value);
+                     sha256_of(run.spec_yaml).value + (run.tree.empty() ? "" : '\n' + run.tree));
 }
 
 // The run an idempotency key already stands for: kConflict when its body was another.
@@ -23,7 +24,7 @@ Result<std::optional<Submitted>> find_by_key(Database& database, const NewRun& r
     if (found.text(1) == body.value) return std::optional(Submitted{earlier, true});
     return fail(ErrorCode::kConflict,
                 "idempotency key '" + run.idempotency_key + "' was used for run " + earlier.value +
-                    " with another spec or instance; use another key",
+                    " with another spec, instance or working tree; use another key",
                 "submit");
 }
 

@@ -101,7 +101,10 @@ TEST(LocalRun, ASubmissionIsRefusedWhenNobodyLookedAtTheWorkingTreeThatItsSpecNa
     request.working_tree = language::WorkingTree{"c0ffee", 1, "7ee5"};
     EXPECT_THROW(nsad.call(nsad.api().submit(request)), std::runtime_error) << "edits are forbidden";
     request.working_tree->edited = 0;
+    request.idempotency_key = "key-1";
     nsad.wait_done(nsad.call(nsad.api().submit(request)).run);
+    request.working_tree->tree = "7ee6";
+    EXPECT_THROW(nsad.call(nsad.api().submit(request)), std::runtime_error) << "the key is another tree's";
     EXPECT_EQ(nsad.call(nsad.api().list_runs(10)).size(), 1U);
 }
 

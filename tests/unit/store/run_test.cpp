@@ -42,6 +42,25 @@ TEST_F(StoreTest, The_same_key_with_another_body_is_a_conflict_that_names_the_ru
     EXPECT_NE(refused.error().text.find("r-1"), std::string::npos);
 }
 
+TEST_F(StoreTest, The_same_key_with_another_working_tree_is_a_conflict_and_the_same_files_are_the_same_run) {
+    language::Plan plan;
+    const auto run_of = [&plan](const std::string& id) {
+        NewRun run = new_run(RunId{id}, plan, "version: 1\n", "spec.yaml", 1);
+        run.idempotency_key = "key";
+        return run;
+    };
+    Store store = open();
+    plan.working_tree = language::WorkingTree{"c0ffee", 2, "7ee5"};
+    must(store.submit(run_of("r-1")));
+    plan.working_tree->tree = "7ee6";
+    const Result<Submitted> refused = store.submit(run_of("r-2"));
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, ErrorCode::kConflict);
+    EXPECT_NE(refused.error().text.find("another spec, instance or working tree"), std::string::npos);
+    plan.working_tree = language::WorkingTree{"c0ffef", 0, "7ee5"};  // committed meanwhile
+    EXPECT_EQ(must(store.submit(run_of("r-3"))).run.value, "r-1");
+}
+
 TEST_F(StoreTest, A_taken_run_id_is_a_conflict) {
     Store store = open();
     must(store.submit(a_run("r-1")));
