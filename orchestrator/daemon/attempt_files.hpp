@@ -52,7 +52,7 @@ class AttemptFiles {
     // Starts to bring what is written so far to the disk, on a thread of its own, unless one is at it. So
     // sync() finds little left; it is still needed, and fails when this one failed.
     void sync_ahead();
-    // Waits for one that is under way, as sync() and the destructor do.
+    // Waits for one that is under way, as sync() and the destructor do: it is not to end on the loop.
     void settle();
 
   private:

@@ -1,19 +1,23 @@
 // A thread for a library that blocks (SQLite, files), behind co_await. Calls run one after the other, in
 // order. The caller continues on the loop's thread, whatever happened; an exception of the work comes out of
-// co_await. Work that takes a std::stop_token is told by it when its caller is cancelled.
+// co_await. Work that takes a std::stop_token is told by it when its caller is cancelled, and whatever it
+// answers then, co_await throws operation_aborted.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
 #include <concepts>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <type_traits>
@@ -38,7 +42,14 @@ class BlockingThread {
     boost::asio::awaitable<std::invoke_result_t<Work&, std::stop_token>> call(Work work) {
         std::stop_source stop;
         auto told = [&work, token = stop.get_token()] { return work(token); };
-        co_return co_await perform(told, stop);
+        auto value = co_await perform(told, stop);
+        if (stop.stop_requested()) throw boost::system::system_error(boost::asio::error::operation_aborted);
+        co_return value;
+    }
+    // Destroys it here, after the work that was given: its destructor blocks.
+    template <class T>
+    void end(std::unique_ptr<T> object) {
+        boost::asio::post(pool_, [object = std::move(object)]() mutable { object.reset(); });
     }
 
   private:

@@ -27,12 +27,16 @@ Error about(ErrorCode code, std::string text, const scheduler::Ticket& ticket) {
     return fail(code, std::move(text), "artifacts of run " + ticket.run.value);
 }
 
-// One act of collecting.
+// One act of collecting. However it ends, what is on its way to the disk is not waited for on the loop; the
+// next act's files are touched behind that.
 struct Pull {
+    ~Pull() { disk.end(std::move(files)); }
+
     std::shared_ptr<HostSession> session;
     std::shared_ptr<ActiveRun> active;
     scheduler::Ticket ticket;
-    AttemptFiles files;
+    BlockingThread& disk;
+    std::unique_ptr<AttemptFiles> files;
 };
 
 class TextSink : public engines::FetchSink {
@@ -118,7 +122,7 @@ asio::awaitable<Result<void>> fetch_files(Workplace& place, Pull& pull, const la
     for (std::size_t begin = 0; begin < wanted.size(); begin += kBatch) {
         const std::size_t end = std::min(begin + kBatch, wanted.size());
         const std::span<const ManifestEntry> batch(wanted.data() + begin, end - begin);
-        FileIntake intake(pull.files, batch);
+        FileIntake intake(*pull.files, batch);
         FileSink sink(place, pull, intake);
         protocol::Fetch request;
         request.run = {pull.ticket.run, pull.ticket.attempt};
@@ -144,7 +148,7 @@ asio::awaitable<Result<std::vector<store::ArtifactRow>>> collect_whole(Workplace
     const Result<language::Manifest> manifest = co_await fetch_manifest(pull, expected);
     if (!manifest) co_return manifest.error();
     // What streamed home while it ran, or came in an earlier try, is not fetched again.
-    auto compare = [&]() -> Result<language::Manifest> { return missing_of(pull.files, *manifest); };
+    auto compare = [&]() -> Result<language::Manifest> { return missing_of(*pull.files, *manifest); };
     const Result<language::Manifest> missing = co_await place.disk.call(compare);
     if (!missing) co_return missing.error();
     const Result<void> fetched = co_await fetch_files(place, pull, *missing);
@@ -179,11 +183,11 @@ language::Manifest hoped_for(const language::Plan& plan, const std::map<std::str
 // The worker died: its logs and results as far as they go, with the hashes that they have here.
 asio::awaitable<Result<std::vector<store::ArtifactRow>>> collect_remains(Workplace& place, Pull& pull) {
     auto look = [&]() -> Result<language::Manifest> {
-        return hoped_for(pull.active->plan, pull.files.sizes());
+        return hoped_for(pull.active->plan, pull.files->sizes());
     };
     const Result<language::Manifest> hoped = co_await place.disk.call(look);
     if (!hoped) co_return hoped.error();
-    FileIntake intake(pull.files, *hoped, FileIntake::Verify::kNothing);
+    FileIntake intake(*pull.files, *hoped, FileIntake::Verify::kNothing);
     FileSink sink(place, pull, intake);
     protocol::Fetch request;
     request.run = {pull.ticket.run, pull.ticket.attempt};
@@ -191,7 +195,7 @@ asio::awaitable<Result<std::vector<store::ArtifactRow>>> collect_remains(Workpla
         request.items.push_back({entry.path, entry.size});
     const Result<protocol::FetchEnd> fetched = co_await pull.session->client.fetch(request, sink, kSilence);
     if (!fetched) co_return fetched.error();
-    auto describe = [&] { return pull.files.describe_all(); };
+    auto describe = [&] { return pull.files->describe_all(); };
     co_return co_await place.disk.call(describe);
 }
 
@@ -204,23 +208,16 @@ ActResult collect(Workplace& place, scheduler::Collect act) {
     if (!active) co_return active.error();
     failpoint("daemon.collect.begin");
     const auto dir = attempt_dir(place.config.artifacts_dir, act.ticket.run, act.ticket.attempt);
-    Pull pull{session, *active, act.ticket, AttemptFiles(dir)};
+    Pull pull{session, *active, act.ticket, place.disk, std::make_unique<AttemptFiles>(dir)};
     Result<std::vector<store::ArtifactRow>> rows = std::vector<store::ArtifactRow>{};
     if (act.whole) {
         rows = co_await collect_whole(place, pull);
     } else {
         rows = co_await collect_remains(place, pull);
     }
-    if (!rows) {
-        auto settle = [&]() -> Result<void> {
-            pull.files.settle();
-            return {};
-        };
-        co_await place.disk.call(settle);  // not in a destructor on the loop
-        co_return rows.error();
-    }
+    if (!rows) co_return rows.error();
     failpoint("daemon.collect.before_sync");
-    auto sync = [&] { return pull.files.sync(); };
+    auto sync = [&] { return pull.files->sync(); };
     Result<void> durable;
     if (!rows->empty()) durable = co_await place.disk.call(sync);
     if (!durable) co_return durable.error();

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <condition_variable>
 #include <mutex>
@@ -78,19 +79,21 @@ TEST(BlockingThread, AnExceptionOfTheWorkReachesTheCaller) {
 }
 
 asio::awaitable<void> work_until_told(BlockingThread& thread, std::atomic<bool>& begun, bool& told) {
-    auto work = [&begun](std::stop_token stop) {
+    auto work = [&begun, &told](std::stop_token stop) {
         std::mutex mutex;
         std::unique_lock lock(mutex);
         std::condition_variable_any change;
         begun = true;
         // What nobody tells in this time is a failure of the test, not its hang.
         (void)change.wait_for(lock, stop, std::chrono::seconds(20), [] { return false; });
-        return stop.stop_requested();
+        told = stop.stop_requested();
+        return 0;
     };
-    told = co_await thread.call(work);
+    (void)co_await thread.call(work);
+    ADD_FAILURE() << "goes on with what work that was stopped answers";
 }
 
-TEST(BlockingThread, WorkIsToldWhenItsCallerIsCancelled) {
+TEST(BlockingThread, WorkIsToldWhenItsCallerIsCancelledAndItsAnswerIsNoneThen) {
     asio::io_context io;
     std::atomic<bool> begun = false;
     bool told = false;
@@ -104,6 +107,39 @@ TEST(BlockingThread, WorkIsToldWhenItsCallerIsCancelled) {
     io.run();
     EXPECT_TRUE(told);
     EXPECT_TRUE(tasks.empty());
+}
+
+struct Ended {
+    ~Ended() { at = std::this_thread::get_id(); }
+    std::thread::id& at;
+};
+
+TEST(BlockingThread, EndsWhatItIsGivenBehindItsWorkWhileTheCallerGoesOn) {
+    asio::io_context io;
+    BlockingThread thread(io.get_executor());
+    std::mutex held;
+    std::unique_lock busy(held);
+    std::vector<std::string> order;
+    auto work = [&]() -> asio::awaitable<void> {
+        auto wait = [&] {
+            const std::lock_guard free(held);
+            order.emplace_back("work");
+            return 0;
+        };
+        co_await thread.call(wait);
+    };
+    asio::co_spawn(io, work, asio::detached);
+    test::settle(io);
+    std::thread::id at;
+    thread.end(std::unique_ptr<Ended>(new Ended{at}));
+    order.emplace_back("goes on");
+    busy.unlock();
+    thread.join();
+    EXPECT_EQ(order, (std::vector<std::string>{"goes on", "work"}));
+    EXPECT_NE(at, std::thread::id()) << "it has ended";
+    EXPECT_NE(at, std::this_thread::get_id());
+    io.restart();
+    io.run();
 }
 
 asio::awaitable<void> sleep_long() {
