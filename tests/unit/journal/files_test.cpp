@@ -16,11 +16,17 @@
 namespace {
 int failures = 0;  // of the next calls of fsync
 int failure = EIO;
+bool of_folders = false;  // only those of folders
+
+bool is_folder(int fd) {
+    struct stat info {};
+    return ::fstat(fd, &info) == 0 && S_ISDIR(info.st_mode);
+}
 }  // namespace
 
 // In place of the C library's for the whole program.
 extern "C" int fsync(int fd) {
-    if (failures == 0) return static_cast<int>(::syscall(SYS_fsync, fd));
+    if (failures == 0 || (of_folders && !is_folder(fd))) return static_cast<int>(::syscall(SYS_fsync, fd));
     --failures;
     errno = failure;
     return -1;
@@ -41,6 +47,11 @@ TEST(Files, DurableWriteReplacesWholeAndLeavesNoTemporary) {
 void fail_fsync(int count, int error = EIO) {
     failures = count;
     failure = error;
+    of_folders = false;
+}
+void fail_fsync_of_folders(int count, int error = EIO) {
+    fail_fsync(count, error);
+    of_folders = true;
 }
 
 TEST(Files, AnIoErrorOfADurableWriteIsTriedAgainWithAFileOfItsOwn) {
@@ -67,6 +78,29 @@ TEST(Files, AnIoErrorThatStaysAndAFullDiskAreSaidAndLeaveNothing) {
     ASSERT_FALSE(full) << "trying again would not help";
     EXPECT_EQ(full.error().code, ErrorCode::kNoSpace);
     EXPECT_EQ(std::distance(std::filesystem::directory_iterator{dir.path()}, {}), 0);
+}
+
+TEST(Files, AnIoErrorOfTheFoldersFsyncIsTriedAgainAndOneThatStaysIsSaid) {
+    const test::TempDir dir;
+    fail_fsync_of_folders(1);
+    EXPECT_TRUE(write_file_durably(dir.fd(), "tools.json", "old"));
+    EXPECT_EQ(failures, 0);
+    fail_fsync_of_folders(1000);
+    const auto broken = write_file_durably(dir.fd(), "tools.json", "new");
+    EXPECT_LT(1000 - failures, 10) << "not for ever";
+    fail_fsync(0);
+    ASSERT_FALSE(broken) << "the name may be gone after a power cut";
+    EXPECT_NE(broken.error().describe().find("fsync of the folder: Input/output error"), std::string::npos);
+    EXPECT_EQ(list_dir(dir.fd(), ""), std::vector<std::string>{"tools.json"});
+    EXPECT_EQ(dir.read("tools.json"), "new") << "whole all the same";
+}
+
+TEST(Files, AFileSystemThatRefusesFsyncOfAFolderHasDoneItItself) {
+    const test::TempDir dir;
+    fail_fsync_of_folders(1, EINVAL);
+    EXPECT_TRUE(write_file_durably(dir.fd(), "tools.json", "{}"));
+    EXPECT_EQ(failures, 0) << "asked once";
+    EXPECT_EQ(dir.read("tools.json"), "{}");
 }
 
 TEST(Files, WhatAKilledWriterOfAFileLeftIsRemovedAndNothingElse) {
