@@ -117,10 +117,11 @@ class PointTrial {
 
     void want_runs() {
         const Trial& trial = rig_.trial();
+        // Before its mark, at which it is cancelled.
         const std::string deaf = needs_.deaf_step ? "trap '' TERM\n" : "";
         rig_.work().add("short", short_step(trial), "h1");
         rig_.work().add_spec("wide", wide_spec(trial), "h1");
-        rig_.work().add(kEndless, marked(trial, deaf + waiting()), "h2");
+        rig_.work().add(kEndless, deaf + marked(trial, waiting()), "h2");
     }
 
     // A released daemon dies while a run executes.

@@ -13,7 +13,7 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-constexpr seconds kServe{60}, kSettle{150}, kProcessesEnd{10};
+constexpr seconds kServe{60}, kSettle{150}, kProcessesEnd{30};
 
 // Connections of the last daemon's workers end a moment after it.
 std::vector<std::string> processes_left(const Trial& trial, boost::asio::io_context& io) {

@@ -145,7 +145,7 @@ bool LoopbackSshd::try_start() {
     if (!child) throw std::runtime_error{child.error().describe()};
     pid_ = child->pid;
     // It writes its pid once it listens. When it dies instead, nothing comes.
-    if (wait_for_file(dir_ / "pid", 5s)) return true;
+    if (wait_for_file(dir_ / "pid", 30s)) return true;
     end(std::exchange(pid_, -1), SIGKILL);
     return false;
 }
@@ -163,8 +163,10 @@ void LoopbackSshd::kill_sessions() {
 
 void LoopbackSshd::stop() {
     if (pid_ < 0) return;
+    // It takes no new connection between the end of the others and its own: that one would outlive it.
+    ::kill(pid_, SIGSTOP);
     kill_sessions();
-    end(std::exchange(pid_, -1), SIGTERM);
+    end(std::exchange(pid_, -1), SIGKILL);
 }
 
 void LoopbackSshd::change_host_key() {

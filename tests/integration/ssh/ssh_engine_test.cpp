@@ -234,7 +234,7 @@ TEST_F(SshEngine, AStreamSurvivesManyKeyExchanges) {
     Result<WorkerClient> client = connect(sshd.instance());
     ASSERT_TRUE(client) << client.error().describe();
     Counter counter;
-    const auto end = test::run(io_, client->fetch(order("bytes", 24U << 20), counter, 10s));
+    const auto end = test::run(io_, client->fetch(order("bytes", 24U << 20), counter, 30s));
     ASSERT_TRUE(end) << end.error().describe();
     EXPECT_EQ(counter.bytes, 24U << 20);
     EXPECT_TRUE(test::run(io_, client->ping(20s)));
@@ -246,8 +246,8 @@ TEST_F(SshEngine, AFloodOnStderrIsDrainedAndItsEndKept) {
     Result<WorkerClient> client = connect(sshd.instance());
     ASSERT_TRUE(client) << client.error().describe();
     Counter counter;
-    ASSERT_TRUE(test::run(io_, client->fetch(order("stderr", 8U << 20), counter, 10s)));
-    const auto end = test::run(io_, client->fetch(order("die", 0), counter, 10s));
+    ASSERT_TRUE(test::run(io_, client->fetch(order("stderr", 8U << 20), counter, 30s)));
+    const auto end = test::run(io_, client->fetch(order("die", 0), counter, 30s));
     ASSERT_FALSE(end);
     EXPECT_EQ(end.error().code, ErrorCode::kUnreachable);
     EXPECT_THAT(end.error().text, HasSubstr("exit status 3"));
@@ -261,7 +261,7 @@ TEST_F(SshEngine, AConnectionThatIsKilledEndsEveryRequest) {
     ASSERT_TRUE(client) << client.error().describe();
     ASSERT_TRUE(test::run(io_, client->ping(20s)));
     sshd.kill_sessions();
-    const auto ping = test::run(io_, client->ping(10s));
+    const auto ping = test::run(io_, client->ping(30s));
     ASSERT_FALSE(ping);
     EXPECT_EQ(ping.error().code, ErrorCode::kUnreachable);
     EXPECT_FALSE(client->is_open());

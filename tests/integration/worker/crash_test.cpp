@@ -23,9 +23,10 @@ const protocol::RunKey kRun = run_key("r-crash");
 class Crash : public ::testing::Test {
   protected:
     // Passes every edge of a supervisor: setup, a step that reaches SIGKILL, a blocked case, a reserve.
-    static language::Plan plan() {
+    // At its limit the stubborn step must have set its trap, where its SIGKILL is what a test waits for.
+    static language::Plan plan(std::chrono::milliseconds stubborn_limit = std::chrono::milliseconds{400}) {
         auto stubborn = shell_case("stubborn", "trap '' TERM; while :; do sleep 0.01; done");
-        stubborn.timeout = std::chrono::milliseconds{400};
+        stubborn.timeout = stubborn_limit;
         auto blocked = shell_case("blocked", "true");
         blocked.needs = {stubborn.key};
         auto plan = plan_of({shell_case("first", "echo one >> $HOME/first-ran; sleep 0.05"), stubborn,
@@ -97,12 +98,14 @@ TEST_P(CrashAtEdge, OfALaunchOrARunLosesAndDoublesNothing) {
     also["NSA_FAILPOINT_LOG"] = (home() / "hits").string();
     also["HOME"] = home().string();
     WorkerProcess worker{home(), {.program = Program::kLab, .also = also}};
-    launch_regardless(worker, plan());
+    const bool waits_for_kill = GetParam() == "worker.step.before_kill";
+    const auto plan = Crash::plan(std::chrono::milliseconds{waits_for_kill ? 3000 : 400});
+    launch_regardless(worker, plan);
     eventually([&] { return was_hit(); }, "the failpoint is passed");
 
     WorkerProcess again{home(), {.also = {{"HOME", home().string()}}}};
     const auto relaunched =
-        again.ask<protocol::LaunchReply>(FrameType::kLaunch, encode(launch_of(kRun, plan())));
+        again.ask<protocol::LaunchReply>(FrameType::kLaunch, encode(launch_of(kRun, plan)));
     const Followed followed = follow(again, kRun);
     EXPECT_EQ(followed.journal, journal());
     const auto events = followed.events();

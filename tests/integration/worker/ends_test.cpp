@@ -77,9 +77,9 @@ TEST_F(StepEnds, WallLimitIsATimeoutWhateverTheExitCode) {
 
 TEST_F(StepEnds, SilenceLimitStopsTheSilentAndSparesTheTalkative) {
     auto silent = shell_case("silent", "echo once; sleep 60");
-    auto talkative = shell_case("talkative", "for i in $(seq 20); do echo $i; sleep 0.1; done");
+    auto talkative = shell_case("talkative", "for i in $(seq 35); do echo $i; sleep 0.1; done");
     silent.silence = std::chrono::milliseconds{1500};
-    talkative.silence = std::chrono::milliseconds{1500};
+    talkative.silence = std::chrono::seconds{3};  // shorter than it takes, longer than a busy machine is late
     const auto followed = run({silent, talkative});
     EXPECT_EQ(followed.finished("silent").end.kind, EndKind::kSilent);
     EXPECT_EQ(followed.finished("silent").end.detail, "stopped after 1.5 s without output");

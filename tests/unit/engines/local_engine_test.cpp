@@ -40,7 +40,7 @@ TEST(LocalEngine, TalksToItsChildAndGivesItTheHome) {
     auto stream = test::run(io, engine->open(config));
     ASSERT_TRUE(stream) << stream.error().describe();
     WorkerClient client{io.get_executor(), std::move(*stream), "instance local"};
-    const auto hello = test::run(io, client.hello("test", 5s));
+    const auto hello = test::run(io, client.hello("test", 30s));
     ASSERT_TRUE(hello) << hello.error().describe();
     EXPECT_EQ(hello->home, "/tmp/some-home");
 }
@@ -57,7 +57,7 @@ TEST(LocalEngine, AChildThatDiesSaysHowAndWhy) {
     fetch.run.run = RunId{"r-test"};
     fetch.items.push_back(die);
     Ignore sink;
-    const auto end = test::run(io, client.fetch(fetch, sink, 5s));
+    const auto end = test::run(io, client.fetch(fetch, sink, 30s));
     ASSERT_FALSE(end);
     EXPECT_EQ(end.error().code, ErrorCode::kUnreachable);
     EXPECT_THAT(end.error().text, HasSubstr("exit status 3"));
@@ -81,7 +81,7 @@ TEST(LocalEngine, AClosedStreamEndsAndReapsItsChild) {
         ASSERT_TRUE(stream);
     }
     io.restart();
-    io.run_for(10s);  // ends by itself when the reaper is done
+    io.run_for(30s);  // ends by itself when the reaper is done
     EXPECT_TRUE(io.stopped());
     EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1) << "no child is left, dead or alive";
 }
@@ -102,7 +102,7 @@ TEST(ChildEnd, IsToldToEveryoneWhoWaitsAndSaysHow) {
     ASSERT_EQ(::write(child->stdio.get(), "go\n", 3), 3);
     EXPECT_TRUE(test::run(io, end->within(30s)));
     io.restart();
-    io.run_for(10s);
+    io.run_for(30s);
     EXPECT_EQ(told, 2);
     EXPECT_EQ(end->text(), "signal 11");
     EXPECT_EQ(::waitpid(child->pid, nullptr, WNOHANG), -1) << "reaped";
@@ -114,7 +114,7 @@ TEST(ChildEnd, ThatIsLetGoTakesItsProcessWithIt) {
     ASSERT_TRUE(child);
     { const auto end = ChildEnd::watch(io.get_executor(), child->pid); }
     EXPECT_EQ(::waitpid(child->pid, nullptr, WNOHANG), -1) << "killed and reaped";
-    io.run_for(10s);
+    io.run_for(30s);
     EXPECT_TRUE(io.stopped()) << "nothing waits any more";
 }
 
