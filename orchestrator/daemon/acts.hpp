@@ -10,6 +10,7 @@
 #include "daemon/instances.hpp"
 #include "daemon/log.hpp"
 #include "daemon/run_book.hpp"
+#include "daemon/write_back.hpp"
 #include "scheduler/action.hpp"
 
 namespace nsa::daemon {
@@ -22,6 +23,7 @@ struct Workplace {
     Instances& instances;
     BlockingThread& log_disk;  // live logs: never behind a large pull
     BlockingThread& disk;      // artifacts, sources, reports
+    WriteBack& write_back;     // of the artifacts
     Changes& log_growth;
     std::function<void(scheduler::Event)> emit;
 };

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstring>
 #include <system_error>
+#include <utility>
 
 #include "language/event.hpp"
 #include "language/hash.hpp"
@@ -59,7 +60,7 @@ Result<UniqueFd> AttemptFiles::open_for_writing(std::string_view path, int flags
     const bool nested = slash != std::string_view::npos;
     const Result<int> parent = folder(nested ? path.substr(0, slash) : std::string_view{});
     if (!parent) return parent.error();
-    if (const Result<int> ready = opened_for_sync(); !ready) return ready.error();
+    if (!std::exchange(wrote_, true)) write_back_.begin(dir_);
     const std::string name(nested ? path.substr(slash + 1) : path);
     UniqueFd file(::openat(*parent, name.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0644));
     if (!file) return system_error(errno, dir_ / path);
@@ -166,20 +167,13 @@ Result<std::vector<store::ArtifactRow>> AttemptFiles::describe_all() const {
     return rows;
 }
 
-Result<int> AttemptFiles::opened_for_sync() {
-    if (!for_sync_) for_sync_ = UniqueFd(::open(dir_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!for_sync_) return system_error(errno, dir_);
-    return for_sync_.get();
-}
-
 void AttemptFiles::sync_ahead() {
     using namespace std::chrono_literals;
     if (ahead_.valid() && ahead_.wait_for(0s) != std::future_status::ready) return;
     settle();
-    if (!for_sync_ || sync_failed_ != 0) return;
+    if (!wrote_ || sync_failed_ != 0) return;
     try {
-        ahead_ =
-            std::async(std::launch::async, [fd = for_sync_.get()] { return ::syncfs(fd) == 0 ? 0 : errno; });
+        ahead_ = std::async(std::launch::async, [this] { return write_back_.sync(dir_); });
     } catch (const std::system_error&) {  // no thread to be had: sync() does it all
     }
 }
@@ -190,9 +184,7 @@ void AttemptFiles::settle() {
 
 Result<void> AttemptFiles::sync() {
     settle();
-    const Result<int> fd = opened_for_sync();
-    if (!fd) return fd.error();
-    if (sync_failed_ == 0) note_sync(::syncfs(*fd) == 0 ? 0 : errno);
+    if (sync_failed_ == 0) note_sync(write_back_.sync(dir_));
     if (sync_failed_ != 0) return system_error(sync_failed_, dir_);
     return {};
 }

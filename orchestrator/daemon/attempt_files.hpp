@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "daemon/write_back.hpp"
 #include "engines/unique_fd.hpp"
 #include "language/ids.hpp"
 #include "language/result.hpp"
@@ -21,7 +22,9 @@ std::filesystem::path attempt_dir(const std::filesystem::path& artifacts, const 
 
 class AttemptFiles {
   public:
-    explicit AttemptFiles(std::filesystem::path dir) : dir_(std::move(dir)) {}
+    // `write_back`, of the file system of `dir`, outlives it.
+    AttemptFiles(WriteBack& write_back, std::filesystem::path dir)
+        : write_back_(write_back), dir_(std::move(dir)) {}
     ~AttemptFiles() { settle(); }
     AttemptFiles(const AttemptFiles&) = delete;
     AttemptFiles& operator=(const AttemptFiles&) = delete;
@@ -46,8 +49,9 @@ class AttemptFiles {
     Result<store::ArtifactRow> describe(const std::string& path) const;
     // Everything below steps/ and setup/, described, sorted by path.
     Result<std::vector<store::ArtifactRow>> describe_all() const;
-    // All of it is on the disk and survives a power cut. One call for any number of files. Once it failed it
-    // fails for ever here; another AttemptFiles may try again, and hashes what the disk has.
+    // All of it is on the disk and survives a power cut, what another AttemptFiles of this folder wrote, too.
+    // One call for any number of files. Once it failed it fails for ever here; another AttemptFiles may try
+    // again, and hashes what the disk has.
     Result<void> sync();
     // Starts to bring what is written so far to the disk, on a thread of its own, unless one is at it. So
     // sync() finds little left; it is still needed, and fails when this one failed.
@@ -56,20 +60,18 @@ class AttemptFiles {
     void settle();
 
   private:
-    Result<int> opened_for_sync();
-    // Of a syncfs. What it could not write the kernel takes for written and still hands out from its memory,
+    // Of a sync. What it could not write the kernel takes for written and still hands out from its memory,
     // until that is dropped here.
     void note_sync(int error);
     Result<engines::UniqueFd> open_for_writing(std::string_view path, int flags);
     Result<int> folder(std::string_view path);  // made when missing; owned by folders_
 
+    WriteBack& write_back_;
     std::filesystem::path dir_;
     std::map<std::string, engines::UniqueFd, std::less<>> folders_;  // open, by relative path
-    // Opened before the first write: the kernel reports a failed write-back to descriptors that were open
-    // then.
-    engines::UniqueFd for_sync_;
-    std::future<int> ahead_;  // errno; after for_sync_, so that it ends before that is closed
-    int sync_failed_ = 0;     // the first errno; the kernel does not tell it again
+    bool wrote_ = false;
+    std::future<int> ahead_;  // errno
+    int sync_failed_ = 0;     // the first errno; it is not told again
 };
 
 }  // namespace nsa::daemon

@@ -208,7 +208,8 @@ ActResult collect(Workplace& place, scheduler::Collect act) {
     if (!active) co_return active.error();
     failpoint("daemon.collect.begin");
     const auto dir = attempt_dir(place.config.artifacts_dir, act.ticket.run, act.ticket.attempt);
-    Pull pull{session, *active, act.ticket, place.disk, std::make_unique<AttemptFiles>(dir)};
+    Pull pull{session, *active, act.ticket, place.disk,
+              std::make_unique<AttemptFiles>(place.write_back, dir)};
     Result<std::vector<store::ArtifactRow>> rows = std::vector<store::ArtifactRow>{};
     if (act.whole) {
         rows = co_await collect_whole(place, pull);

@@ -67,6 +67,7 @@ struct Daemon::Impl {
                     if (!stopping) log.error("task \"" + name + "\": " + text_of(error));
                 }),
           books(io.get_executor(), std::move(store), std::move(reserve)),
+          write_back(config.artifacts_dir),
           log_disk(io.get_executor()),
           disk(io.get_executor()),
           copies(io.get_executor()),
@@ -88,6 +89,7 @@ struct Daemon::Impl {
                 .instances = instances,
                 .log_disk = log_disk,
                 .disk = disk,
+                .write_back = write_back,
                 .log_growth = log_growth,
                 .emit = [this](scheduler::Event event) { performer.apply(event); }},
           performer(io.get_executor(), place, tasks),
@@ -110,6 +112,7 @@ struct Daemon::Impl {
     std::mt19937 random{std::random_device{}()};
     TaskGroup tasks;
     Books books;
+    WriteBack write_back;
     BlockingThread log_disk, disk, copies;
     Changes log_growth;
     RunBook runs;

@@ -21,7 +21,7 @@ asio::awaitable<Result<std::vector<store::ArtifactRow>>> artifacts_of(Workplace&
     if (active.artifacts && active.artifacts->attempt == attempt) co_return active.artifacts->rows;
     // A pull that is given up may still bring pieces: none of them is written behind the hash of its file.
     active.pull_given_up = attempt;
-    AttemptFiles files(dir);
+    AttemptFiles files(place.write_back, dir);
     auto describe = [&]() -> Result<std::vector<store::ArtifactRow>> {
         Result<std::vector<store::ArtifactRow>> rows = files.describe_all();
         if (!rows || rows->empty()) return rows;
@@ -106,6 +106,7 @@ ActResult publish(Workplace& place, scheduler::Publish act) {
     failpoint("daemon.publish.after_commit");
     place.log_growth.ring(run);
     place.runs.forget(run);
+    place.write_back.forget(place.config.artifacts_dir / run.value);
     place.log.info("run " + run.value + ": " + std::string(language::to_string(decided->status)) + " (" +
                    std::string(language::to_string(decided->reason)) + ") " + decided->message);
     co_return scheduler::Event(scheduler::Published{act.ticket});

@@ -24,7 +24,7 @@ constexpr milliseconds kLongestSpace{200};
 RunSink::RunSink(Workplace& place, scheduler::Ticket ticket, asio::any_io_executor executor)
     : place_(place),
       ticket_(std::move(ticket)),
-      files_(attempt_dir(place.config.artifacts_dir, ticket_.run, ticket_.attempt)),
+      files_(place.write_back, attempt_dir(place.config.artifacts_dir, ticket_.run, ticket_.attempt)),
       changed_(executor, steady_clock::time_point::max()) {}
 
 engines::Async<> RunSink::on_events(std::string lines) {

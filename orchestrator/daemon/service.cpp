@@ -139,7 +139,8 @@ api::Async<api::LogChunk> DaemonService::read_log(api::LogRequest request) {
         if (!one)
             co_return fail(ErrorCode::kNotFound, "the run has no case \"" + request.key.value + "\"", where);
         const Attempt attempt = row->attempt ? row->attempt->attempt : Attempt{0};
-        const AttemptFiles files(attempt_dir(place_.config.artifacts_dir, request.run, attempt));
+        const AttemptFiles files(place_.write_back,
+                                 attempt_dir(place_.config.artifacts_dir, request.run, attempt));
         const std::string path = "steps/" + language::case_folder(request.key) + "/" + request.stream;
         auto read = [&] { return files.read_at(path, request.offset, kLogChunk); };
         Result<std::string> bytes = co_await place_.log_disk.call(read);

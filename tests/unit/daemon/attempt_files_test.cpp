@@ -10,7 +10,8 @@ namespace {
 
 TEST(AttemptFiles, BytesLandAtTheirOffsetWhateverTheOrder) {
     test::TempDir dir;
-    AttemptFiles files(dir.path());
+    WriteBack write_back(dir.path());
+    AttemptFiles files(write_back, dir.path());
     ASSERT_TRUE(files.write_at("steps/a/stdout", 4, "two\n"));
     ASSERT_TRUE(files.write_at("steps/a/stdout", 0, "one\n"));
     ASSERT_TRUE(files.write_at("steps/a/stdout", 4, "two\n")) << "a repeated piece changes nothing";
@@ -19,7 +20,8 @@ TEST(AttemptFiles, BytesLandAtTheirOffsetWhateverTheOrder) {
 
 TEST(AttemptFiles, LogSizesSayWhereToGoOn) {
     test::TempDir dir;
-    AttemptFiles files(dir.path());
+    WriteBack write_back(dir.path());
+    AttemptFiles files(write_back, dir.path());
     EXPECT_TRUE(files.log_sizes().empty());
     ASSERT_TRUE(files.write_at("steps/a/stdout", 0, "12345"));
     ASSERT_TRUE(files.write_at("steps/b/stderr", 0, "1"));
@@ -30,7 +32,8 @@ TEST(AttemptFiles, LogSizesSayWhereToGoOn) {
 
 TEST(AttemptFiles, NamesThatLeaveTheFolderAreRefused) {
     test::TempDir dir;
-    AttemptFiles files(dir / "run");
+    WriteBack write_back(dir.path());
+    AttemptFiles files(write_back, dir / "run");
     for (const char* path : {"../x", "/etc/x", "a/../../x", "", "a//b", "."}) {
         const Result<void> written = files.write_at(path, 0, "x");
         ASSERT_FALSE(written) << path;
@@ -43,14 +46,16 @@ TEST(AttemptFiles, ALinkIsNotFollowed) {
     test::TempDir dir;
     std::filesystem::create_directories(dir / "run/steps");
     std::filesystem::create_symlink(dir / "outside", dir / "run/steps/out");
-    AttemptFiles files(dir / "run");
+    WriteBack write_back(dir.path());
+    AttemptFiles files(write_back, dir / "run");
     EXPECT_FALSE(files.write_at("steps/out", 0, "x"));
     EXPECT_FALSE(std::filesystem::exists(dir / "outside"));
 }
 
 TEST(AttemptFiles, ReadingGoesOnFromAnOffsetAndEndsWithTheFile) {
     test::TempDir dir;
-    AttemptFiles files(dir.path());
+    WriteBack write_back(dir.path());
+    AttemptFiles files(write_back, dir.path());
     EXPECT_EQ(*files.read_at("steps/a/stdout", 0, 10), "") << "not there yet";
     ASSERT_TRUE(files.write_at("steps/a/stdout", 0, "abcdef"));
     EXPECT_EQ(*files.read_at("steps/a/stdout", 2, 3), "cde");
@@ -60,7 +65,8 @@ TEST(AttemptFiles, ReadingGoesOnFromAnOffsetAndEndsWithTheFile) {
 
 TEST(AttemptFiles, LogsOfTheSetupCountToo) {
     test::TempDir dir;
-    AttemptFiles files(dir.path());
+    WriteBack write_back(dir.path());
+    AttemptFiles files(write_back, dir.path());
     ASSERT_TRUE(files.write_at("setup/0/stdout", 0, "built"));
     ASSERT_TRUE(files.write_at("steps/a/stderr", 0, "oops"));
     const std::map<std::string, std::uint64_t> expected = {{"setup/0/stdout", 5}, {"steps/a/stderr", 4}};
@@ -70,7 +76,8 @@ TEST(AttemptFiles, LogsOfTheSetupCountToo) {
 
 TEST(AttemptFiles, MayBeSentToTheDiskWhileMoreAreWritten) {
     test::TempDir dir;
-    AttemptFiles files(dir / "run");
+    WriteBack write_back(dir.path());
+    AttemptFiles files(write_back, dir / "run");
     files.sync_ahead();
     EXPECT_FALSE(std::filesystem::exists(dir / "run")) << "there was nothing to sync";
     for (int i = 0; i < 20; ++i) {
@@ -84,7 +91,8 @@ TEST(AttemptFiles, MayBeSentToTheDiskWhileMoreAreWritten) {
 
 TEST(AttemptFiles, AreDescribedBySizeAndHashInOrderOfPath) {
     test::TempDir dir;
-    AttemptFiles files(dir.path());
+    WriteBack write_back(dir.path());
+    AttemptFiles files(write_back, dir.path());
     ASSERT_TRUE(files.write_at("steps/b/x", 0, "two"));
     ASSERT_TRUE(files.write_at("steps/a/x", 0, "one"));
     ASSERT_TRUE(files.write_at("outside-of-steps", 0, "no"));

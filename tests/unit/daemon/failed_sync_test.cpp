@@ -34,7 +34,8 @@ namespace {
 
 struct FailedSync : testing::Test {
     test::TempDir dir;
-    AttemptFiles files{dir / "run"};
+    WriteBack write_back{dir.path()};
+    AttemptFiles files{write_back, dir / "run"};
 
     void SetUp() override {
         dropped = 0;
@@ -66,13 +67,31 @@ TEST_F(FailedSync, AheadOfTheLastOneFailsThatOne) {
 
 TEST_F(FailedSync, AheadOfAPullThatEndsEarlyStillHasItsFilesReadFromTheDisk) {
     {
-        AttemptFiles pull(dir / "run");
+        AttemptFiles pull(write_back, dir / "run");
         ASSERT_TRUE(pull.write_at("steps/b/stdout", 0, "three"));
         error_of_next_sync = EIO;
         pull.sync_ahead();
     }
     EXPECT_EQ(dropped, 3);
     EXPECT_TRUE(files.sync());
+}
+
+// The log streamed home through one AttemptFiles; another run's sync is told that it did not reach the disk.
+TEST_F(FailedSync, ThatAnotherRunWasToldFailsEveryoneWhoHadWrittenByThen) {
+    AttemptFiles other(write_back, dir / "other");
+    ASSERT_TRUE(other.write_at("steps/a/stdout", 0, "one"));
+    error_of_next_sync = EIO;
+    EXPECT_FALSE(other.sync());
+    AttemptFiles later(write_back, dir / "later");
+    ASSERT_TRUE(later.write_at("steps/a/stdout", 0, "one"));
+    EXPECT_TRUE(later.sync()) << "its first byte came after that";
+    dropped = 0;
+    AttemptFiles pull(write_back, dir / "run");  // all of it is at home, nothing more is written
+    EXPECT_FALSE(pull.sync());
+    EXPECT_EQ(dropped, 2) << "the next hashes are of the disk";
+    EXPECT_TRUE(AttemptFiles(write_back, dir / "run").sync());
+    write_back.forget(dir.path());
+    EXPECT_TRUE(AttemptFiles(write_back, dir / "run").sync());
 }
 
 }  // namespace

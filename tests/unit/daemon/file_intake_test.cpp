@@ -18,7 +18,8 @@ struct FileIntakeTest : ::testing::Test {
         return intake.take(std::span<const FilePiece>(&piece, 1));
     }
     test::TempDir dir;
-    AttemptFiles files{dir.path()};
+    WriteBack write_back{dir.path()};
+    AttemptFiles files{write_back, dir.path()};
     const language::Manifest manifest = {entry("steps/a/one", "first"), entry("steps/a/two", ""),
                                          entry("steps/b/three", "0123456789")};
 };
