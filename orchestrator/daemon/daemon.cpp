@@ -38,11 +38,17 @@ std::string text_of(const std::exception_ptr& error) {
     }
 }
 
-// Where the disk is full the reserve is for this, too: what runs already must be taken over and recorded.
-Result<store::Store> open_store(const std::filesystem::path& file, DiskReserve& reserve) {
+std::filesystem::path reserve_of(const Config& config) {
+    return config.state_dir / "nsa.reserve";
+}
+
+// A full disk gets the reserve here, too: what runs already must be taken over and recorded.
+Result<store::Store> open_store(const Config& config) {
+    const std::filesystem::path file = config.state_dir / "nsa.db";
     Result<store::Store> store = store::Store::open(file);
     const bool full = !store && store.error().code == ErrorCode::kNoSpace;
-    if (full && reserve.release()) return store::Store::open(file);
+    if (full && DiskReserve(reserve_of(config), config.reserve_bytes).release())
+        return store::Store::open(file);
     return store;
 }
 
@@ -56,8 +62,7 @@ engines::SshSettings ssh_settings(const Config& config) {
 
 // Members in order of construction; what is below may use what is above.
 struct Daemon::Impl {
-    Impl(asio::io_context& io_context, Config with, StateLock held, Log to, store::Store store,
-         DiskReserve reserve)
+    Impl(asio::io_context& io_context, Config with, StateLock held, Log to, store::Store store)
         : io(io_context),
           config(std::move(with)),
           lock(std::move(held)),
@@ -66,7 +71,7 @@ struct Daemon::Impl {
                 [this](const std::string& name, std::exception_ptr error) {
                     if (!stopping) log.error("task \"" + name + "\": " + text_of(error));
                 }),
-          books(io.get_executor(), std::move(store), std::move(reserve)),
+          books(io.get_executor(), std::move(store), DiskReserve(reserve_of(config), config.reserve_bytes)),
           write_back(config.artifacts_dir),
           log_disk(io.get_executor()),
           disk(io.get_executor()),
@@ -194,12 +199,11 @@ Result<std::unique_ptr<Daemon>> Daemon::open(asio::io_context& io, Config config
     }
     Result<Log> log = Log::open(config.state_dir / "nsad.log", config.log_to_stderr);
     if (!log) return log.error();
-    DiskReserve reserve(config.state_dir / "nsa.reserve", config.reserve_bytes);
-    Result<store::Store> store = open_store(config.state_dir / "nsa.db", reserve);
+    Result<store::Store> store = open_store(config);
     if (!store) return store.error();
     failpoint("daemon.start.store_open");
-    auto impl = std::make_unique<Impl>(io, std::move(config), std::move(*lock), std::move(*log),
-                                       std::move(*store), std::move(reserve));
+    auto impl =
+        std::make_unique<Impl>(io, std::move(config), std::move(*lock), std::move(*log), std::move(*store));
     impl->log.info(std::string("nsad ") + kVersion + " (" + kCommit + ") starts");
     std::unique_ptr<Daemon> daemon(new Daemon(std::move(impl)));
     if (Result<void> begun = daemon->impl_->begin(); !begun) {

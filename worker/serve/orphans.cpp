@@ -6,7 +6,8 @@
 #include <signal.h>
 
 #include <chrono>
-#include <map>
+#include <set>
+#include <string>
 
 #include "journal/run_dir.hpp"
 #include "language/failpoint.hpp"
@@ -29,28 +30,29 @@ void leave_evidence(const Home& home, const protocol::RunKey& run, const std::st
     static_cast<void>(posix::write_all(log.get(), "nsa-worker: " + text + "\n", "supervisor.log"));
 }
 
-std::string name_of(pid_t pid) {
+// " 42 (sleep)"
+std::string in_words(pid_t pid) {
     const std::string name = posix::read_proc("/proc/" + std::to_string(pid) + "/comm");
-    return name.substr(0, name.find('\n'));
+    return " " + std::to_string(pid) + " (" + name.substr(0, name.find('\n')) + ")";
 }
 
 std::string in_words(const posix::EnvironmentScan& left) {
-    std::string pids;
+    std::string text =
+        "gave up killing what was left of the run after " + std::to_string(kMostLooks) + " looks:";
     for (const pid_t pid : left.found)
-        pids += " " + std::to_string(pid) + " (" + name_of(pid) + ")";
-    return "gave up killing what was left of the run after " + std::to_string(kMostLooks) + " looks:" + pids +
-           (left.veiled == 0 ? "" : " " + std::to_string(left.veiled) + " that show no environment");
+        text += in_words(pid);
+    if (left.veiled > 0) text += " " + std::to_string(left.veiled) + " that show no environment";
+    return text;
 }
 
 }  // namespace
 
 net::awaitable<posix::EnvironmentScan> hunt(std::function<posix::EnvironmentScan()> look,
-                                            std::function<void(pid_t)> kill) {
+                                            std::function<void(const std::vector<pid_t>&)> kill) {
     constexpr std::chrono::milliseconds kPause{5};
     for (int looks = 1;; ++looks) {
         posix::EnvironmentScan scan = look();
-        for (const pid_t pid : scan.found)
-            kill(pid);
+        if (!scan.found.empty()) kill(scan.found);
         if (scan.nothing() || looks == kMostLooks) co_return scan;
         co_await pause(kPause);
     }
@@ -59,18 +61,18 @@ net::awaitable<posix::EnvironmentScan> hunt(std::function<posix::EnvironmentScan
 net::awaitable<void> kill_orphans(const Home& home, protocol::RunKey run) {
     failpoint("worker.orphans.before_kill");
     const std::string entry = std::string{journal::kRunDirVariable} + "=" + home.run_path(run);
-    std::map<pid_t, std::string> killed;
-    const auto left = co_await hunt([&entry] { return posix::processes_with_environment(entry); },
-                                    [&killed](pid_t pid) {
-                                        const std::string name = name_of(pid);
-                                        if (::kill(pid, SIGKILL) == 0) killed.emplace(pid, name);
-                                    });
+    std::set<pid_t> killed;
+    auto kill = [&](const std::vector<pid_t>& found) {
+        std::string whom;
+        for (const pid_t pid : found) {
+            const std::string words = in_words(pid);  // before it has none any more
+            if (::kill(pid, SIGKILL) == 0 && killed.insert(pid).second) whom += words;
+        }
+        if (!whom.empty())
+            leave_evidence(home, run, "found the supervisor dead, killed what was left of the run:" + whom);
+    };
+    const auto left = co_await hunt([&entry] { return posix::processes_with_environment(entry); }, kill);
     failpoint("worker.orphans.after_kill");
-    std::string whom;
-    for (const auto& [pid, name] : killed)
-        whom += " " + std::to_string(pid) + " (" + name + ")";
-    if (!whom.empty())
-        leave_evidence(home, run, "found the supervisor dead, killed what was left of the run:" + whom);
     if (!left.nothing()) leave_evidence(home, run, in_words(left));
 }
 

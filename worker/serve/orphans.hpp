@@ -3,7 +3,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <functional>
-#include <string>
+#include <vector>
 
 #include "posix/identity.hpp"
 #include "protocol/messages.hpp"
@@ -11,12 +11,13 @@
 
 namespace nsa::serve {
 
-inline constexpr int kMostLooks = 400;  // with the pauses between them a little over 2 s
+inline constexpr int kMostLooks = 400;  // through /proc, with pauses of 5 ms
 
 // Looks and kills until a look finds nothing: one look misses what is amid an exec, and what was forked
-// behind it. Answers with the last look, which is not empty when `kMostLooks` were not enough.
+// behind it. Answers with the last look, which is not empty when `kMostLooks` were not enough. `kill` is
+// called for each look that found some.
 boost::asio::awaitable<posix::EnvironmentScan> hunt(std::function<posix::EnvironmentScan()> look,
-                                                    std::function<void(pid_t)> kill);
+                                                    std::function<void(const std::vector<pid_t>&)> kill);
 
 // Kills every process that carries the run's directory in its environment. supervisor.log says whom, and who
 // is left. `home` outlives the awaitable.

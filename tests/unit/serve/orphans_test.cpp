@@ -22,7 +22,9 @@ struct Hunt : testing::Test {
                                      const auto now = static_cast<std::size_t>(looked++);
                                      return looks[std::min(now, looks.size() - 1)];
                                  },
-                                 [this](pid_t pid) { killed.push_back(pid); }));
+                                 [this](const std::vector<pid_t>& found) {
+                                     killed.insert(killed.end(), found.begin(), found.end());
+                                 }));
     }
 };
 
