@@ -145,7 +145,7 @@ bool LoopbackSshd::try_start() {
     if (!child) throw std::runtime_error{child.error().describe()};
     pid_ = child->pid;
     // It writes its pid once it listens. When it dies instead, nothing comes.
-    if (wait_for_file(dir_ / "pid", 30s)) return true;
+    if (wait_for_file(dir_ / "pid", 20s)) return true;
     end(std::exchange(pid_, -1), SIGKILL);
     return false;
 }
