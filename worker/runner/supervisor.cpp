@@ -307,7 +307,7 @@ class Supervisor {
 
     Result<void> finish(Ending ending) {
         failpoint("worker.end.begin");
-        kill_leftovers(0, {}, std::chrono::milliseconds{2'000});  // services of the setup
+        kill_leftovers(0, {}, language::kLeftoversWait);  // services of the setup
         return end_run(run_dir_, recorder_, std::move(ending), ran_, options_.collect);
     }
 
