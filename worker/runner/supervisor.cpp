@@ -192,7 +192,11 @@ class Supervisor {
         }
         const std::string setup = directory_ + "/" + journal::kSetupFolder;
         auto folder = make_folder(journal::kSetupFolder, std::to_string(index));
-        if (!folder) return folder.error();
+        if (!folder) {
+            finished.end = not_started(folder.error().describe());
+            if (folder.error().code == ErrorCode::kNoSpace) recorder_.note_out_of_space();
+            return finished;
+        }
         StepCommand step;
         step.environment =
             step_environment(options_.host, command.env, {directory_, setup + "/" + std::to_string(index)});
