@@ -106,10 +106,10 @@ inline constexpr std::array kEnumNames<EndKind>{EnumName<EndKind>{EndKind::kExit
                                                 EnumName<EndKind>{EndKind::kNotStarted, "not_started"}};
 
 template <>
-inline constexpr std::array kEnumNames<RunEnd>{EnumName<RunEnd>{RunEnd::kCompleted, "completed"},
-                                               EnumName<RunEnd>{RunEnd::kSetupFailed, "setup_failed"},
-                                               EnumName<RunEnd>{RunEnd::kCancelled, "cancelled"},
-                                               EnumName<RunEnd>{RunEnd::kWorkerError, "worker_error"}};
+inline constexpr std::array kEnumNames<RunEnd>{
+    EnumName<RunEnd>{RunEnd::kCompleted, "completed"}, EnumName<RunEnd>{RunEnd::kSetupFailed, "setup_failed"},
+    EnumName<RunEnd>{RunEnd::kCancelled, "cancelled"}, EnumName<RunEnd>{RunEnd::kDiskFull, "disk_full"},
+    EnumName<RunEnd>{RunEnd::kWorkerError, "worker_error"}};
 
 template <>
 inline constexpr std::array kEnumNames<FailureClass>{

@@ -232,6 +232,8 @@ int http_status_of(ErrorCode code) {
             return 404;
         case ErrorCode::kConflict:
             return 409;
+        case ErrorCode::kHostKeyRefused:
+        case ErrorCode::kAuthRefused:
         case ErrorCode::kRefused:
             return 403;
         case ErrorCode::kUnreachable:

@@ -1,6 +1,5 @@
 #include "daemon/link.hpp"
 
-#include <boost/algorithm/string/find.hpp>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -25,9 +24,10 @@ constexpr seconds kPingAnswer{14};
 language::Reason reason_of(const Error& error) {
     using language::Reason;
     switch (error.code) {
-        case ErrorCode::kRefused:
-            return boost::ifind_first(error.text, "host key") ? Reason::kHostKeyRefused
-                                                              : Reason::kAuthRefused;
+        case ErrorCode::kHostKeyRefused:
+            return Reason::kHostKeyRefused;
+        case ErrorCode::kAuthRefused:
+            return Reason::kAuthRefused;
         case ErrorCode::kUnreachable:
         case ErrorCode::kTimeout:
             return Reason::kHostUnreachable;

@@ -59,9 +59,9 @@ bool RunContext::should_stop() {
                                              std::to_string(loop_.stop_signal()) +
                                              " without a cancel request: shutdown, or a limit of the host"};
     } else if (!written && !recorder_.ran_out_of_space()) {
-        ending_ = {RunEnd::kWorkerError, written.error().describe()};
+        ending_ = failed(written.error());
     } else if (recorder_.ran_out_of_space() || is_disk_full(run_dir_)) {
-        ending_ = {RunEnd::kWorkerError, "the disk of the run directory is full (ENOSPC)"};
+        ending_ = {RunEnd::kDiskFull, "the disk of the run directory is full (ENOSPC)"};
     }
     return ending_.end != RunEnd::kCompleted;
 }

@@ -62,10 +62,7 @@ Result<void> supervise(const std::string& directory, const SupervisorOptions& op
     if (!recorder) return recorder.error();
     become_reaper();
     auto launched = begin(path, run_dir->get(), options, **recorder);
-    if (!launched) {
-        const Ending ending{language::RunEnd::kWorkerError, launched.error().describe()};
-        return finish(run_dir->get(), **recorder, ending, {}, options.collect);
-    }
+    if (!launched) return finish(run_dir->get(), **recorder, failed(launched.error()), {}, options.collect);
     RunContext run{path, run_dir->get(), options, std::move(*launched), **recorder, *loop};
     run_cases(run, run_setup(run));
     return finish(run_dir->get(), **recorder, run.conclude(), run.ran(), options.collect);

@@ -103,9 +103,9 @@ TEST(IsoDate, IsTheDayInUtc) {
 
 TEST(ReasonOf, AFailedConnectIsClassifiedForTheRunThatWaits) {
     using language::Reason;
-    EXPECT_EQ(reason_of(fail(ErrorCode::kRefused, "THE HOST KEY HAS CHANGED")), Reason::kHostKeyRefused);
-    EXPECT_EQ(reason_of(fail(ErrorCode::kRefused, "no host key is pinned")), Reason::kHostKeyRefused);
-    EXPECT_EQ(reason_of(fail(ErrorCode::kRefused, "the host does not accept the key")), Reason::kAuthRefused);
+    EXPECT_EQ(reason_of(fail(ErrorCode::kHostKeyRefused, "no key is pinned")), Reason::kHostKeyRefused);
+    EXPECT_EQ(reason_of(fail(ErrorCode::kAuthRefused, "not the host key's doing")), Reason::kAuthRefused);
+    EXPECT_EQ(reason_of(fail(ErrorCode::kRefused, "the host starts no command")), Reason::kDeployFailed);
     EXPECT_EQ(reason_of(fail(ErrorCode::kTimeout, "")), Reason::kHostUnreachable);
     EXPECT_EQ(reason_of(fail(ErrorCode::kNoSpace, "")), Reason::kHostDiskFull);
     EXPECT_EQ(reason_of(fail(ErrorCode::kProtocol, "")), Reason::kDeployFailed);
