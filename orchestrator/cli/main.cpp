@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <iostream>
 
@@ -58,6 +59,7 @@ int run(const cli::Invocation& invocation, const cli::Console& console) {
 
 int main(int argc, char** argv) {
     std::ios::sync_with_stdio(false);
+    std::signal(SIGPIPE, SIG_IGN);  // a reader of ours that goes away is an error of the stream
     const cli::Parsed parsed = cli::parse_arguments(std::vector<std::string>(argv + 1, argv + argc));
     std::cout << parsed.out;
     std::cerr << parsed.err;

@@ -1,11 +1,17 @@
 // What the daemon starts from: flags, the lock, run ids.
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstdlib>
 #include <map>
 
 #include "daemon/clock.hpp"
 #include "daemon/link.hpp"
 #include "daemon/options.hpp"
+#include "daemon/prepare_process.hpp"
 #include "daemon/run_ids.hpp"
 #include "daemon/state_lock.hpp"
 #include "support/temp_dir.hpp"
@@ -84,6 +90,20 @@ TEST(MakePrivateDir, IsForThisUserAloneAndMayExist) {
     ASSERT_TRUE(make_private_dir(dir / "a/b/state"));
     ASSERT_TRUE(make_private_dir(dir / "a/b/state"));
     EXPECT_EQ(std::filesystem::status(dir / "a/b/state").permissions(), std::filesystem::perms::owner_all);
+}
+
+TEST(PrepareProcess, KeepsAClosedPipeFromKillingItAndFilesAndMemoryPrivate) {
+    const auto look = [] {
+        prepare_process();
+        int pipe[2] = {-1, -1};
+        if (::pipe(pipe) != 0) std::_Exit(1);
+        ::close(pipe[0]);
+        if (::write(pipe[1], "x", 1) != -1 || errno != EPIPE) std::_Exit(2);
+        if (::umask(0) != 0077) std::_Exit(3);
+        if (::prctl(PR_GET_DUMPABLE) != 0) std::_Exit(4);
+        std::_Exit(0);
+    };
+    EXPECT_EXIT(look(), testing::ExitedWithCode(0), "");
 }
 
 TEST(RunIds, AreValidAndSortedByTime) {
