@@ -15,7 +15,7 @@ Result<protocol::RemoteState> run_state(const Home& home, const protocol::RunKey
 // supervisor: kills what is left of the run.
 Result<protocol::CancelReply> cancel(const Home& home, const protocol::RunKey& run);
 
-// By name; a directory that cannot be read is left out.
+// Those that are not finished: first what runs, else by name. A directory that cannot be read is left out.
 std::vector<protocol::RunListing> list_runs(const Home& home);
 
 // Kills every process that carries the run's directory in its environment. For a run whose supervisor is
