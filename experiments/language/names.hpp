@@ -85,6 +85,7 @@ inline constexpr std::array kEnumNames<Reason>{
     EnumName<Reason>{Reason::kQueueTimeout, "queue_timeout"},
     EnumName<Reason>{Reason::kProvisionTimeout, "provision_timeout"},
     EnumName<Reason>{Reason::kInstanceMissing, "instance_missing"},
+    EnumName<Reason>{Reason::kTargetUnmet, "target_unmet"},
     EnumName<Reason>{Reason::kHostKeyRefused, "host_key_refused"},
     EnumName<Reason>{Reason::kAuthRefused, "auth_refused"},
     EnumName<Reason>{Reason::kHostUnreachable, "host_unreachable"},

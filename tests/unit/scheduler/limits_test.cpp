@@ -74,7 +74,7 @@ TEST(ReconnectDelay, JitterSpreadsAFleet) {
 TEST(FailureClass, AFailureOfTheSubjectOrAPersonsDecisionIsNeverRetried) {
     for (const Reason reason :
          {Reason::kNone, Reason::kCompleted, Reason::kCancelledByUser, Reason::kSetupFailed,
-          Reason::kHostKeyRefused, Reason::kAuthRefused, Reason::kInstanceMissing}) {
+          Reason::kHostKeyRefused, Reason::kAuthRefused, Reason::kInstanceMissing, Reason::kTargetUnmet}) {
         EXPECT_FALSE(failure_class(reason)) << language::to_string(reason);
     }
 }
