@@ -36,9 +36,9 @@ cli::TerminalFacts terminal_facts() {
     return facts;
 }
 
-std::int64_t wall_ms() {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+template <class Clock>
+std::int64_t read_ms() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now().time_since_epoch()).count();
 }
 
 int run(const cli::Invocation& invocation, const cli::Console& console) {
@@ -64,7 +64,8 @@ int main(int argc, char** argv) {
     std::cout << parsed.out;
     std::cerr << parsed.err;
     if (!parsed.invocation) return parsed.exit_code;
-    const cli::Console console(std::cout, std::cerr, std::cin, terminal_facts(), wall_ms);
+    const cli::Console console(std::cout, std::cerr, std::cin, terminal_facts(),
+                               read_ms<std::chrono::system_clock>, read_ms<std::chrono::steady_clock>);
     try {
         const int code = run(*parsed.invocation, console);
         std::cout.flush();
