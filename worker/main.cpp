@@ -45,7 +45,8 @@ nsa::Result<std::string> home_path(const std::string& asked, const nsa::posix::E
 }
 
 struct Times {
-    int grace_ms = 10'000, kill_wait_ms = 60'000;
+    int grace_ms = static_cast<int>(nsa::language::kStopGrace.count());
+    int kill_wait_ms = static_cast<int>(nsa::language::kKillWait.count());
 };
 
 void add_times(CLI::App& command, Times& times) {

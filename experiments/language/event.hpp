@@ -72,7 +72,7 @@ struct CaseBlocked {  // a step it needs did not pass
     CaseKey by;
     bool operator==(const CaseBlocked&) const = default;
 };
-enum class RunEnd { kCompleted, kSetupFailed, kCancelled, kWorkerError };
+enum class RunEnd { kCompleted, kSetupFailed, kCancelled, kDiskFull, kWorkerError };
 std::string_view to_string(RunEnd end);
 struct RunFinished {
     RunEnd end = RunEnd::kCompleted;

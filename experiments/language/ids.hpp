@@ -4,6 +4,7 @@
 #include <compare>
 #include <functional>
 #include <string>
+#include <string_view>
 
 namespace nsa {
 
@@ -20,6 +21,7 @@ struct Id {
 using RunId = Id<struct RunTag>;
 // A step after matrix expansion: "step" or "step[k=v,k2=v2]" with sorted keys. Unique in a run.
 using CaseKey = Id<struct CaseTag>;
+// Matches [a-z0-9][A-Za-z0-9._-]{0,63}: it names folders, rows and arguments.
 using InstanceName = Id<struct InstanceTag>;
 // Lowercase hex SHA-256.
 using Sha256 = Id<struct Sha256Tag>;
@@ -31,6 +33,10 @@ struct Attempt {
 };
 
 bool is_valid_run_id(const RunId& id);
+bool is_valid_instance_name(const InstanceName& name);
+// What is_valid_instance_name asks, for messages.
+inline constexpr std::string_view kInstanceNameRule =
+    "up to 64 letters, digits and . _ -, a lower-case letter or digit first";
 
 }  // namespace nsa
 

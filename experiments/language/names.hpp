@@ -85,6 +85,7 @@ inline constexpr std::array kEnumNames<Reason>{
     EnumName<Reason>{Reason::kQueueTimeout, "queue_timeout"},
     EnumName<Reason>{Reason::kProvisionTimeout, "provision_timeout"},
     EnumName<Reason>{Reason::kInstanceMissing, "instance_missing"},
+    EnumName<Reason>{Reason::kTargetUnmet, "target_unmet"},
     EnumName<Reason>{Reason::kHostKeyRefused, "host_key_refused"},
     EnumName<Reason>{Reason::kAuthRefused, "auth_refused"},
     EnumName<Reason>{Reason::kHostUnreachable, "host_unreachable"},
@@ -106,10 +107,10 @@ inline constexpr std::array kEnumNames<EndKind>{EnumName<EndKind>{EndKind::kExit
                                                 EnumName<EndKind>{EndKind::kNotStarted, "not_started"}};
 
 template <>
-inline constexpr std::array kEnumNames<RunEnd>{EnumName<RunEnd>{RunEnd::kCompleted, "completed"},
-                                               EnumName<RunEnd>{RunEnd::kSetupFailed, "setup_failed"},
-                                               EnumName<RunEnd>{RunEnd::kCancelled, "cancelled"},
-                                               EnumName<RunEnd>{RunEnd::kWorkerError, "worker_error"}};
+inline constexpr std::array kEnumNames<RunEnd>{
+    EnumName<RunEnd>{RunEnd::kCompleted, "completed"}, EnumName<RunEnd>{RunEnd::kSetupFailed, "setup_failed"},
+    EnumName<RunEnd>{RunEnd::kCancelled, "cancelled"}, EnumName<RunEnd>{RunEnd::kDiskFull, "disk_full"},
+    EnumName<RunEnd>{RunEnd::kWorkerError, "worker_error"}};
 
 template <>
 inline constexpr std::array kEnumNames<FailureClass>{

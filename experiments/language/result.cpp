@@ -14,6 +14,10 @@ std::string_view to_string(ErrorCode code) {
             return "not_found";
         case ErrorCode::kConflict:
             return "conflict";
+        case ErrorCode::kHostKeyRefused:
+            return "host_key_refused";
+        case ErrorCode::kAuthRefused:
+            return "auth_refused";
         case ErrorCode::kRefused:
             return "refused";
         case ErrorCode::kUnreachable:

@@ -10,17 +10,19 @@ namespace nsa {
 
 // Closed list; the exit code of a client and the failure class of a retry derive from it.
 enum class ErrorCode {
-    kInvalidSpec,  // the experiment YAML, or a value in it, is wrong
-    kUsage,        // the caller asked for something that cannot be (flag, argument, request)
-    kNotFound,     // no such run, instance, artifact, file
-    kConflict,     // exists already, or the state forbids it
-    kRefused,      // host key unknown or changed, authentication refused
-    kUnreachable,  // no route, no answer, connection lost
-    kTimeout,      // a deadline passed
-    kProtocol,     // the peer sent what the protocol does not allow
-    kNoSpace,      // disk or inodes full
-    kCorrupt,      // a hash, journal or database does not hold together
-    kInternal,     // everything else that the system refused
+    kInvalidSpec,     // the experiment YAML, or a value in it, is wrong
+    kUsage,           // the caller asked for something that cannot be (flag, argument, request)
+    kNotFound,        // no such run, instance, artifact, file
+    kConflict,        // exists already, or the state forbids it
+    kHostKeyRefused,  // of a host: unknown or changed
+    kAuthRefused,     // by a host: the user's key
+    kRefused,         // every other refusal: no permission, a link in a path, nothing in common
+    kUnreachable,     // no route, no answer, connection lost
+    kTimeout,         // a deadline passed
+    kProtocol,        // the peer sent what the protocol does not allow
+    kNoSpace,         // disk or inodes full
+    kCorrupt,         // a hash, journal or database does not hold together
+    kInternal,        // everything else that the system refused
 };
 std::string_view to_string(ErrorCode code);
 

@@ -27,6 +27,7 @@ enum class Reason {
     kQueueTimeout,
     kProvisionTimeout,
     kInstanceMissing,
+    kTargetUnmet,  // the instance that the run names is not what its target asks for
     kHostKeyRefused,
     kAuthRefused,
     kHostUnreachable,

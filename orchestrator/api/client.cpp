@@ -24,6 +24,12 @@ Error error_of(const HttpResponse& response) {
                     " without an error that can be read: " + response.body.substr(0, 200));
 }
 
+template <class Number>
+bool read_number(const std::string& text, Number& number) {
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return problem == std::errc{} && end == text.data() + text.size();
+}
+
 // JSON holds text only; sending other bytes would change the spec and its hash on the way.
 Result<void> check_text(const SubmitRequest& request) {
     const std::size_t bad = find_invalid_utf8(request.spec_yaml);
@@ -72,16 +78,17 @@ Async<LogChunk> Client::read_log(LogRequest request) {
     HttpRequest http;
     http.target = run_target(request.run, "/log?case=" + percent_encode(request.key.value) +
                                               "&stream=" + percent_encode(request.stream) +
+                                              "&attempt=" + std::to_string(request.attempt.value) +
                                               "&offset=" + std::to_string(request.offset) +
                                               "&wait_ms=" + std::to_string(request.wait.count()));
     auto response = co_await exchange(socket_, http, deadlines_.answer + request.wait);
     if (!response) co_return response.error();
     if (response->status != 200) co_return error_of(*response);
     LogChunk chunk;
-    const std::string& next = response->next_offset;
-    const auto [end, problem] = std::from_chars(next.data(), next.data() + next.size(), chunk.next_offset);
-    if (problem != std::errc{} || end != next.data() + next.size())
-        co_return fail(ErrorCode::kProtocol, "no number in Nsa-Next-Offset: '" + next + "'");
+    if (!read_number(response->next_offset, chunk.next_offset))
+        co_return fail(ErrorCode::kProtocol, "no number in Nsa-Next-Offset: '" + response->next_offset + "'");
+    if (!read_number(response->attempt, chunk.attempt.value))
+        co_return fail(ErrorCode::kProtocol, "no number in Nsa-Attempt: '" + response->attempt + "'");
     chunk.bytes = std::move(response->body);
     chunk.complete = response->complete == "1";
     co_return chunk;

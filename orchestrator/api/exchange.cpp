@@ -58,6 +58,7 @@ HttpResponse from_the_wire(http::response<http::string_body> wire) {
     HttpResponse response;
     response.status = static_cast<int>(wire.result_int());
     response.content_type = wire[http::field::content_type];
+    response.attempt = wire["Nsa-Attempt"];
     response.next_offset = wire["Nsa-Next-Offset"];
     response.complete = wire["Nsa-Complete"];
     response.allow = wire[http::field::allow];

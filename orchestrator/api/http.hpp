@@ -21,7 +21,7 @@ struct HttpResponse {
     std::string content_type = kJsonType;
     std::string body;
     // Of a log chunk, whose body is its bytes; empty: not a log chunk.
-    std::string next_offset, complete;
+    std::string attempt, next_offset, complete;
     std::string allow;  // with 405: the methods that the route has
     bool operator==(const HttpResponse&) const = default;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <climits>
 #include <exception>
 
 #include "api/json.hpp"
@@ -89,14 +90,17 @@ awaitable<HttpResponse> wait_run(Call call) {
 
 awaitable<HttpResponse> read_log(Call call) {
     const auto run = run_of(call.target);
+    const auto attempt = query_number(call.target, "attempt", 0);
     const auto offset = query_number(call.target, "offset", 0);
     const auto wait = wait_of(call);
     if (!run) co_return error_response(run.error());
+    if (!attempt) co_return error_response(attempt.error());
     if (!offset) co_return error_response(offset.error());
     if (!wait) co_return error_response(wait.error());
     LogRequest request;
     request.run = *run;
     request.key = CaseKey{call.target.query["case"]};
+    request.attempt.value = static_cast<int>(std::min<std::uint64_t>(*attempt, INT_MAX));
     request.offset = *offset;
     if (const auto stream = call.target.query.find("stream"); stream != call.target.query.end())
         request.stream = stream->second;
@@ -115,6 +119,7 @@ awaitable<HttpResponse> read_log(Call call) {
         HttpResponse response;
         response.content_type = kBytesType;
         response.body = std::move(chunk->bytes);
+        response.attempt = std::to_string(chunk->attempt.value);
         response.next_offset = std::to_string(chunk->next_offset);
         response.complete = chunk->complete ? "1" : "0";
         co_return response;
@@ -227,6 +232,8 @@ int http_status_of(ErrorCode code) {
             return 404;
         case ErrorCode::kConflict:
             return 409;
+        case ErrorCode::kHostKeyRefused:
+        case ErrorCode::kAuthRefused:
         case ErrorCode::kRefused:
             return 403;
         case ErrorCode::kUnreachable:

@@ -57,6 +57,7 @@ http::response<http::string_body> on_the_wire(HttpResponse response, bool keep_a
     http::response<http::string_body> wire{static_cast<http::status>(response.status), 11};
     wire.set(http::field::content_type, response.content_type);
     wire.set(http::field::cache_control, "no-store");
+    if (!response.attempt.empty()) wire.set("Nsa-Attempt", response.attempt);
     if (!response.next_offset.empty()) wire.set("Nsa-Next-Offset", response.next_offset);
     if (!response.complete.empty()) wire.set("Nsa-Complete", response.complete);
     if (!response.allow.empty()) wire.set(http::field::allow, response.allow);

@@ -58,11 +58,13 @@ struct LogRequest {
     RunId run;
     CaseKey key;
     std::string stream = "stdout";  // or "stderr"
+    Attempt attempt{0};             // whose log offset counts in; 0: the latest's
     std::uint64_t offset = 0;
     std::chrono::milliseconds wait{0};  // how long to wait for bytes beyond offset
     bool operator==(const LogRequest&) const = default;
 };
 struct LogChunk {
+    Attempt attempt{0};  // the latest; another than the asked one: these bytes are its first
     std::string bytes;
     std::uint64_t next_offset = 0;
     bool complete = false;  // the case is over and these are its last bytes

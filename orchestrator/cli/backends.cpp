@@ -9,6 +9,7 @@
 #include "api/client.hpp"
 #include "api/unix_socket.hpp"
 #include "daemon/daemon.hpp"
+#include "daemon/prepare_process.hpp"
 #include "engine_ssh/ssh_engine.hpp"
 
 namespace nsa::cli {
@@ -80,6 +81,7 @@ Result<std::unique_ptr<Backend>> become_daemon(const Paths& paths) {
     if (config.worker.empty())
         return fail(ErrorCode::kNotFound, "no nsa-worker beside nsactl; build the target nsa-worker",
                     daemon::this_program().string());
+    daemon::prepare_process();
     return InProcessBackend::open(std::move(config));
 }
 

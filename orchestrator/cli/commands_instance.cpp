@@ -147,9 +147,9 @@ int instance_list(Control& control, const Console& console, Output output) {
 
 int version(Control& control, const Console& console, const VersionArgs& args, Output output) {
     constexpr std::chrono::milliseconds kPause{50};
-    const std::int64_t end = console.now_ms() + args.wait_ms;
+    const std::int64_t end = console.steady_ms() + args.wait_ms;
     auto daemon = control.version();
-    while (!daemon && daemon.error().code == ErrorCode::kUnreachable && console.now_ms() < end &&
+    while (!daemon && daemon.error().code == ErrorCode::kUnreachable && console.steady_ms() < end &&
            control.interrupts() == 0) {
         control.pause(kPause);
         daemon = control.version();

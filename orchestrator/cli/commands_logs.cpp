@@ -102,9 +102,13 @@ class LogPrinter {
         for (;;) {
             const auto chunk = control_.read_log(request);
             if (!chunk) return complain(chunk.error());
+            if (request.attempt.value != 0 && chunk->attempt != request.attempt)
+                console_.note("attempt " + std::to_string(chunk->attempt.value) + " of the run; the log of " +
+                              harmless(key.value) + " from its beginning:");
             // A terminal is protected from what a remote program wrote; a file or pipe gets the bytes.
             console_.out << (console_.facts.out_is_tty ? harmless(chunk->bytes, true) : chunk->bytes);
             console_.out.flush();
+            request.attempt = chunk->attempt;
             request.offset = chunk->next_offset;
             const bool no_more_now = chunk->bytes.empty() && !args_.follow;
             if (chunk->complete || no_more_now) return 0;

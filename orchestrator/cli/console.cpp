@@ -9,7 +9,8 @@
 namespace nsa::cli {
 
 Console::Console(std::ostream& out_to, std::ostream& err_to, std::istream& in_from,
-                 const TerminalFacts& found, std::function<std::int64_t()> clock)
+                 const TerminalFacts& found, std::function<std::int64_t()> wall,
+                 std::function<std::int64_t()> steady)
     : out(out_to),
       err(err_to),
       in(in_from),
@@ -17,7 +18,8 @@ Console::Console(std::ostream& out_to, std::ostream& err_to, std::istream& in_fr
       out_paint(found.out_is_tty && !found.no_colour && !found.dumb),
       err_paint(found.err_is_tty && !found.no_colour && !found.dumb),
       live(found.err_is_tty && !found.dumb),
-      now_ms(std::move(clock)) {}
+      now_ms(std::move(wall)),
+      steady_ms(std::move(steady)) {}
 
 int Console::complain(const Error& error) const {
     err << err_paint("nsactl: ", Colour::kBold) << err_paint(harmless(error.describe(), true), Colour::kRed)

@@ -22,7 +22,7 @@ struct TerminalFacts {
 
 struct Console {
     Console(std::ostream& out, std::ostream& err, std::istream& in, const TerminalFacts& facts,
-            std::function<std::int64_t()> now_ms);
+            std::function<std::int64_t()> now_ms, std::function<std::int64_t()> steady_ms);
 
     // "nsactl: where: text" on err; returns the exit code of the error.
     int complain(const Error& error) const;
@@ -34,8 +34,9 @@ struct Console {
     std::istream& in;
     TerminalFacts facts;
     Paint out_paint, err_paint;
-    bool live;  // err can be redrawn in place
-    std::function<std::int64_t()> now_ms;
+    bool live;                                // err can be redrawn in place
+    std::function<std::int64_t()> now_ms;     // the wall's clock, which may be set: for display
+    std::function<std::int64_t()> steady_ms;  // for limits
 };
 
 // 2 for what the caller must change, 9 for what is not there, 4 for everything that failed around the

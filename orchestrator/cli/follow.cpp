@@ -58,7 +58,7 @@ class Follower {
           options_(options),
           display_(console),
           interrupts_(control.interrupts()),
-          end_ms_(options.timeout_ms ? console.now_ms() + *options.timeout_ms : INT64_MAX) {}
+          end_ms_(options.timeout_ms ? console.steady_ms() + *options.timeout_ms : INT64_MAX) {}
 
     int follow() {
         for (;;) {
@@ -75,7 +75,7 @@ class Follower {
             version_ = view->version;
             display_.show(*view);
             if (view->state == RunState::kDone) return finish(*view);
-            if (console_.now_ms() >= end_ms_) {
+            if (console_.steady_ms() >= end_ms_) {
                 display_.say("the wait is over; the run goes on: nsactl status " + run_.value + " --watch");
                 return exit_code::kWaitExpired;
             }
@@ -86,7 +86,7 @@ class Follower {
     // A live display counts seconds, so it comes back to draw; a log only waits for changes.
     milliseconds next_wait() const {
         const std::int64_t longest = console_.live ? 500 : 30'000;
-        return milliseconds{std::clamp<std::int64_t>(end_ms_ - console_.now_ms(), 0, longest)};
+        return milliseconds{std::clamp<std::int64_t>(end_ms_ - console_.steady_ms(), 0, longest)};
     }
 
     // The exit code when that was the end.
@@ -114,7 +114,7 @@ class Follower {
 
     std::optional<int> failed(const Error& error) {
         constexpr std::int64_t kPatienceMs = 120'000;
-        const std::int64_t now = console_.now_ms();
+        const std::int64_t now = console_.steady_ms();
         const bool may_return = error.code == ErrorCode::kUnreachable || error.code == ErrorCode::kTimeout;
         if (!may_return || (lost_since_ms_ && now - *lost_since_ms_ > kPatienceMs) || now >= end_ms_) {
             display_.erase();
@@ -132,9 +132,10 @@ class Follower {
     // The report is rendered just after DONE.
     RunView with_report(RunView view) {
         constexpr std::int64_t kReportMs = 15'000;
-        const std::int64_t end = console_.now_ms() + kReportMs;
-        while (view.report_path.empty() && console_.now_ms() < end && control_.interrupts() == interrupts_) {
-            const milliseconds left{end - console_.now_ms()};
+        const std::int64_t end = console_.steady_ms() + kReportMs;
+        while (view.report_path.empty() && console_.steady_ms() < end &&
+               control_.interrupts() == interrupts_) {
+            const milliseconds left{end - console_.steady_ms()};
             auto next = control_.wait_run(run_, view.version, left);
             if (!next) break;
             view = std::move(*next);

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <iostream>
 
@@ -35,9 +36,9 @@ cli::TerminalFacts terminal_facts() {
     return facts;
 }
 
-std::int64_t wall_ms() {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+template <class Clock>
+std::int64_t read_ms() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now().time_since_epoch()).count();
 }
 
 int run(const cli::Invocation& invocation, const cli::Console& console) {
@@ -58,11 +59,13 @@ int run(const cli::Invocation& invocation, const cli::Console& console) {
 
 int main(int argc, char** argv) {
     std::ios::sync_with_stdio(false);
+    std::signal(SIGPIPE, SIG_IGN);  // a reader of ours that goes away is an error of the stream
     const cli::Parsed parsed = cli::parse_arguments(std::vector<std::string>(argv + 1, argv + argc));
     std::cout << parsed.out;
     std::cerr << parsed.err;
     if (!parsed.invocation) return parsed.exit_code;
-    const cli::Console console(std::cout, std::cerr, std::cin, terminal_facts(), wall_ms);
+    const cli::Console console(std::cout, std::cerr, std::cin, terminal_facts(),
+                               read_ms<std::chrono::system_clock>, read_ms<std::chrono::steady_clock>);
     try {
         const int code = run(*parsed.invocation, console);
         std::cout.flush();

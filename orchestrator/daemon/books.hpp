@@ -42,6 +42,12 @@ class Books {
     }
     // Why nothing can be recorded any more, whatever happens outside: then nothing may be decided either.
     const std::optional<Error>& broken() const { return broken_; }
+    // Nobody knows what the store holds after this: it takes no more of ours, as if its disk had failed.
+    void give_up(const Error& why) {
+        if (broken_) return;
+        broken_ = why;
+        if (on_broken) on_broken(why);
+    }
     // Whether the disk has room for new work and for the files of what runs.
     bool has_room() const { return reserve_.held(); }
     // Takes the reserve back when there is space again.
@@ -58,6 +64,7 @@ class Books {
   private:
     template <class Work>
     boost::asio::awaitable<std::invoke_result_t<Work&, store::Store&>> perform(Work work, bool with_reserve) {
+        if (broken_) co_return *broken_;
         std::optional<Error> broken;
         auto attempt = [this, &broken, with_reserve, work = std::move(work)]() mutable {
             auto done = work(store_);
@@ -67,10 +74,7 @@ class Books {
             return done;
         };
         auto result = co_await thread_.call(std::move(attempt));
-        if (broken && !broken_) {
-            broken_ = broken;
-            if (on_broken) on_broken(*broken_);
-        }
+        if (broken) give_up(*broken);
         co_return result;
     }
 
@@ -78,7 +82,7 @@ class Books {
     DiskReserve reserve_;
     BlockingThread thread_;
     Changes changes_;
-    std::optional<Error> broken_;  // the loop's thread sees this copy of Store::broken
+    std::optional<Error> broken_;  // the loop's thread sees this copy of Store::broken, or give_up's reason
 };
 
 }  // namespace nsa::daemon

@@ -21,7 +21,9 @@ struct Config {
     std::filesystem::path nsa_core;         // the nsa-core program for this machine; empty: none was built
     std::filesystem::path nsa_core_source;  // folder nsa_core/, built on hosts that have none; empty: none
     std::chrono::milliseconds backup_every{std::chrono::minutes{5}};  // when something changed
-    std::uint64_t reserve_bytes = std::uint64_t{64} << 20;            // kept for a full disk; 0: none
+    // When a report that a full disk refused is rendered again.
+    std::chrono::milliseconds reports_again{std::chrono::seconds{30}};
+    std::uint64_t reserve_bytes = std::uint64_t{64} << 20;  // kept for a full disk; 0: none
     // Called once when the store takes no more writes for good. Whoever set it ends this daemon and opens
     // another, which checks the file. Empty: every write is refused from then on.
     std::function<void(const Error&)> on_store_failure;

@@ -105,7 +105,6 @@ struct Daemon::Impl {
     Result<void> begin();
     Result<void> adopt_instances();
     Result<void> adopt_runs();
-    Result<void> render_missing_reports();
     Result<void> serve();
     asio::awaitable<void> wind_down(milliseconds grace);
 
@@ -159,17 +158,6 @@ Result<void> Daemon::Impl::adopt_runs() {
     }
     if (!restored->empty())
         log.info("took over " + std::to_string(restored->size()) + " runs that are not done");
-    return {};
-}
-
-// A daemon that died between the result and its report.
-Result<void> Daemon::Impl::render_missing_reports() {
-    constexpr int kLooked = 100;  // newest runs
-    const Result<std::vector<store::RunRow>> rows = books.directly().list_runs(kLooked);
-    if (!rows) return rows.error();
-    for (const store::RunRow& row : *rows) {
-        if (row.state == language::RunState::kDone && row.report_path.empty()) performer.render(row.run);
-    }
     return {};
 }
 
@@ -228,7 +216,7 @@ Result<void> Daemon::Impl::begin() {
     failpoint("daemon.recovery.instances_adopted");
     if (Result<void> adopted = adopt_runs(); !adopted) return adopted;
     failpoint("daemon.recovery.runs_adopted");
-    if (Result<void> reports = render_missing_reports(); !reports) return reports;
+    performer.render_missing();
     tasks.spawn(keep_store(place, copies), "upkeep of the store");
     failpoint("daemon.recovery.done");
     if (config.socket) log.info("serves " + config.socket->string());

@@ -82,11 +82,13 @@ Result<void> FileIntake::end() {
 
 Result<void> FileIntake::take(std::span<const protocol::FilePiece> pieces) {
     for (const protocol::FilePiece& piece : pieces) {
+        // The host could not read on (the file shrank, its disk failed) and went to the next: what came stays
+        // as it is, and is not the file.
+        if (open_ && piece.path != open_->entry->path) open_.reset();
         if (!open_) {
             if (Result<void> begun = begin(piece); !begun) return begun;
         }
-        const bool in_order = piece.path == open_->entry->path && piece.offset == open_->next &&
-                              piece.bytes.size() <= open_->size - open_->next;
+        const bool in_order = piece.offset == open_->next && piece.bytes.size() <= open_->size - open_->next;
         if (!in_order)
             return fail(ErrorCode::kProtocol, "the worker sent pieces out of order", std::string(piece.path));
         Result<void> written = files_.write_bytes(open_->file, piece.path, piece.offset, piece.bytes);
@@ -101,7 +103,7 @@ Result<void> FileIntake::take(std::span<const protocol::FilePiece> pieces) {
 
 Result<void> FileIntake::finish() const {
     if (verify_ == Verify::kNothing || awaited_.empty()) return {};
-    return fail(ErrorCode::kCorrupt, "a file of the manifest is missing on the host",
+    return fail(ErrorCode::kCorrupt, "a file of the manifest is not on the host any more, or not whole",
                 std::string(awaited_.begin()->first));
 }
 

@@ -26,7 +26,8 @@ class FileIntake {
     FileIntake(AttemptFiles& files, std::span<const language::ManifestEntry> expected,
                Verify verify = Verify::kManifest);
 
-    // kProtocol: a file that was not asked for, or pieces out of order. kCorrupt: size or hash differ.
+    // kProtocol: a file that was not asked for, or pieces out of order. kCorrupt: size or hash differ. A file
+    // that another one interrupts has not come.
     Result<void> take(std::span<const protocol::FilePiece> pieces);
     // kCorrupt names a file that did not come.
     Result<void> finish() const;

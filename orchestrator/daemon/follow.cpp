@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
+#include "daemon/remote_end.hpp"
 #include "daemon/run_sink.hpp"
 #include "language/failpoint.hpp"
 
@@ -9,48 +10,8 @@ namespace nsa::daemon {
 
 namespace asio = boost::asio;
 using namespace boost::asio::experimental::awaitable_operators;
-using scheduler::HostEnd;
 
 namespace {
-
-HostEnd host_end(const language::RunFinished& finished) {
-    switch (finished.end) {
-        case language::RunEnd::kCompleted:
-            return HostEnd::kFinished;
-        case language::RunEnd::kSetupFailed:
-            return HostEnd::kSetupFailed;
-        case language::RunEnd::kCancelled:
-            return HostEnd::kCancelled;
-        case language::RunEnd::kWorkerError:
-            break;
-    }
-    const bool disk_full = finished.detail.find("ENOSPC") != std::string::npos;
-    return disk_full ? HostEnd::kHostDiskFull : HostEnd::kWorkerError;
-}
-
-Result<scheduler::Event> ended(const scheduler::Ticket& ticket, const protocol::AttachEnd& end,
-                               const std::optional<language::RunFinished>& finished) {
-    using protocol::RemoteState;
-    const auto as = [&](HostEnd how, std::string detail) {
-        return scheduler::Event(scheduler::RemoteEnded{ticket, how, std::move(detail)});
-    };
-    switch (end.state) {
-        case RemoteState::kFinished:
-            if (finished) return as(host_end(*finished), finished->detail);
-            return fail(ErrorCode::kCorrupt, "its journal ends without a run_finished event",
-                        "run " + ticket.run.value);
-        case RemoteState::kSupervisorDead:
-            return as(HostEnd::kSupervisorDead,
-                      "its process is gone after event " + std::to_string(end.last_seq) + " of the journal");
-        case RemoteState::kHostRebooted:
-            return as(HostEnd::kHostRebooted, "");
-        case RemoteState::kUnknownRun:
-            return as(HostEnd::kUnknownRun, "");
-        case RemoteState::kRunning:
-            break;
-    }
-    return fail(ErrorCode::kUnreachable, "the attach was ended early", "run " + ticket.run.value);
-}
 
 // Where the journal and the logs go on.
 asio::awaitable<Result<protocol::Attach>> continuation(Workplace& place, const scheduler::Ticket& ticket,
@@ -94,7 +55,7 @@ ActResult follow(Workplace& place, scheduler::Attach act) {
     if (!end) co_return end.error();
     if (!rest) co_return rest.error();
     failpoint("daemon.attach.ended");
-    co_return ended(act.ticket, *end, sink.finished);
+    co_return remote_end(act.ticket, *end, sink.finished);
 }
 
 }  // namespace nsa::daemon

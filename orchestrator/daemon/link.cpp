@@ -1,6 +1,5 @@
 #include "daemon/link.hpp"
 
-#include <boost/algorithm/string/find.hpp>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -25,9 +24,10 @@ constexpr seconds kPingAnswer{14};
 language::Reason reason_of(const Error& error) {
     using language::Reason;
     switch (error.code) {
-        case ErrorCode::kRefused:
-            return boost::ifind_first(error.text, "host key") ? Reason::kHostKeyRefused
-                                                              : Reason::kAuthRefused;
+        case ErrorCode::kHostKeyRefused:
+            return Reason::kHostKeyRefused;
+        case ErrorCode::kAuthRefused:
+            return Reason::kAuthRefused;
         case ErrorCode::kUnreachable:
         case ErrorCode::kTimeout:
             return Reason::kHostUnreachable;
@@ -64,25 +64,30 @@ void Link::went_down(const Error& error) {
 
 asio::awaitable<void> Link::live(std::shared_ptr<Link> self, std::uint64_t generation) {
     failpoint("daemon.link.before_open");
-    Result<std::shared_ptr<HostSession>> session = co_await self->open();
-    if (generation != self->generation_) co_return;
-    if (!session) {
-        self->went_down(session.error());
-        co_return;
+    std::optional<Error> why;
+    try {
+        why = co_await self->hold(generation);
+    } catch (const std::exception& thrown) {
+        // Neither up nor down for ever would be worse than one more connect.
+        why = fail(ErrorCode::kInternal, thrown.what(), "instance " + self->config_.name.value);
     }
-    Result<std::vector<std::pair<RunId, Attempt>>> alive = co_await self->runs_alive(*session);
-    if (generation != self->generation_) co_return;
-    if (!alive) {
-        self->went_down(alive.error());
-        co_return;
-    }
-    failpoint("daemon.link.up");
-    self->session_ = *session;
-    self->parts_.emit(LinkUp{self->config_.name, std::move(*alive)});
-    const Error why = co_await self->watch(*session);
     if (generation != self->generation_) co_return;
     self->close();
-    self->went_down(why);
+    self->went_down(*why);
+}
+
+asio::awaitable<Error> Link::hold(std::uint64_t generation) {
+    const Error superseded = fail(ErrorCode::kUnreachable, "it was given up for a newer connection");
+    Result<std::shared_ptr<HostSession>> session = co_await open();
+    if (generation != generation_) co_return superseded;
+    if (!session) co_return session.error();
+    Result<std::vector<std::pair<RunId, Attempt>>> alive = co_await runs_alive(*session);
+    if (generation != generation_) co_return superseded;
+    if (!alive) co_return alive.error();
+    failpoint("daemon.link.up");
+    session_ = *session;
+    parts_.emit(LinkUp{config_.name, std::move(*alive)});
+    co_return co_await watch(*session);
 }
 
 asio::awaitable<Result<std::shared_ptr<HostSession>>> Link::open() {
@@ -108,7 +113,13 @@ asio::awaitable<Result<std::vector<std::pair<RunId, Attempt>>>> Link::runs_alive
     auto pick = [&listed](store::Store& store) -> Result<std::vector<std::pair<RunId, Attempt>>> {
         std::vector<std::pair<RunId, Attempt>> ours;
         for (const protocol::RunListing& one : *listed) {
-            if (store.find_run(one.run.run)) ours.emplace_back(one.run.run, one.run.attempt);
+            const Result<store::RunRow> row = store.find_run(one.run.run);
+            if (row) {
+                ours.emplace_back(one.run.run, one.run.attempt);
+            } else if (row.error().code != ErrorCode::kNotFound) {
+                // A job of ours that went unseen would have the next run start beside it.
+                return row.error();
+            }
         }
         return ours;
     };

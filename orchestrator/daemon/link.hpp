@@ -51,6 +51,8 @@ class Link : public std::enable_shared_from_this<Link> {
 
   private:
     static boost::asio::awaitable<void> live(std::shared_ptr<Link> self, std::uint64_t generation);
+    // Until it is down: why. Nobody hears the answer of an older generation.
+    boost::asio::awaitable<Error> hold(std::uint64_t generation);
     boost::asio::awaitable<Result<std::shared_ptr<HostSession>>> open();
     boost::asio::awaitable<Result<std::vector<std::pair<RunId, Attempt>>>> runs_alive(
         std::shared_ptr<HostSession> session);

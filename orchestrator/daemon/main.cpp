@@ -1,8 +1,4 @@
 // nsad: the daemon on the control host.
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
@@ -13,22 +9,13 @@
 
 #include "daemon/daemon.hpp"
 #include "daemon/options.hpp"
+#include "daemon/prepare_process.hpp"
 #include "store/backup.hpp"
 
 namespace {
 
 constexpr int kUsage = 2, kFailed = 1;
 constexpr std::chrono::seconds kShutdown{5};
-
-// Private files, and no core dump: keys pass through this memory.
-void harden() {
-    ::umask(0077);
-    rlimit core{};
-    ::getrlimit(RLIMIT_CORE, &core);
-    core.rlim_cur = 0;  // jobs of this machine may raise it again
-    ::setrlimit(RLIMIT_CORE, &core);
-    ::prctl(PR_SET_DUMPABLE, 0);
-}
 
 std::string environment(const char* name) {
     const char* value = std::getenv(name);
@@ -112,8 +99,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    std::signal(SIGPIPE, SIG_IGN);
-    harden();
+    nsa::daemon::prepare_process();
     try {
         return run(argc, argv);
     } catch (const std::exception& error) {

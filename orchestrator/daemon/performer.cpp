@@ -44,6 +44,11 @@ InstanceName instance_of(const Act& one) {
     }
 }
 
+// Another program has the database locked, or the disk is full.
+bool may_pass(const Error& error) {
+    return error.code == ErrorCode::kTimeout || error.code == ErrorCode::kNoSpace;
+}
+
 bool can_wait(const act::Action& action) {
     const auto* save = std::get_if<act::SaveRun>(&action);
     return save && save->state == language::RunState::kQueued;
@@ -115,7 +120,8 @@ asio::awaitable<void> Performer::drain() {
         pending_.clear();
         urgent_ = false;
         std::map<RunId, Error> refused;
-        if (!saves.empty()) co_await save(std::move(saves), refused);
+        const bool saved = co_await save_or_give_up(std::move(saves), refused);
+        if (!saved) co_return;
         for (act::Action& action : acts) {
             const auto error = refused.find(run_of(action));
             if (error == refused.end()) {
@@ -127,6 +133,22 @@ asio::awaitable<void> Performer::drain() {
         }
     }
     draining_ = false;
+}
+
+// An exception of a save is a bug or a lost resource. What it left in the store is not known, and going on
+// without it would leave every later save and act waiting: the store is opened anew instead.
+asio::awaitable<bool> Performer::save_or_give_up(std::vector<act::Action> saves,
+                                                 std::map<RunId, Error>& refused) {
+    std::string thrown;
+    try {
+        co_await save(std::move(saves), refused);
+        co_return true;
+    } catch (const std::exception& error) {
+        if (stopped_) throw;  // the end of all tasks
+        thrown = error.what();
+    }
+    place_.books.give_up(fail(ErrorCode::kInternal, "a save threw: " + thrown, "the store"));
+    co_return false;
 }
 
 asio::awaitable<void> Performer::save(std::vector<act::Action> saves, std::map<RunId, Error>& refused) {
@@ -219,12 +241,34 @@ void Performer::render(RunId run) {
     tasks_.spawn(report(run), "report " + run.value);
 }
 
+void Performer::render_missing() {
+    tasks_.spawn(missing_reports(std::chrono::milliseconds::zero()), "missing reports");
+}
+
 asio::awaitable<void> Performer::report(RunId run) {
     const Result<store::ReportRow> rendered = co_await render_report(place_, run);
     if (rendered) {
         place_.log.info("run " + run.value + ": report " + rendered->markdown_path);
-    } else {
-        place_.log.error("run " + run.value + ": no report: " + rendered.error().describe());
+        co_return;
+    }
+    place_.log.error("run " + run.value + ": no report: " + rendered.error().describe());
+    if (!may_pass(rendered.error()) || std::exchange(reports_wait_, true)) co_return;
+    tasks_.spawn(missing_reports(place_.config.reports_again), "missing reports");
+}
+
+// One after the other; a disk that is still full is asked once, and later again.
+asio::awaitable<void> Performer::missing_reports(std::chrono::milliseconds after) {
+    if (after.count() > 0) co_await pause_for(after);
+    reports_wait_ = false;
+    auto find = [](store::Store& store) { return store.runs_without_report(); };
+    const Result<std::vector<RunId>> runs = co_await place_.books.read(find);
+    if (!runs) {
+        place_.log.error("reports that are missing are not rendered: " + runs.error().describe());
+        co_return;
+    }
+    for (const RunId& run : *runs) {
+        if (stopped_ || reports_wait_) co_return;
+        co_await report(run);
     }
 }
 

@@ -27,8 +27,8 @@ class Performer {
     Performer(boost::asio::any_io_executor loop, Workplace& place, TaskGroup& tasks);
 
     void apply(const scheduler::Event& event);
-    // Renders the report of a DONE run.
-    void render(RunId run);
+    // Renders the reports that are missing: of runs whose daemon died, or met a full disk, before theirs.
+    void render_missing();
     // No event moves anything from here on.
     void stop();
 
@@ -36,10 +36,14 @@ class Performer {
     boost::asio::awaitable<void> drain();
     boost::asio::awaitable<void> gather();
     boost::asio::awaitable<void> save(std::vector<scheduler::Action> saves, std::map<RunId, Error>& refused);
+    boost::asio::awaitable<bool> save_or_give_up(std::vector<scheduler::Action> saves,
+                                                 std::map<RunId, Error>& refused);
     void start(scheduler::Action act);
     template <class Act>
     boost::asio::awaitable<void> answer(ActResult (*perform)(Workplace&, Act), Act act);
+    void render(RunId run);
     boost::asio::awaitable<void> report(RunId run);
+    boost::asio::awaitable<void> missing_reports(std::chrono::milliseconds after);
     void act_failed(const scheduler::Ticket& ticket, const InstanceName& instance, const Error& error,
                     const std::shared_ptr<HostSession>& session);
     void arm_timer();
@@ -54,6 +58,7 @@ class Performer {
     boost::asio::steady_timer timer_;
     std::optional<scheduler::Instant> armed_;
     std::optional<Error> last_trouble_;  // of the store; said once
+    bool reports_wait_ = false;          // missing_reports() is to come
 };
 
 }  // namespace nsa::daemon

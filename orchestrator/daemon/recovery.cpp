@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "daemon/tools.hpp"
-
 namespace nsa::daemon {
 
 using language::RunState;
@@ -33,8 +31,7 @@ scheduler::RunSubmitted submitted_event(RunId run, const language::Plan& plan,
     event.run = std::move(run);
     event.target = plan.target;
     if (!requested.empty()) event.target.instance = requested.value;
-    const int tool_commands = plan.tools.empty() ? 0 : kMostToolCommands;
-    event.limits = scheduler::limits_of(plan, static_cast<int>(plan.setup.size()) + tool_commands);
+    event.limits = scheduler::limits_of(plan);
     event.retry = plan.retry;
     return event;
 }

@@ -142,11 +142,14 @@ api::Async<api::LogChunk> DaemonService::read_log(api::LogRequest request) {
         const AttemptFiles files(place_.write_back,
                                  attempt_dir(place_.config.artifacts_dir, request.run, attempt));
         const std::string path = "steps/" + language::case_folder(request.key) + "/" + request.stream;
-        auto read = [&] { return files.read_at(path, request.offset, kLogChunk); };
+        const bool is_asked = request.attempt.value == 0 || request.attempt == attempt;
+        const std::uint64_t offset = is_asked ? request.offset : 0;  // a retry's log begins anew
+        auto read = [&] { return files.read_at(path, offset, kLogChunk); };
         Result<std::string> bytes = co_await place_.log_disk.call(read);
         if (!bytes) co_return bytes.error();
         api::LogChunk chunk;
-        chunk.next_offset = request.offset + bytes->size();
+        chunk.attempt = attempt;
+        chunk.next_offset = offset + bytes->size();
         chunk.complete = bytes->size() < kLogChunk && is_complete(*row, *one, is_stdout, chunk.next_offset);
         const bool over = place_.log_growth.closed() || std::chrono::steady_clock::now() >= deadline;
         if (!bytes->empty() || chunk.complete || over) {

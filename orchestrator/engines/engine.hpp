@@ -45,8 +45,8 @@ class Engine {
   public:
     virtual ~Engine() = default;
     // Connects, makes sure that the worker binary of this build is there (pushes it by hash), starts
-    // `nsa-worker serve` and returns its stdio. Errors: kRefused (host key, authentication), kUnreachable,
-    // kTimeout, kNoSpace. The config is copied.
+    // `nsa-worker serve` and returns its stdio. Errors: kHostKeyRefused, kAuthRefused, kRefused,
+    // kUnreachable, kTimeout, kNoSpace. The config is copied.
     virtual boost::asio::awaitable<Result<std::unique_ptr<ByteStream>>> open(InstanceConfig config) = 0;
 };
 

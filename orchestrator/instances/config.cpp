@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "engines/host_key.hpp"
 #include "engines/plain_path.hpp"
 
@@ -16,15 +14,6 @@ using engines::PathRoot;
 using language::EngineKind;
 
 constexpr std::string_view kLocalName = "local";
-
-// Names folders, rows and arguments.
-bool is_valid_name(std::string_view name) {
-    const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
-    return !name.empty() && name.size() <= 64 && plain(name.front()) &&
-           std::all_of(name.begin(), name.end(), [&](char c) {
-               return plain(c) || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
-           });
-}
 
 Error wrong(const InstanceConfig& config, std::string_view field, std::string text) {
     return fail(ErrorCode::kUsage, fmt::format("{}: {}", field, text), "instance " + config.name.value);
@@ -66,10 +55,8 @@ Result<void> validate_local(const InstanceConfig& config) {
 }  // namespace
 
 Result<void> validate(const InstanceConfig& config) {
-    if (!is_valid_name(config.name.value)) {
-        return wrong(config, "name",
-                     "expected up to 64 letters, digits and . _ -, a lowercase letter or digit first");
-    }
+    if (!is_valid_instance_name(config.name))
+        return wrong(config, "name", "expected " + std::string(kInstanceNameRule));
     const bool local = config.engine == EngineKind::kLocal;
     if (!config.nsa_core.empty() && !is_plain_path(config.nsa_core, PathRoot::kAbsolute)) {
         return wrong(config, "nsa_core",

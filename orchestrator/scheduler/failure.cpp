@@ -26,6 +26,7 @@ std::optional<FailureClass> failure_class(Reason reason) {
         case Reason::kCompleted:
         case Reason::kCancelledByUser:
         case Reason::kInstanceMissing:
+        case Reason::kTargetUnmet:
         case Reason::kHostKeyRefused:
         case Reason::kAuthRefused:
         case Reason::kSetupFailed:

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "language/stop_times.hpp"
+
 namespace nsa::scheduler {
 
-Limits limits_of(const language::Plan& plan, int setup_commands) {
+Limits limits_of(const language::Plan& plan) {
     Limits limits{.queue = plan.timeouts.queue,
                   .provision = plan.timeouts.provision,
-                  .setup = plan.timeouts.setup * std::max(1, setup_commands),
+                  .setup = plan.timeouts.setup,
                   .run = {},
                   .silence = {},
                   .pull = plan.timeouts.pull};
@@ -16,7 +18,7 @@ Limits limits_of(const language::Plan& plan, int setup_commands) {
     for (const language::PlannedCase& planned : plan.cases) {
         every_case_is_limited &= planned.timeout > Duration::zero();
         every_case_may_be_silent &= planned.silence > Duration::zero();
-        limits.run += planned.timeout;
+        limits.run += planned.timeout + language::kLongestStop;
         limits.silence = std::max(limits.silence, planned.silence);
     }
     if (!every_case_is_limited) limits.run = Duration::zero();

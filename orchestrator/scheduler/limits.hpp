@@ -18,10 +18,9 @@ struct Limits {
     bool operator==(const Limits&) const = default;
 };
 
-// setup: of all setup commands together; run: the sum over all cases; silence: the longest of any case. One
-// case without a limit leaves the whole without one. `setup_commands` counts those put in front of the
-// plan's.
-Limits limits_of(const language::Plan& plan, int setup_commands);
+// setup: of all setup commands together; run: the sum over all cases, each with the time that the worker may
+// take to stop it; silence: the longest of any case. One case without a limit leaves the whole without one.
+Limits limits_of(const language::Plan& plan);
 
 struct Policy {
     Duration lost_grace{std::chrono::seconds{10}};      // link down so long before a run is shown as LOST

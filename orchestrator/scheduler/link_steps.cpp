@@ -76,6 +76,8 @@ void instance_probed(Context& c, const InstanceProbed& event) {
     Instance* instance = find_instance(c.state, event.name);
     if (!instance) return;
     instance->facts = event.facts;
+    Run* holder = instance->lease ? find_run(c.state, instance->lease->run) : nullptr;
+    if (holder && holder->phase == Phase::kConnecting) return resume(c, *holder);
     fill(c, *instance);
 }
 

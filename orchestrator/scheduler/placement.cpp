@@ -13,10 +13,15 @@ bool is_free(const Instance& instance) {
     return !instance.lease && instance.strays.empty();
 }
 
+// Why the instance is not, or may not be, what the run asks for.
+std::optional<std::string> misfit(const State& state, const Run& run, const Instance& instance) {
+    if (run.target.engine && *run.target.engine != instance.engine) return "has another engine";
+    return state.mismatch(run.target, instance.facts);
+}
+
 // Why a run that names no instance cannot have this one now; nothing when it can.
 std::optional<std::string> hindrance(const State& state, const Run& run, const Instance& instance) {
-    if (run.target.engine && *run.target.engine != instance.engine) return "has another engine";
-    if (const auto why = state.mismatch(run.target, instance.facts)) return why;
+    if (const auto why = misfit(state, run, instance)) return why;
     if (!is_free(instance)) return "is busy";
     if (instance.link == Link::kRefused || instance.failures > 0) return instance.message;
     return std::nullopt;
@@ -67,6 +72,21 @@ void lease(Context& c, Run& run, Instance& instance) {
 
 }  // namespace
 
+bool end_misfit(Context& c, Run& run, const Instance& instance) {
+    if (run.target.instance.empty()) return false;  // it was chosen because it fits
+    const bool other_engine = run.target.engine && *run.target.engine != instance.engine;
+    if (instance.facts.empty() && !other_engine) return false;
+    const auto why = misfit(c.state, run, instance);
+    if (!why) return false;
+    conclude(c, run, language::Reason::kTargetUnmet,
+             "instance " + instance.name.value + ", which it names, " + *why);
+    return true;
+}
+
+bool waits_for_probe(const State& state, const Run& run, const Instance& instance) {
+    return instance.facts.empty() && misfit(state, run, instance);
+}
+
 void keep_lease(Context& c, Run& run, const InstanceName& name) {
     Instance* instance = find_instance(c.state, name);
     if (!instance || instance->lease) return;
@@ -103,6 +123,7 @@ void place(Context& c, Run& run) {
                         "there is no instance \"" + wanted.value +
                             "\"; `nsactl instance list` names those that are registered");
     }
+    if (end_misfit(c, run, *instance)) return;
     if (is_free(*instance)) return lease(c, run, *instance);
     run.message = "waits for instance " + wanted.value + " to be free";
 }
@@ -117,7 +138,10 @@ void fill(Context& c, Instance& instance) {
     if (!is_free(instance)) return;
     Run* next = nullptr;
     const auto& named = c.state.queues[instance.name];
-    if (!named.empty()) next = find_run(c.state, named.begin()->second);
+    while (!named.empty() && !next) {
+        Run* first = find_run(c.state, named.begin()->second);
+        if (!end_misfit(c, *first, instance)) next = first;
+    }
     for (const auto& [order, id] : c.state.queues[InstanceName{}]) {
         if (next && next->order < order) break;
         Run* candidate = find_run(c.state, id);

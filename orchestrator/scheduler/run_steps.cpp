@@ -61,11 +61,16 @@ void resume(Context& c, Run& run) {
         return;
     }
     if (run.phase == Phase::kQueued || !link_is_up(c.state, run)) return;
-    const bool blocked = !find_instance(c.state, run.instance)->strays.empty();
+    const Instance& instance = *find_instance(c.state, run.instance);
     switch (run.phase) {
         case Phase::kConnecting:
         case Phase::kStaging: {
-            if (blocked) {
+            if (end_misfit(c, run, instance)) return;
+            if (waits_for_probe(c.state, run, instance)) {
+                run.message = "waits for the first probe of instance " + run.instance.value;
+                return touch(c, run);
+            }
+            if (!instance.strays.empty()) {
                 run.message = "waits for an older job on instance " + run.instance.value + " to end";
                 return touch(c, run);
             }

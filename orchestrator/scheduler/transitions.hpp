@@ -36,8 +36,12 @@ void place_again(Context& c, Run& run, const InstanceName& held);
 // A run that ends before it began: its row holds this instance until that end is recorded, and until then it
 // is nobody else's. Empty name: none.
 void keep_lease(Context& c, Run& run, const InstanceName& name);
-void fill(Context& c, Instance& instance);  // an instance that may have become free
-void release(Context& c, Run& run);         // gives its lease back; does not fill
+// A run that names its instance takes no other: on one that is known not to be what it asks for, it ends.
+bool end_misfit(Context& c, Run& run, const Instance& instance);
+bool waits_for_probe(const State& state, const Run& run,
+                     const Instance& instance);  // to know whether it fits
+void fill(Context& c, Instance& instance);       // an instance that may have become free
+void release(Context& c, Run& run);              // gives its lease back; does not fill
 
 // --- run_steps.cpp: the life of a run
 void resume(Context& c, Run& run);  // starts the act of the run's phase, if it can be done now

@@ -79,6 +79,7 @@ class Store {
     Result<ReportRow> reserve_report(const RunId& run, std::string_view date, std::string_view subject);
     Result<void> record_report(const ReportRow& report);  // files are on disk; idempotent
     Result<ReportRow> find_report(const RunId& run);      // kNotFound
+    Result<std::vector<RunId>> runs_without_report();     // DONE, nothing recorded; oldest first
 
     // --- instances ---
     Result<void> put_instance(const InstanceRow& instance);  // insert or replace config and pin

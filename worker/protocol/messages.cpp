@@ -16,10 +16,11 @@ namespace json = boost::json;
 constexpr std::array kRemoteStates{RemoteState::kRunning, RemoteState::kFinished,
                                    RemoteState::kSupervisorDead, RemoteState::kHostRebooted,
                                    RemoteState::kUnknownRun};
-constexpr std::array kErrorCodes{ErrorCode::kInvalidSpec, ErrorCode::kUsage,    ErrorCode::kNotFound,
-                                 ErrorCode::kConflict,    ErrorCode::kRefused,  ErrorCode::kUnreachable,
-                                 ErrorCode::kTimeout,     ErrorCode::kProtocol, ErrorCode::kNoSpace,
-                                 ErrorCode::kCorrupt,     ErrorCode::kInternal};
+constexpr std::array kErrorCodes{ErrorCode::kInvalidSpec, ErrorCode::kUsage,          ErrorCode::kNotFound,
+                                 ErrorCode::kConflict,    ErrorCode::kHostKeyRefused, ErrorCode::kAuthRefused,
+                                 ErrorCode::kRefused,     ErrorCode::kUnreachable,    ErrorCode::kTimeout,
+                                 ErrorCode::kProtocol,    ErrorCode::kNoSpace,        ErrorCode::kCorrupt,
+                                 ErrorCode::kInternal};
 
 template <class Enum, std::size_t N>
 void read_enum(Fields& fields, std::string_view name, const std::array<Enum, N>& known, Enum& out) {

@@ -127,7 +127,7 @@ struct CancelReply {
     bool operator==(const CancelReply&) const = default;
 };
 
-// kListRuns -> kReply [RunListing].
+// kListRuns -> kReply [RunListing]: the runs that are not finished, first those that run.
 struct RunListing {
     RunKey run;
     RemoteState state = RemoteState::kUnknownRun;

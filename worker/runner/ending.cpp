@@ -24,7 +24,7 @@ void add_left_out(Ending& ending, const Collected& collected) {
 }
 
 void note_unwritten(Ending& ending, const Error& error) {
-    ending.end = language::RunEnd::kWorkerError;
+    if (ending.end != language::RunEnd::kDiskFull) ending.end = failed(error).end;
     add_detail(ending, error.describe());
 }
 
@@ -39,6 +39,11 @@ std::string exit_record(const language::RunFinished& finished, std::uint64_t las
 }
 
 }  // namespace
+
+Ending failed(const Error& why) {
+    const bool full = why.code == ErrorCode::kNoSpace;
+    return {full ? language::RunEnd::kDiskFull : language::RunEnd::kWorkerError, why.describe()};
+}
 
 Result<void> end_run(int run_dir, Recorder& recorder, Ending ending, const std::vector<StepFiles>& steps,
                      const CollectLimits& limits) {

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "language/event.hpp"
-#include "language/spec.hpp"
+#include "language/stop_times.hpp"
 
 namespace nsa::runner {
 
@@ -13,10 +13,10 @@ using Instant = std::chrono::steady_clock::time_point;
 using language::Duration;
 
 struct Limits {
-    Duration wall{};             // zero: none
-    Duration silence{};          // longest time without a byte of output; zero: none
-    Duration grace{10'000};      // from SIGTERM to SIGKILL
-    Duration kill_wait{60'000};  // from SIGKILL to giving up
+    Duration wall{};                           // zero: none
+    Duration silence{};                        // longest time without a byte of output; zero: none
+    Duration grace = language::kStopGrace;     // from SIGTERM to SIGKILL
+    Duration kill_wait = language::kKillWait;  // from SIGKILL to giving up
 };
 
 enum class StopReason { kNone, kWall, kSilence, kCancel, kDiskFull };

@@ -76,7 +76,7 @@ bool Step::clean_up() const {
         kill_group(pid());
         return true;
     }
-    return kill_leftovers(pid(), command_.spared, std::chrono::milliseconds{2'000});
+    return kill_leftovers(pid(), command_.spared, language::kLeftoversWait);
 }
 
 // What the limits say now; false: the process is given up.

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <string>
 
+#include "language/stop_times.hpp"
 #include "posix/spawn.hpp"
 #include "runner/collect.hpp"
 
@@ -13,8 +14,8 @@ namespace nsa::runner {
 struct SupervisorOptions {
     std::string worker_version;
     posix::Environment host;  // the environment that steps inherit from (environment.hpp says what)
-    std::chrono::milliseconds grace{10'000};      // SIGTERM to SIGKILL
-    std::chrono::milliseconds kill_wait{60'000};  // SIGKILL to "unkillable"
+    language::Duration grace = language::kStopGrace;
+    language::Duration kill_wait = language::kKillWait;
     std::chrono::milliseconds probe_deadline{10'000};
     CollectLimits collect;
 };

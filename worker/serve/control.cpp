@@ -70,11 +70,16 @@ std::vector<protocol::RunListing> list_runs(const Home& home) {
     for (std::filesystem::directory_iterator it{folder, failed}, end; !failed && it != end;
          it.increment(failed)) {
         const auto run = journal::run_of_folder(it->path().filename().string());
-        if (!run || runs.size() == kMost) continue;
+        if (!run) continue;
         const auto status = status_of(home, *run);
-        if (status) runs.push_back({*run, status->state, status->last_seq});
+        if (!status || status->state == RemoteState::kFinished) continue;
+        runs.push_back({*run, status->state, status->last_seq});
     }
-    std::sort(runs.begin(), runs.end(), [](const auto& a, const auto& b) { return a.run < b.run; });
+    const auto rank = [](const protocol::RunListing& one) {
+        return std::pair(one.state != RemoteState::kRunning, one.run);
+    };
+    std::sort(runs.begin(), runs.end(), [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
+    if (runs.size() > kMost) runs.resize(kMost);
     return runs;
 }
 

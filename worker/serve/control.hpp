@@ -16,7 +16,7 @@ Result<protocol::RemoteState> run_state(const Home& home, const protocol::RunKey
 // supervisor: kills what is left of the run. `home` outlives the awaitable.
 boost::asio::awaitable<Result<protocol::CancelReply>> cancel(const Home& home, protocol::RunKey run);
 
-// By name; a directory that cannot be read is left out.
+// Those that are not finished: first what runs, else by name. A directory that cannot be read is left out.
 std::vector<protocol::RunListing> list_runs(const Home& home);
 
 }  // namespace nsa::serve

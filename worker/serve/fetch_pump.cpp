@@ -52,7 +52,7 @@ bool FetchPump::append_piece(std::string& payload, std::size_t room) {
     bytes_.clear();
     const auto read = posix::read_at(file_.get(), offset_, count, bytes_);
     if (!read || *read < count) {
-        // It shrank, or the disk fails. The client drops what it has of it.
+        // It shrank, or the disk fails. For the client it has not come.
         leave(true);
         return true;
     }

@@ -54,8 +54,12 @@ Target read_target(const Node& node, Context& context) {
         }
     }
     if (const Node* count = mapping.find("count")) read_int(*count, "count", 1, 64, target.count, context);
-    if (const Node* instance = mapping.find("instance"))
-        read_id(*instance, "instance", target.instance, context);
+    if (const Node* instance = mapping.find("instance")) {
+        target.instance = instance->text;
+        if (instance->kind != Node::Kind::kScalar || !is_valid_instance_name({instance->text}))
+            context.problems.add(*instance, "'instance' is " + found_text(*instance),
+                                 std::string(kInstanceNameRule));
+    }
     if (const Node* engine = mapping.find("engine"); engine != nullptr && engine->text != "any") {
         target.engine =
             engine->kind == Node::Kind::kScalar ? value_named<EngineKind>(engine->text) : std::nullopt;

@@ -57,7 +57,7 @@ Result<Key> load_key(const std::string& file, const std::string& where) {
     ssh_key key = nullptr;
     const int rc = ssh_pki_import_privkey_file(file.c_str(), nullptr, nullptr, nullptr, &key);
     if (rc == SSH_OK) return Key{key};
-    return fail(ErrorCode::kRefused,
+    return fail(ErrorCode::kAuthRefused,
                 rc == SSH_EOF ? "the key file " + file + " cannot be read"
                               : "the key file " + file + " is no private key without passphrase",
                 where);
@@ -196,7 +196,7 @@ asio::awaitable<Result<void>> Session::authenticate(std::string user, std::strin
     if (!rc) co_return rc.error();
     if (*rc == SSH_AUTH_SUCCESS) co_return Result<void>{};
     if (*rc == SSH_AUTH_ERROR) co_return broken("the connection ended during authentication");
-    co_return fail(ErrorCode::kRefused,
+    co_return fail(ErrorCode::kAuthRefused,
                    *rc == SSH_AUTH_PARTIAL
                        ? "the host wants more than a public key, and nothing else is offered"
                        : "the host does not accept the key " + key_file + " for user " + user +

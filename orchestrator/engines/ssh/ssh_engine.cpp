@@ -30,7 +30,7 @@ std::string pin_command(const InstanceConfig& config, const HostKey& shown) {
 
 Error refused(const InstanceConfig& config, std::string what, const HostKey& shown,
               const std::string& where) {
-    return fail(ErrorCode::kRefused,
+    return fail(ErrorCode::kHostKeyRefused,
                 fmt::format("{}; the host shows {} {}. If that is its key (ask its console: ssh-keygen -lf "
                             "/etc/ssh/ssh_host_ed25519_key.pub), pin it: {}",
                             what, shown.type, fingerprint(shown), pin_command(config, shown)),

@@ -58,6 +58,10 @@ TEST_F(Cli, runs_an_experiment_without_a_daemon_to_its_report) {
     EXPECT_NE(ended.err.find(" RUNNING on local\n"), std::string::npos) << ended.err;
     EXPECT_NE(ended.err.find(" PASS count "), std::string::npos) << ended.err;
     EXPECT_NE(read_file(report_path(ended.out)).find("Passing test"), std::string::npos);
+    const auto others = std::filesystem::perms::group_all | std::filesystem::perms::others_all;
+    EXPECT_EQ(std::filesystem::status(report_path(ended.out)).permissions() & others,
+              std::filesystem::perms::none)
+        << "as private as nsad's";
     EXPECT_TRUE(std::filesystem::exists(dir / "state/nsa.db"));
 }
 

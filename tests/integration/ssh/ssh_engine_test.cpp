@@ -95,7 +95,7 @@ TEST_F(SshEngine, RefusesAHostWithoutAPinAndShowsItsFingerprint) {
     InstanceConfig config = sshd.instance();
     config.host_key.clear();
     const Error error = refusal(config);
-    EXPECT_EQ(error.code, ErrorCode::kRefused);
+    EXPECT_EQ(error.code, ErrorCode::kHostKeyRefused);
     EXPECT_THAT(error.text, HasSubstr("no host key is pinned"));
     EXPECT_THAT(error.text, HasSubstr(engines::fingerprint(*engines::parse_host_key(sshd.host_key()))));
     EXPECT_THAT(error.text, HasSubstr("nsactl instance add loopback " + sshd.user() + "@127.0.0.1:"));
@@ -106,7 +106,7 @@ TEST_F(SshEngine, RefusesAChangedHostKeyBeforeAuthenticationAndShowsBothFingerpr
     const InstanceConfig config = sshd.instance();
     sshd.change_host_key();
     const Error error = refusal(config);
-    EXPECT_EQ(error.code, ErrorCode::kRefused);
+    EXPECT_EQ(error.code, ErrorCode::kHostKeyRefused);
     EXPECT_THAT(error.text, HasSubstr(engines::fingerprint(*engines::parse_host_key(config.host_key))));
     EXPECT_THAT(error.text, HasSubstr(engines::fingerprint(*engines::parse_host_key(sshd.host_key()))));
     EXPECT_THAT(sshd.log(), HasSubstr("Connection from 127.0.0.1")) << "it did connect";
@@ -121,7 +121,7 @@ TEST_F(SshEngine, AChangeToAnotherKeyTypeIsAChange) {
         "AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBGgtwf+N5VKExo7JhpX5HYyv6Sx2gXSgS+wFmJ0WZkSSmYt"
         "tmvJhTFQ0T2gw9XS7M0OcHw3FYPVeBKEcuSiB52k=";
     const Error error = refusal(config);
-    EXPECT_EQ(error.code, ErrorCode::kRefused);
+    EXPECT_EQ(error.code, ErrorCode::kHostKeyRefused);
     EXPECT_THAT(error.text, HasSubstr("HAS CHANGED"));
 }
 
@@ -130,7 +130,7 @@ TEST_F(SshEngine, AKeyThatTheHostDoesNotKnowIsRefused) {
     InstanceConfig config = sshd.instance();
     config.key_file = sshd.other_key().string();
     const Error error = refusal(config);
-    EXPECT_EQ(error.code, ErrorCode::kRefused);
+    EXPECT_EQ(error.code, ErrorCode::kAuthRefused);
     EXPECT_THAT(error.text, HasSubstr("authorized_keys"));
     EXPECT_THAT(error.text, HasSubstr(sshd.other_key().string()));
 }
@@ -140,7 +140,7 @@ TEST_F(SshEngine, AMissingKeyFileIsNamed) {
     InstanceConfig config = sshd.instance();
     config.key_file = (sshd.dir() / "nowhere").string();
     const Error error = refusal(config);
-    EXPECT_EQ(error.code, ErrorCode::kRefused);
+    EXPECT_EQ(error.code, ErrorCode::kAuthRefused);
     EXPECT_THAT(error.text, HasSubstr("cannot be read"));
 }
 

@@ -17,12 +17,12 @@ const protocol::RunKey kRun = run_key("r-disk");
 void expect_whole_records(const Followed& followed, const std::filesystem::path& home) {
     const auto run_dir = home / "runs/r-disk.1";
     const auto finished = followed.all<language::RunFinished>().at(0);
-    EXPECT_EQ(finished.end, RunEnd::kWorkerError);
+    EXPECT_EQ(finished.end, RunEnd::kDiskFull);
     EXPECT_NE(finished.detail.find("ENOSPC"), std::string::npos) << finished.detail;
     EXPECT_EQ(finished.manifest, sha256_of(read_text(run_dir / "manifest.json")));
     EXPECT_EQ(followed.journal, read_text(run_dir / "journal.jsonl"));
     const auto exit = boost::json::parse(read_text(run_dir / "exit.json")).as_object();
-    EXPECT_EQ(exit.at("end").as_string(), "worker_error");
+    EXPECT_EQ(exit.at("end").as_string(), "disk_full");
     EXPECT_EQ(exit.at("last_seq").to_number<std::uint64_t>(), followed.end.last_seq);
     EXPECT_EQ(followed.end.state, protocol::RemoteState::kFinished);
 }

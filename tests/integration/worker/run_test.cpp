@@ -170,6 +170,19 @@ TEST_F(Run, AFailedSetupEndsTheRunAndSaysWhich) {
     EXPECT_EQ(followed.logs.at("setup/0/stderr"), "no compiler\n");
 }
 
+TEST_F(Run, ASetupCommandWhoseFolderCannotBeMadeFailsTheSetupAndTheRunStillEndsProperly) {
+    auto plan = plan_of({shell_case("case", "true")});
+    plan.setup = {{{"mkdir", "1"}, {}, "", "takes the next one's folder"}, {{"true"}, {}, "", "next"}};
+    const auto followed = run(plan);
+    const auto setup = followed.all<language::SetupFinished>();
+    ASSERT_EQ(setup.size(), 2U);
+    EXPECT_EQ(setup[1].end.kind, EndKind::kNotStarted);
+    EXPECT_NE(setup[1].end.detail.find("setup/1"), std::string::npos) << setup[1].end.detail;
+    EXPECT_EQ(followed.end.state, protocol::RemoteState::kFinished);
+    EXPECT_EQ(followed.all<language::RunFinished>().at(0).end, RunEnd::kSetupFailed);
+    EXPECT_TRUE(std::filesystem::exists(run_dir() / "exit.json"));
+}
+
 TEST_F(Run, WhatIsOverIsSeenWhileTheNextCommandRuns) {
     auto plan = plan_of({});
     plan.setup = {{{"true"}, {}, "", ""}, {{"sh", "-c", "echo up; sleep 300"}, {}, "", ""}};

@@ -137,6 +137,23 @@ TEST_F(Endpoints, log_bytes_of_any_value_and_megabytes_of_them_arrive_unchanged)
     EXPECT_TRUE(chunk->complete);
 }
 
+TEST_F(Endpoints, a_log_chunk_says_whose_attempt_it_is) {
+    const CaseKey key{"train"};
+    service.logs[{key, "stdout"}] = "again\n";
+    service.log_attempt = Attempt{2};
+    start();
+    api::LogRequest request;
+    request.run = RunId{"r-1"};
+    request.key = key;
+    request.attempt = Attempt{1};
+    request.offset = 40;
+    const auto chunk = run_here(client.read_log(request));
+    ASSERT_TRUE(chunk.has_value()) << chunk.error().describe();
+    EXPECT_EQ(service.log_requests.at(0).attempt, Attempt{1});
+    EXPECT_EQ(chunk->attempt, Attempt{2});
+    EXPECT_EQ(chunk->bytes, "again\n");
+}
+
 TEST_F(Endpoints, waiting_for_a_run_ends_with_its_next_version) {
     api::RunView view = full_run_view();
     service.runs[view.run] = view;

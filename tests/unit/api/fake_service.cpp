@@ -87,8 +87,11 @@ Async<api::LogChunk> FakeService::read_log(api::LogRequest request) {
         if (logs[name].size() <= request.offset && !logs_complete) co_await wait_for_change(request.wait);
     }
     api::LogChunk chunk;
-    if (request.offset < logs[name].size()) chunk.bytes = logs[name].substr(request.offset);
-    chunk.next_offset = request.offset + chunk.bytes.size();
+    chunk.attempt = log_attempt;
+    const bool is_asked = request.attempt.value == 0 || request.attempt == log_attempt;
+    const std::uint64_t offset = is_asked ? request.offset : 0;
+    if (offset < logs[name].size()) chunk.bytes = logs[name].substr(offset);
+    chunk.next_offset = offset + chunk.bytes.size();
     chunk.complete = logs_complete;
     co_return chunk;
 }

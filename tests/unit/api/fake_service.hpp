@@ -32,6 +32,7 @@ class FakeService final : public api::Service {
     std::function<void()> on_cancel = [] {};                      // before it is answered
     std::map<std::pair<CaseKey, std::string>, std::string> logs;  // by case and stream
     bool logs_complete = true;
+    Attempt log_attempt{1};  // whose logs these are
     std::vector<api::ArtifactView> artifact_list;
     std::vector<api::InstanceView> instance_list;
     api::ReportView report_view;

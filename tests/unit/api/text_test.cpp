@@ -82,10 +82,11 @@ TEST(Json, of_an_unknown_error_code_is_not_guessed_at) {
 
 TEST(HttpStatus, of_each_error_code_is_the_documented_one) {
     const std::pair<ErrorCode, int> rows[] = {
-        {ErrorCode::kInvalidSpec, 422}, {ErrorCode::kUsage, 400},    {ErrorCode::kNotFound, 404},
-        {ErrorCode::kConflict, 409},    {ErrorCode::kRefused, 403},  {ErrorCode::kUnreachable, 502},
-        {ErrorCode::kTimeout, 504},     {ErrorCode::kProtocol, 502}, {ErrorCode::kNoSpace, 507},
-        {ErrorCode::kCorrupt, 500},     {ErrorCode::kInternal, 500}};
+        {ErrorCode::kInvalidSpec, 422}, {ErrorCode::kUsage, 400},          {ErrorCode::kNotFound, 404},
+        {ErrorCode::kConflict, 409},    {ErrorCode::kHostKeyRefused, 403}, {ErrorCode::kAuthRefused, 403},
+        {ErrorCode::kRefused, 403},     {ErrorCode::kUnreachable, 502},    {ErrorCode::kTimeout, 504},
+        {ErrorCode::kProtocol, 502},    {ErrorCode::kNoSpace, 507},        {ErrorCode::kCorrupt, 500},
+        {ErrorCode::kInternal, 500}};
     for (const auto& [code, status] : rows)
         EXPECT_EQ(http_status_of(code), status) << to_string(code);
 }

@@ -17,7 +17,9 @@ class CliTest : public ::testing::Test {
     CliTest() : service(io.get_executor()), control(io, service) {}
 
     cli::Console console() {
-        return cli::Console(out, err, in, facts, [this] { return now_ms += tick_ms; });
+        return cli::Console(
+            out, err, in, facts, [this] { return now_ms += wall_step_ms; },
+            [this] { return steady_ms += tick_ms; });
     }
     std::string write(const std::string& name, const std::string& text) const {
         write_file(folder / name, text);
@@ -73,7 +75,8 @@ class CliTest : public ::testing::Test {
     std::ostringstream out, err;
     std::istringstream in;
     cli::TerminalFacts facts;
-    std::int64_t now_ms = kNow, tick_ms = 0;
+    std::int64_t now_ms = kNow, wall_step_ms = 0;  // the step: somebody sets the clock at every look
+    std::int64_t steady_ms = 1'000, tick_ms = 0;
 };
 
 }  // namespace nsa::test

@@ -173,6 +173,21 @@ TEST_F(Commands, logs_follow_a_case_from_before_its_start_to_its_end) {
     EXPECT_EQ(out.str(), "first\nline\nline\n");
 }
 
+TEST_F(Commands, logs_follow_a_case_into_the_next_attempt_and_lose_nothing_of_it) {
+    know(running());
+    const CaseKey key{"decode[S=512]"};
+    service.logs[{key, "stdout"}] = "the first attempt's, which is longer\n";
+    service.logs_complete = false;
+    service.on_log_wait = [&] {
+        service.log_attempt = Attempt{2};
+        service.logs[{key, "stdout"}] = "second\n";
+        service.append_log(key, "", true);
+    };
+    EXPECT_EQ(cli::logs(control, console(), {kRun, "decode", true, false}), 0);
+    EXPECT_EQ(out.str(), "the first attempt's, which is longer\nsecond\n");
+    EXPECT_EQ(err.str(), "attempt 2 of the run; the log of decode[S=512] from its beginning:\n");
+}
+
 TEST_F(Commands, report_prints_its_paths_or_itself) {
     know(done(Status::kPartialPass));
     service.report_view.markdown_path = write("report.md", "# Title\n\n| a |\n");

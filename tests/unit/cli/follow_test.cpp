@@ -133,6 +133,15 @@ TEST_F(Follow, gives_up_waiting_at_the_timeout_and_leaves_the_run_alone) {
               std::string::npos);
 }
 
+TEST_F(Follow, waits_as_long_as_it_was_told_although_the_clock_is_set) {
+    know(running());
+    service.upcoming = {done(Status::kPass)};
+    wall_step_ms = 3'600'000;
+    FollowOptions options;
+    options.timeout_ms = 20;
+    EXPECT_EQ(follow(options), 0) << err.str();
+}
+
 TEST_F(Follow, is_left_by_ctrl_c_with_a_hint_and_without_cancelling) {
     know(running());
     service.on_wait = [] { std::raise(SIGINT); };

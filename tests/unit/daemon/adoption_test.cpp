@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "language/event.hpp"
+#include "language/stop_times.hpp"
 #include "support/temp_dir.hpp"
 
 namespace nsa::daemon {
@@ -49,14 +50,14 @@ TEST_F(Adoption, OfARunThatWaitsReadsItsOutlineAlone) {
     run.plan_json = "{\"version\": 1, ";
     must(store.submit(run));
     EXPECT_EQ(only().unreadable, "");
-    EXPECT_EQ(only().run.limits.run, std::chrono::minutes(3));
+    EXPECT_EQ(only().run.limits.run, std::chrono::minutes(3) + language::kLongestStop);
 }
 
 TEST_F(Adoption, OfARunThatAnOlderProgramTookReadsThePlan) {
     store::NewRun run = run_with_setup("r-1");
     run.outline_json.clear();
     must(store.submit(run));
-    EXPECT_EQ(only().run.limits.run, std::chrono::minutes(3));
+    EXPECT_EQ(only().run.limits.run, std::chrono::minutes(3) + language::kLongestStop);
 }
 
 TEST_F(Adoption, OfARunThatBeganSeesWhetherItsSetupIsOver) {

@@ -69,6 +69,18 @@ TEST_F(FileIntakeTest, PiecesOutOfOrderOrTwiceAreRefused) {
     EXPECT_FALSE(take(again, {"steps/a/one", 5, 0, "first"}));
 }
 
+TEST_F(FileIntakeTest, AFileThatTheHostCannotReadToItsEndIsMissingAndTheOthersCome) {
+    FileIntake intake(files, manifest);
+    const std::vector<FilePiece> pieces = {
+        {"steps/b/three", 10, 0, "0123"}, {"steps/a/one", 5, 0, "first"}, {"steps/a/two", 0, 0, ""}};
+    ASSERT_TRUE(intake.take(pieces));
+    EXPECT_EQ(test::read_file(dir / "steps/a/one"), "first");
+    const Result<void> whole = intake.finish();
+    ASSERT_FALSE(whole);
+    EXPECT_EQ(whole.error().code, ErrorCode::kCorrupt);
+    EXPECT_EQ(whole.error().where, "steps/b/three");
+}
+
 TEST_F(FileIntakeTest, MissingFilesAreThoseThatAreNotHereWithTheirHash) {
     ASSERT_TRUE(files.write_at("steps/a/one", 0, "first"));
     ASSERT_TRUE(files.write_at("steps/b/three", 0, "012345678X"));
@@ -104,6 +116,16 @@ TEST_F(RemainsTest, AHostThatLostTheEndOfALogCostsNothingOfIt) {
     FileIntake intake(files, hoped, FileIntake::Verify::kNothing);
     ASSERT_TRUE(take(intake, {path, 3, 3, ""}));
     EXPECT_EQ(test::read_file(dir / path), "01234");
+}
+
+TEST_F(RemainsTest, ALogThatTheHostCannotReadToItsEndCostsNoOther) {
+    hoped.push_back({"steps/b/stdout", 0, {}});
+    FileIntake intake(files, hoped, FileIntake::Verify::kNothing);
+    const std::vector<FilePiece> pieces = {{path, 10, 5, "567"}, {"steps/b/stdout", 3, 0, "xyz"}};
+    ASSERT_TRUE(intake.take(pieces));
+    EXPECT_TRUE(intake.finish());
+    EXPECT_EQ(test::read_file(dir / path), "01234567") << "what came stays";
+    EXPECT_EQ(test::read_file(dir / "steps/b/stdout"), "xyz");
 }
 
 TEST_F(RemainsTest, APieceThatBeginsElsewhereIsRefused) {

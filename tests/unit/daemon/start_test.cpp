@@ -1,11 +1,17 @@
 // What the daemon starts from: flags, the lock, run ids.
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstdlib>
 #include <map>
 
 #include "daemon/clock.hpp"
 #include "daemon/link.hpp"
 #include "daemon/options.hpp"
+#include "daemon/prepare_process.hpp"
 #include "daemon/run_ids.hpp"
 #include "daemon/state_lock.hpp"
 #include "support/temp_dir.hpp"
@@ -86,6 +92,20 @@ TEST(MakePrivateDir, IsForThisUserAloneAndMayExist) {
     EXPECT_EQ(std::filesystem::status(dir / "a/b/state").permissions(), std::filesystem::perms::owner_all);
 }
 
+TEST(PrepareProcess, KeepsAClosedPipeFromKillingItAndFilesAndMemoryPrivate) {
+    const auto look = [] {
+        prepare_process();
+        int pipe[2] = {-1, -1};
+        if (::pipe(pipe) != 0) std::_Exit(1);
+        ::close(pipe[0]);
+        if (::write(pipe[1], "x", 1) != -1 || errno != EPIPE) std::_Exit(2);
+        if (::umask(0) != 0077) std::_Exit(3);
+        if (::prctl(PR_GET_DUMPABLE) != 0) std::_Exit(4);
+        std::_Exit(0);
+    };
+    EXPECT_EXIT(look(), testing::ExitedWithCode(0), "");
+}
+
 TEST(RunIds, AreValidAndSortedByTime) {
     const RunId early = make_run_id(1'795'000'000'000, 0xffffffff);
     const RunId late = make_run_id(1'795'000'000'001, 0);
@@ -103,9 +123,9 @@ TEST(IsoDate, IsTheDayInUtc) {
 
 TEST(ReasonOf, AFailedConnectIsClassifiedForTheRunThatWaits) {
     using language::Reason;
-    EXPECT_EQ(reason_of(fail(ErrorCode::kRefused, "THE HOST KEY HAS CHANGED")), Reason::kHostKeyRefused);
-    EXPECT_EQ(reason_of(fail(ErrorCode::kRefused, "no host key is pinned")), Reason::kHostKeyRefused);
-    EXPECT_EQ(reason_of(fail(ErrorCode::kRefused, "the host does not accept the key")), Reason::kAuthRefused);
+    EXPECT_EQ(reason_of(fail(ErrorCode::kHostKeyRefused, "no key is pinned")), Reason::kHostKeyRefused);
+    EXPECT_EQ(reason_of(fail(ErrorCode::kAuthRefused, "not the host key's doing")), Reason::kAuthRefused);
+    EXPECT_EQ(reason_of(fail(ErrorCode::kRefused, "the host starts no command")), Reason::kDeployFailed);
     EXPECT_EQ(reason_of(fail(ErrorCode::kTimeout, "")), Reason::kHostUnreachable);
     EXPECT_EQ(reason_of(fail(ErrorCode::kNoSpace, "")), Reason::kHostDiskFull);
     EXPECT_EQ(reason_of(fail(ErrorCode::kProtocol, "")), Reason::kDeployFailed);

@@ -123,6 +123,10 @@ INSTANTIATE_TEST_SUITE_P(
               "f:3:17: 'count' is '0'; expected a whole number from 1 to 64"},
         Fault{"engine", head("target: {engine: shh}\n" + kSteps),
               "f:3:18: 'engine' is 'shh'; expected one of any, local, ssh, slurm; did you mean 'ssh'?"},
+        Fault{"instance_name", head("target: {instance: Box}\n" + kSteps),
+              "f:3:20: 'instance' is 'Box'; expected up to 64 letters, digits and . _ -, a lower-case letter "
+              "or "
+              "digit first"},
         Fault{"target_key", head("target: {instnace: a}\n" + kSteps),
               "f:3:10: unknown key 'instnace' in target; expected one of gpu, count, engine, instance; did "
               "you mean 'instance'?"},

@@ -97,6 +97,10 @@ TEST(ReaderTest, WhatIsLeftOutHasItsDocumentedDefault) {
     EXPECT_EQ(spec.target, (Target{"any", 1, std::nullopt, ""}));
     EXPECT_EQ(spec.retry.max, 0);
     EXPECT_FALSE(spec.steps[0].timeout);
+    EXPECT_EQ(read("version: 1\nname: x\ntarget: {instance: 8xH100.lab_2}\nsteps: [{id: a, run: [x]}]")
+                  .target.instance,
+              "8xH100.lab_2")
+        << "whatever can be registered can be named";
     EXPECT_EQ(read("version: 1\nname: x\ntarget: {engine: any}\nsteps: [{id: a, run: [x]}]").target.engine,
               std::nullopt);
 }

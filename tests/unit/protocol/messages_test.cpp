@@ -41,8 +41,9 @@ TEST(Messages, EveryMessageSurvivesItsRoundTrip) {
     expect_round_trip(std::vector<RunListing>{});
     for (const auto code :
          {ErrorCode::kInvalidSpec, ErrorCode::kUsage, ErrorCode::kNotFound, ErrorCode::kConflict,
-          ErrorCode::kRefused, ErrorCode::kUnreachable, ErrorCode::kTimeout, ErrorCode::kProtocol,
-          ErrorCode::kNoSpace, ErrorCode::kCorrupt, ErrorCode::kInternal}) {
+          ErrorCode::kHostKeyRefused, ErrorCode::kAuthRefused, ErrorCode::kRefused, ErrorCode::kUnreachable,
+          ErrorCode::kTimeout, ErrorCode::kProtocol, ErrorCode::kNoSpace, ErrorCode::kCorrupt,
+          ErrorCode::kInternal}) {
         const Error error{code, "text", "where"};
         EXPECT_EQ(decode_error(encode(error)), error);
     }

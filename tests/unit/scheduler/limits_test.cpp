@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "language/stop_times.hpp"
 #include "scheduler/failure.hpp"
 
 namespace nsa::scheduler {
@@ -16,9 +17,9 @@ TEST(Limits, RunLimitIsTheSumOfTheCasesAndNoneWhenOneCaseHasNone) {
     plan.cases.resize(2);
     plan.cases[0].timeout = 10min;
     plan.cases[1].timeout = 5min;
-    EXPECT_EQ(limits_of(plan, 0).run, 15min);
+    EXPECT_EQ(limits_of(plan).run, 15min + 2 * language::kLongestStop);
     plan.cases[1].timeout = 0min;
-    EXPECT_EQ(limits_of(plan, 0).run, 0min);
+    EXPECT_EQ(limits_of(plan).run, 0min);
 }
 
 TEST(Limits, SilenceIsTheLongestOfTheCasesAndOffWhenOneCaseMayBeSilentForEver) {
@@ -26,16 +27,28 @@ TEST(Limits, SilenceIsTheLongestOfTheCasesAndOffWhenOneCaseMayBeSilentForEver) {
     plan.cases.resize(2);
     plan.cases[0].silence = 1min;
     plan.cases[1].silence = 3min;
-    EXPECT_EQ(limits_of(plan, 0).silence, 3min);
+    EXPECT_EQ(limits_of(plan).silence, 3min);
     plan.cases[0].silence = 0min;
-    EXPECT_EQ(limits_of(plan, 0).silence, 0min);
+    EXPECT_EQ(limits_of(plan).silence, 0min);
 }
 
-TEST(Limits, SetupLimitCountsEveryCommand) {
+TEST(Limits, LeaveTheWorkerTheTimeToStopEveryOneOfManyCases) {
+    language::Plan plan;
+    plan.cases.resize(100);
+    for (language::PlannedCase& planned : plan.cases)
+        planned.timeout = 1s;
+    // Each ignores SIGTERM and dies of SIGKILL.
+    const Duration all = 100 * (1s + language::kStopGrace);
+    EXPECT_GE(limits_of(plan).run + Policy{}.backstop_margin, all);
+}
+
+TEST(Limits, SetupLimitIsOneBudgetForAllItsCommands) {
     language::Plan plan;
     plan.timeouts.setup = 10min;
-    EXPECT_EQ(limits_of(plan, 0).setup, 10min);
-    EXPECT_EQ(limits_of(plan, 3).setup, 30min);
+    plan.setup.resize(3);
+    plan.tools = {"nsa-core"};
+    EXPECT_EQ(limits_of(plan).setup, 10min);
+    EXPECT_GE(Policy{}.backstop_margin, language::kLongestStop) << "one command at most is stopped";
 }
 
 TEST(ReconnectDelay, GrowsFromOneSecondToAMinuteAndNeverLeavesThoseBounds) {
@@ -61,7 +74,7 @@ TEST(ReconnectDelay, JitterSpreadsAFleet) {
 TEST(FailureClass, AFailureOfTheSubjectOrAPersonsDecisionIsNeverRetried) {
     for (const Reason reason :
          {Reason::kNone, Reason::kCompleted, Reason::kCancelledByUser, Reason::kSetupFailed,
-          Reason::kHostKeyRefused, Reason::kAuthRefused, Reason::kInstanceMissing}) {
+          Reason::kHostKeyRefused, Reason::kAuthRefused, Reason::kInstanceMissing, Reason::kTargetUnmet}) {
         EXPECT_FALSE(failure_class(reason)) << language::to_string(reason);
     }
 }

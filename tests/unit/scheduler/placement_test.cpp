@@ -66,6 +66,66 @@ TEST(Placement, OnlyAnInstanceThatFitsIsTakenAndAProbeCanMakeItFit) {
     EXPECT_EQ(d.run("r1").instance, InstanceName{"a"});
 }
 
+// Fits hosts whose facts name its GPU.
+std::optional<std::string> needs_its_gpu(const language::Target& target,
+                                         const std::map<std::string, std::string>& facts) {
+    if (target.gpu == "any") return std::nullopt;
+    if (facts.empty()) return "was not probed yet";
+    if (facts.at("gpu.0.name") == target.gpu) return std::nullopt;
+    return "has no " + target.gpu;
+}
+
+RunSubmitted on_named(const Driver& d, const std::string& id, const std::string& gpu) {
+    RunSubmitted run{.run = {id}, .target = {}, .limits = d.limits, .retry = {}};
+    run.target.instance = "a";
+    run.target.gpu = gpu;
+    return run;
+}
+
+TEST(Placement, ARunWhoseNamedInstanceIsNotWhatItAsksForEndsAndSaysWhy) {
+    Driver d;
+    d.state.mismatch = needs_its_gpu;
+    d.add_instance("a");
+    d.apply(InstanceProbed{{"a"}, {{"gpu.0.name", "T4"}}});
+    d.apply(on_named(d, "r1", "H200"));
+    EXPECT_EQ(d.one<Publish>().reason, Reason::kTargetUnmet);
+    EXPECT_EQ(d.one<Publish>().message, "instance a, which it names, has no H200");
+    RunSubmitted other = on_named(d, "r2", "any");
+    other.target.engine = language::EngineKind::kSsh;
+    d.apply(other);
+    EXPECT_EQ(d.one<Publish>().message, "instance a, which it names, has another engine");
+}
+
+TEST(Placement, ANamedInstanceIsProbedBeforeARunThatAsksForItsGpuIsStaged) {
+    for (const std::string gpu : {"H200", "T4"}) {
+        Driver d;
+        d.state.mismatch = needs_its_gpu;
+        d.add_instance("a");
+        d.apply(on_named(d, "r1", "H200"));
+        EXPECT_TRUE(d.all<Stage>().empty());
+        EXPECT_EQ(d.one<SaveRun>().message, "waits for the first probe of instance a");
+        d.apply(InstanceProbed{{"a"}, {{"gpu.0.name", gpu}}});
+        EXPECT_EQ(d.all<Stage>().size(), gpu == "H200" ? 1U : 0U);
+        EXPECT_EQ(d.all<Publish>().size(), gpu == "H200" ? 0U : 1U);
+    }
+}
+
+TEST(Placement, AFreedInstanceIsNotHeldUpByAQueuedRunThatItDoesNotFit) {
+    Driver d;
+    d.state.mismatch = needs_its_gpu;
+    d.add_instance("a");
+    d.apply(on_named(d, "r1", "any"));
+    const Ticket first = d.attach_from_stage();
+    d.apply(on_named(d, "r2", "H200"));
+    d.apply(on_named(d, "r3", "any"));
+    d.apply(InstanceProbed{{"a"}, {{"gpu.0.name", "T4"}}});
+    d.apply(RemoteEnded{first, HostEnd::kFinished, ""});
+    d.apply(Collected{d.one<Collect>().ticket});
+    d.apply(Published{d.one<Publish>().ticket});
+    EXPECT_EQ(d.one<Publish>().reason, Reason::kTargetUnmet);
+    EXPECT_EQ(d.run("r3").instance, InstanceName{"a"});
+}
+
 TEST(Placement, AFreedInstanceGoesToTheOldestRunThatCanUseIt) {
     Driver d;
     d.add_instance("a");
