@@ -40,6 +40,10 @@ std::map<std::string, std::string> manifest_of(const fs::path& file) {
     return found;
 }
 
+bool is_finished(const HostRun& run) {
+    return !run.journal.empty() && run.journal.back().find("\"event\":\"run_finished\"") != std::string::npos;
+}
+
 }  // namespace
 
 std::multimap<std::string, HostRun> read_host_runs(const std::vector<fs::path>& homes) {
@@ -55,7 +59,8 @@ std::multimap<std::string, HostRun> read_host_runs(const std::vector<fs::path>& 
             run.attempt = std::atoi(name.c_str() + dot + 1);
             run.folder = entry.path();
             run.journal = lines_of(run.folder / "journal.jsonl");
-            run.manifest = manifest_of(run.folder / "manifest.json");
+            // One whose worker died before it said so is not fetched: what comes home are the remains.
+            if (is_finished(run)) run.manifest = manifest_of(run.folder / "manifest.json");
             runs.emplace(name, std::move(run));
         }
     }

@@ -13,8 +13,9 @@ struct HostRun {
     std::string run;
     int attempt = 0;
     std::filesystem::path folder;
-    std::vector<std::string> journal;             // whole lines, without the newline
-    std::map<std::string, std::string> manifest;  // path -> SHA-256, as the worker recorded it; empty: none
+    std::vector<std::string> journal;  // whole lines, without the newline
+    std::map<std::string, std::string>
+        manifest;  // path -> SHA-256, as run_finished announced it; empty: none
 };
 
 // Of every home (a folder that holds runs/), by "<run>.<attempt>". A home without runs/ has none.

@@ -15,6 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::seconds;
 using ::testing::Contains;
+using ::testing::Not;
 
 // One finished trial for all tests; each works on a copy.
 class Planted : public ::testing::Test {
@@ -108,6 +109,16 @@ TEST_F(Planted, ADroppedResultIsNamed) {
     sql(std::string{"DELETE FROM artifact WHERE path LIKE '%stdout' AND run_no = "} + kOneRun);
     EXPECT_THAT(rules(), Contains("result incomplete"));
     EXPECT_THAT(rules(), Contains("result changed"));
+}
+
+TEST_F(Planted, AFileOfAManifestThatItsWorkerDidNotLiveToAnnounceIsNotMissed) {
+    sql(std::string{"DELETE FROM artifact WHERE path LIKE '%data.txt' AND run_no = "} + kOneRun);
+    EXPECT_THAT(rules(), Contains("result incomplete"));
+    const fs::path journal = rig_->trial().home() / ".nsa" / "runs" / (run() + ".1") / "journal.jsonl";
+    const std::string text = test::read_file(journal);
+    test::write_file(journal, text.substr(0, text.rfind("{\"seq\":")));
+    EXPECT_THAT(rules(), Not(Contains("result incomplete")));
+    EXPECT_THAT(rules(), Contains("journal differs")) << "here it has announced it";
 }
 
 TEST_F(Planted, ADroppedVerdictIsNamed) {
