@@ -36,8 +36,7 @@ std::string Page::file(const std::string& text, const std::string& path) const {
     if (artifact == nullptr) return escape(text) + " (not home)";
     // The report lies beside the attempt's folder.
     const std::string folder = std::filesystem::path(facts.run.artifact_dir).filename().string();
-    return link(text, folder + "/" + path) + " (sha256 `" + artifact->sha256.value.substr(0, kShortHash) +
-           "`)";
+    return hashed_link(text, folder + "/" + path, artifact->sha256);
 }
 
 std::string Page::evidence(const std::vector<Evidence>& list) const {

@@ -46,6 +46,8 @@ std::string memory_table(const std::vector<const CaseFacts*>& cases);
 std::string measurement_table(const CaseFacts& one);
 std::string oracle_subsection(const Page& page, const OracleExamination& examined);
 
+// "[text](path) (sha256 `1a2b...`)", with the head of the hash.
+std::string hashed_link(const std::string& text, const std::string& path, const Sha256& hash);
 // "**PASS**", coloured by the HTML page.
 std::string verdict_word(language::Verdict verdict);
 std::string mark_of(language::Verdict verdict);  // one emoji

@@ -111,6 +111,8 @@ TEST(Ends, TheRemainsOfADeadWorkerAreItsLogsByteForByteWithThoseOfTheSetup) {
         logs += one.path == "steps/s/stdout" || one.path == "setup/0/stdout";
     }
     EXPECT_EQ(logs, 2U);
+    const std::string report = read_file(nsad.call(nsad.api().report(id)).markdown_path);
+    EXPECT_TRUE(contains(report, "the SHA-256 was made here")) << report;
 }
 
 TEST(Ends, AFullDiskOnTheHostIsTheReason) {
