@@ -98,6 +98,30 @@ TEST_F(WriteTest, A_published_run_becomes_three_files_and_a_row) {
     EXPECT_THAT(markdown, HasSubstr("(1/steps/decode/decode.csv)"));
 }
 
+// The report needs the store alone.
+TEST_F(WriteTest, A_table_that_was_cleared_away_at_home_costs_nothing_but_its_copy) {
+    finish("r-1");
+    fs::remove_all(root_ / "r-1" / "1");
+    const store::ReportRow first = must(write_report(*store_, RunId{"r-1"}, (root_ / "r-1").string(), 5'000));
+    EXPECT_FALSE(fs::exists(root_ / "r-1/decode.csv"));
+    std::ofstream(root_ / "r-1/decode.csv") << "of an earlier time";
+    EXPECT_EQ(must(write_report(*store_, RunId{"r-1"}, (root_ / "r-1").string(), 5'000)), first);
+    EXPECT_EQ(read(root_ / "r-1/decode.csv"), "of an earlier time");
+}
+
+// A reader of the old copy keeps the old copy: the new one is another file.
+TEST_F(WriteTest, The_copy_of_the_table_is_replaced_whole) {
+    finish("r-1");
+    std::ofstream(root_ / "r-1/decode.csv") << "old";
+    std::ifstream reader(root_ / "r-1/decode.csv");
+    must(write_report(*store_, RunId{"r-1"}, (root_ / "r-1").string(), 5'000));
+    std::string seen;
+    std::getline(reader, seen);
+    EXPECT_EQ(seen, "old");
+    EXPECT_EQ(read(root_ / "r-1/decode.csv"), "S,ms_total\n512,0.5\n");
+    EXPECT_FALSE(fs::exists(root_ / "r-1/decode.csv.tmp"));
+}
+
 TEST_F(WriteTest, Rendering_again_changes_no_byte_and_no_row) {
     finish("r-1");
     const store::ReportRow first = must(write_report(*store_, RunId{"r-1"}, (root_ / "r-1").string(), 5'000));
