@@ -52,6 +52,7 @@ const Series* find_series(const CaseFacts& facts, std::string_view metric,
 std::optional<double> median_of(const CaseFacts& facts, std::string_view metric,
                                 const language::Labels& labels = {});
 double median_of(const Series& series);
+bool has_nan(const Series& series);
 
 // The first value of a fact, with this label when `label` is given; empty: absent.
 std::string fact_of(const CaseFacts& facts, std::string_view name);

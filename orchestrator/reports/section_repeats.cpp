@@ -54,11 +54,10 @@ std::set<std::string> metrics_of(const language::PlannedCase& planned) {
 
 // "3.1%": how far the medians lie apart, as a share of their median.
 std::string apart(const std::vector<double>& medians) {
-    const auto [least, most] = std::minmax_element(medians.begin(), medians.end());
     const double middle = language::median(medians);
-    return medians.size() < 2 || middle == 0 || !std::isfinite(middle)
-               ? "-"
-               : percent((*most - *least) / std::abs(middle));
+    if (medians.size() < 2 || middle == 0 || !std::isfinite(middle)) return "-";
+    const auto [least, most] = std::minmax_element(medians.begin(), medians.end());
+    return percent((*most - *least) / std::abs(middle));
 }
 
 // One row per metric and label set that any repetition measured.
