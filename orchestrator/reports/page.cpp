@@ -49,10 +49,10 @@ std::string Page::evidence(const std::vector<Evidence>& list) const {
     return out;
 }
 
-std::string Page::case_files(const CaseFacts& one) const {
+std::string Page::files(const std::string& folder, std::initializer_list<const char*> names) const {
     std::string out;
-    for (const char* name : {"results.jsonl", "stdout", "stderr"}) {
-        const std::string path = "steps/" + one.folder + "/" + name;
+    for (const char* name : names) {
+        const std::string path = folder + "/" + name;
         if (find_artifact(facts, path) != nullptr) out += (out.empty() ? "" : ", ") + file(name, path);
     }
     return out;

@@ -2,6 +2,7 @@
 // with an empty line.
 #pragma once
 
+#include <initializer_list>
 #include <string>
 
 #include "reports/findings.hpp"
@@ -17,8 +18,10 @@ struct Page {
     std::string file(const std::string& text, const std::string& path) const;
     // "[case](.../results.jsonl) rows (sha256 1a2b...)", for up to a handful of them.
     std::string evidence(const std::vector<Evidence>& list) const;
-    // results.jsonl, stdout and stderr of a case.
-    std::string case_files(const CaseFacts& one) const;
+    // Links to those of the files in this folder of the run that came home; empty: none did.
+    std::string files(const std::string& folder, std::initializer_list<const char*> names) const;
+    // The figures of one place with their notes; empty: it has none.
+    std::string figures_of(const std::string& place) const;
 };
 
 std::string header_section(const Page& page);
@@ -53,6 +56,8 @@ std::string verdict_word(language::Verdict verdict);
 std::string mark_of(language::Verdict verdict);  // one emoji
 // One sentence: why the status is what it is.
 std::string status_reason(const RunFacts& facts);
+// "exit code 1", "killed by signal 9 (out of memory)"
+std::string end_of(const language::ProcessEnd& end);
 // "1 PASS, 2 SKIP"
 std::string tally(const RunFacts& facts);
 std::string command_line(const CaseFacts& one);

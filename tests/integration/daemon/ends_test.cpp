@@ -57,11 +57,17 @@ TEST(Ends, AMissingInstanceIsNamed) {
 TEST(Ends, AFailedSetupCommandIsNamedAndNoStepRuns) {
     TempDir dir;
     NsadProcess nsad(dir.path());
-    const RunId id = nsad.submit(shell_spec("true", "setup:\n  - ['false']\n"));
+    const RunId id = nsad.submit(
+        shell_spec("true", "setup:\n  - [/bin/echo, built]\n  - [sh, -c, 'echo no nvcc >&2; exit 3']\n"));
     const api::RunView run = nsad.wait_done(id);
     EXPECT_EQ(run.reason, Reason::kSetupFailed);
     EXPECT_EQ(run.status, Status::kInfrastructure);
     EXPECT_FALSE(run.message.empty());
+    EXPECT_EQ(nsad.whole_log(id, "setup/0"), "built\n");
+    EXPECT_EQ(nsad.whole_log(id, "setup/1", "stderr"), "no nvcc\n");
+    const std::string report = read_file(nsad.call(nsad.api().report(id)).markdown_path);
+    EXPECT_TRUE(contains(report, "**exit code 3**")) << report;
+    EXPECT_TRUE(contains(report, "[stderr](1/setup/1/stderr)")) << report;
 }
 
 TEST(Ends, AFullDiskAtHomeHoldsTheRunAndSaysSo) {
