@@ -59,6 +59,11 @@ std::string name_of(const CaseFacts& facts) {
     return planned.title + " (" + planned.key.value + ")";
 }
 
+double cost_of(const RunFacts& facts) {
+    constexpr double kMsPerHour = 3'600'000;
+    return static_cast<double>(facts.held_ms) / kMsPerHour * facts.plan.budget.hourly;
+}
+
 bool by_golden_file(const CaseFacts& facts) {
     return facts.planned.kind == "parity" && !param_of(facts, "golden").empty();
 }

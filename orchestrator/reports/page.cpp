@@ -106,9 +106,10 @@ std::string command_line(const CaseFacts& one) {
 std::string render_markdown(const RunFacts& facts, const Analysis& analysis) {
     const Page page{facts, analysis};
     std::string out = header_section(page);
-    for (auto section : {summary_section, environment_section, results_section, repetitions_section,
-                         findings_section, recommendations_section, artifacts_section, repeat_section,
-                         thresholds_section, conclusion_section, test_summary_section, production_section})
+    for (auto section :
+         {summary_section, environment_section, tries_section, results_section, repetitions_section,
+          findings_section, recommendations_section, artifacts_section, repeat_section, thresholds_section,
+          conclusion_section, test_summary_section, production_section})
         out += section(page);
     while (out.ends_with("\n\n"))
         out.pop_back();

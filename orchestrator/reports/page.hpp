@@ -27,6 +27,7 @@ struct Page {
 std::string header_section(const Page& page);
 std::string summary_section(const Page& page);
 std::string environment_section(const Page& page);
+std::string tries_section(const Page& page);  // empty when the first try is the one reported
 std::string results_section(const Page& page);
 std::string repetitions_section(const Page& page);  // empty when the plan repeats nothing
 std::string findings_section(const Page& page);
@@ -58,6 +59,8 @@ std::string mark_of(language::Verdict verdict);  // one emoji
 std::string status_reason(const RunFacts& facts);
 // "exit code 1", "killed by signal 9 (out of memory)"
 std::string end_of(const language::ProcessEnd& end);
+// "on try 2, for try 1 ended with worker_died"; empty when the first try is the one reported.
+std::string on_which_try(const RunFacts& facts);
 // "1 PASS, 2 SKIP"
 std::string tally(const RunFacts& facts);
 std::string command_line(const CaseFacts& one);

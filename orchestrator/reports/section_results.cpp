@@ -152,7 +152,11 @@ std::string check_table(const CaseFacts& one) {
 
 std::string end_text(const CaseFacts& one) {
     if (!one.end) return one.argv.empty() ? "never started" : "its end is unknown";
-    return end_of(*one.end) + " after " + seconds(one.seconds);
+    std::string text = end_of(*one.end) + " after " + seconds(one.seconds);
+    if (one.max_rss_kib > 0)
+        text += ", its largest process had " + bytes(static_cast<std::uint64_t>(one.max_rss_kib) * 1024) +
+                " of memory";
+    return text;
 }
 
 // One line for each branch and way; the same at every sequence length is said once.

@@ -242,6 +242,14 @@ std::string plural(std::size_t count, std::string_view noun) {
     return std::to_string(count) + " " + std::string(noun) + (count == 1 ? "" : "s");
 }
 
+std::string money(double amount) {
+    if (!(amount >= 0.1) || amount >= 1e15) return number(amount);
+    std::array<char, 64> buffer{};
+    const auto end =
+        std::to_chars(buffer.data(), buffer.data() + buffer.size(), amount, std::chars_format::fixed, 2);
+    return {buffer.data(), end.ptr};
+}
+
 std::string shell_word(std::string_view word) {
     const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
         return is_word(c) || std::string_view("-._/:=,+@%").find(c) != std::string_view::npos;

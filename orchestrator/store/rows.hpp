@@ -120,6 +120,17 @@ struct RunDocuments {
     std::string spec_file, spec_yaml, plan_json;
 };
 
+// A try that was given up for the next one.
+struct FailedTry {
+    int number = 1;      // from 1; the retry that it cost has the same number
+    Attempt attempt{0};  // 0: it never came to a launch
+    InstanceName instance;
+    language::Reason reason = language::Reason::kNone;
+    std::string message;
+    std::int64_t over_ms = 0;
+    bool operator==(const FailedTry&) const = default;
+};
+
 // One change of a run's state. DONE is not among them: only publish_result makes it.
 struct RunChange {
     language::RunState state = language::RunState::kQueued;
@@ -129,6 +140,8 @@ struct RunChange {
     std::optional<InstanceName> lease;
     Attempt attempts_over{0};  // attempts up to this one are over; never goes back
     int retries = 0;           // spent so far
+    // Looked at when `retries` grows: the try that the latest was spent on, over at at_ms.
+    std::optional<FailedTry> failed;
     std::int64_t at_ms = 0;
 };
 

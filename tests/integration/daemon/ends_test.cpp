@@ -70,6 +70,22 @@ TEST(Ends, AFailedSetupCommandIsNamedAndNoStepRuns) {
     EXPECT_TRUE(contains(report, "[stderr](1/setup/1/stderr)")) << report;
 }
 
+TEST(Ends, AVerdictThatCameOnALaterTrySaysSoInTheReport) {
+    TempDir dir;
+    NsadProcess nsad(dir.path());
+    const std::string mark = (dir / "died").string();
+    const RunId id =
+        nsad.submit(shell_spec("test -e " + mark + " || { touch " + mark + "; kill -9 $PPID; sleep 1000; }",
+                               "retry: {on: [infra], max: 1}\n"));
+    const api::RunView run = nsad.wait_done(id);
+    EXPECT_EQ(run.status, Status::kPass);
+    EXPECT_EQ(run.attempt, Attempt{2});
+    const std::string report = read_file(nsad.call(nsad.api().report(id)).markdown_path);
+    EXPECT_TRUE(contains(report, "1 of 1 case passed; on try 2, for try 1 ended with worker_died."))
+        << report;
+    EXPECT_TRUE(contains(report, "| 1 | 1 | local |")) << report;
+}
+
 TEST(Ends, AFullDiskAtHomeHoldsTheRunAndSaysSo) {
     TempDir dir;
     std::filesystem::create_directories(dir / "artifacts");

@@ -60,7 +60,7 @@ class WriteTest : public testing::Test {
             RunId{id}, Attempt{1},
             to_line({1, 1, HostProbed{made.host}}) +
                 to_line({2, 2, CaseStarted{decode.planned.key, 9, decode.argv}}) + to_line({3, 3, chunk}) +
-                to_line({4, 4, CaseFinished{decode.planned.key, *decode.end, 1, 0, 0, 0}})));
+                to_line({4, 4, CaseFinished{decode.planned.key, *decode.end, 1, 0, 0, 2048}})));
         publish(id, decode);
     }
 
@@ -122,6 +122,43 @@ TEST_F(WriteTest, The_copy_of_the_table_is_replaced_whole) {
     EXPECT_FALSE(fs::exists(root_ / "r-1/decode.csv.tmp"));
 }
 
+// Two tries on one host: what is paid for is the time from each lease to its end.
+TEST_F(WriteTest, Tries_and_the_time_on_hosts_come_from_the_store) {
+    const RunId run{"r-1"};
+    const RunFacts made = synthetic::a_run(Status::kPass, {synthetic::decode_case("decode", false)}, false);
+    Plan plan = made.plan;
+    plan.cases = {made.cases[0].planned};
+    must(store_->submit(store::new_run(run, plan, "version: 1\n", "decode.yaml", 1'000)));
+    store::RunChange change;
+    change.state = RunState::kProvisioning;
+    change.lease = InstanceName{"a"};
+    change.at_ms = 5'000;
+    must(store_->set_run_state(run, change));
+    must(store_->begin_attempt(run, Attempt{1}, InstanceName{"a"}, 6'000));
+    change = {};
+    change.retries = 1;
+    change.attempts_over = Attempt{1};
+    change.failed = store::FailedTry{1, Attempt{1}, InstanceName{"a"}, Reason::kWorkerDied, "died", 0};
+    change.at_ms = 15'000;  // QUEUED: 10 s were held
+    must(store_->set_run_state(run, change));
+    change.state = RunState::kProvisioning;
+    change.lease = InstanceName{"a"};
+    change.at_ms = 60'000;
+    must(store_->set_run_state(run, change));
+    must(store_->begin_attempt(run, Attempt{2}, InstanceName{"a"}, 61'000));
+    store::Publication publication;
+    publication.attempt = 2;
+    publication.status = Status::kPass;
+    publication.cases = {{made.cases[0].planned.key, made.cases[0].judgement}};
+    publication.at_ms = 90'000;  // 30 s more
+    must(store_->publish_result(run, publication));
+    const RunFacts facts = must(load(*store_, run));
+    EXPECT_EQ(facts.held_ms, 40'000);
+    ASSERT_EQ(facts.failed_tries.size(), 1U);
+    EXPECT_EQ(facts.failed_tries[0].over_ms, 15'000);
+    EXPECT_EQ(facts.attempts.size(), 2U);
+}
+
 TEST_F(WriteTest, Rendering_again_changes_no_byte_and_no_row) {
     finish("r-1");
     const store::ReportRow first = must(write_report(*store_, RunId{"r-1"}, (root_ / "r-1").string(), 5'000));
@@ -150,6 +187,7 @@ TEST_F(WriteTest, Samples_come_back_from_the_store_as_they_were_measured) {
         EXPECT_EQ(facts.cases[0].series[i].metric, wanted.series[i].metric);
         EXPECT_EQ(facts.cases[0].series[i].samples, wanted.series[i].samples);
     }
+    EXPECT_EQ(facts.cases[0].max_rss_kib, 2048);
     EXPECT_EQ(facts.host.at("gpu_reason"), "nvidia-smi was not found");
 }
 
