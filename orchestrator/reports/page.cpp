@@ -58,6 +58,20 @@ std::string Page::files(const std::string& folder, std::initializer_list<const c
     return out;
 }
 
+std::string Page::figures_of(const std::string& place) const {
+    std::string out;
+    for (const Figure& figure : figures) {
+        if (figure.place != place) continue;
+        out += image(figure.plot.title + ". " + description_of(figure.plot), figure.path) + "\n\n";
+        if (!figure.note.empty()) out += escape(figure.note) + "\n\n";
+    }
+    return out;
+}
+
+std::string hashed_link(const std::string& text, const std::string& path, const Sha256& hash) {
+    return link(text, path) + " (sha256 `" + hash.value.substr(0, kShortHash) + "`)";
+}
+
 std::string verdict_word(Verdict verdict) {
     return "**" + escape(to_string(verdict)) + "**";
 }
@@ -103,8 +117,9 @@ std::string command_line(const CaseFacts& one) {
     return out;
 }
 
-std::string render_markdown(const RunFacts& facts, const Analysis& analysis) {
-    const Page page{facts, analysis};
+std::string render_markdown(const RunFacts& facts, const Analysis& analysis,
+                            const std::vector<Figure>& figures) {
+    const Page page{facts, analysis, figures};
     std::string out = header_section(page);
     for (auto section :
          {summary_section, environment_section, tries_section, results_section, repetitions_section,
@@ -125,8 +140,9 @@ Rendered render(const RunFacts& facts) {
     const Analysis analysis = analyse(facts);
     Rendered rendered;
     rendered.stem = file_stem(facts);
-    rendered.markdown = render_markdown(facts, analysis);
-    rendered.html = render_html(rendered.markdown, rendered.stem);
+    rendered.figures = figures_of(facts);
+    rendered.markdown = render_markdown(facts, analysis, rendered.figures);
+    rendered.html = render_html(rendered.markdown, rendered.stem, rendered.figures);
     rendered.json = render_json(facts, analysis);
     return rendered;
 }

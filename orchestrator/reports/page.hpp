@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <string>
 
+#include "reports/figures.hpp"
 #include "reports/findings.hpp"
 #include "reports/text.hpp"
 
@@ -13,6 +14,7 @@ namespace nsa::reports {
 struct Page {
     const RunFacts& facts;
     const Analysis& analysis;
+    const std::vector<Figure>& figures;
 
     // A link to a file of the run with the head of its hash, or a plain word when it did not come home.
     std::string file(const std::string& text, const std::string& path) const;

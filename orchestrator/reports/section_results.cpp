@@ -217,7 +217,8 @@ std::string case_block(const Page& page, const CaseFacts& one) {
     const std::string files = page.files("steps/" + one.folder, {"results.jsonl", "stdout", "stderr"});
     out += "- Evidence: " + (files.empty() ? std::string("none came home") : files) + "\n\n";
     out += check_table(one);
-    return has_table(one.planned.kind) ? out : out + measurement_table(one);
+    if (!has_table(one.planned.kind)) out += measurement_table(one);
+    return out + page.figures_of(case_place(one));
 }
 
 // What a test against the published oracle must say of a route that is right.
@@ -322,6 +323,7 @@ std::string results_section(const Page& page) {
         const Group& group = groups[i];
         out += "### " + std::to_string(i + 1) + "\\. " + escape(title_of(group)) + "\n\n" +
                group_status(group) + group_table(group);
+        if (has_table(group.kind)) out += page.figures_of(kind_place(group.kind));
         for (const OracleExamination& examined : page.analysis.oracles) {
             if (group.kind == "parity" && examined.branch == group.branch)
                 out += oracle_subsection(page, examined);

@@ -113,6 +113,15 @@ Result<void> make_folder(const fs::path& folder) {
     return {};
 }
 
+Result<void> write_figures(const std::vector<Figure>& figures, const fs::path& folder) {
+    for (const Figure& figure : figures) {
+        const fs::path path = folder / figure.path;
+        if (Result<void> made = make_folder(path.parent_path()); !made) return made;
+        if (Result<void> written = replace(path, figure.svg); !written) return written;
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<store::ReportRow> write_report(store::Store& store, const RunId& run, const std::string& folder,
@@ -129,6 +138,7 @@ Result<store::ReportRow> write_report(store::Store& store, const RunId& run, con
         std::string& path;
         Sha256& hash;
     };
+    if (Result<void> drawn = write_figures(rendered.figures, base); !drawn) return drawn.error();
     for (const Output& output : {Output{".md", rendered.markdown, row.markdown_path, row.markdown_sha256},
                                  Output{".html", rendered.html, row.html_path, row.html_sha256},
                                  Output{".json", rendered.json, row.json_path, row.json_sha256}}) {

@@ -13,7 +13,8 @@ class Store;
 
 namespace nsa::reports {
 
-// Renders the report of a DONE run into `<folder>/<stem>.md`, .html and .json, copies the first decode.csv of the run beside them where it is still at home (all by tmp,
+// Renders the report of a DONE run into `<folder>/<stem>.md`, .html and .json and its figures into
+// `<folder>/plots`, copies the first decode.csv of the run beside them where it is still at home (all by tmp,
 // fsync, rename), and records the paths and hashes. Idempotent: a second call
 // writes the same bytes. `folder` is the run's folder, the parent of its artifact folder; it is made when
 // absent. `now_ms` is recorded for people and stands in no file.

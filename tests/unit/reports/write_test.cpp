@@ -19,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using namespace language;
 using testing::HasSubstr;
+using testing::Not;
 
 template <class T>
 T must(Result<T> result) {
@@ -96,6 +97,16 @@ TEST_F(WriteTest, A_published_run_becomes_three_files_and_a_row) {
     const std::string markdown = read(row.markdown_path);
     EXPECT_THAT(markdown, HasSubstr("| 512 | 0.5 (0.49 to 0.515) |"));
     EXPECT_THAT(markdown, HasSubstr("(1/steps/decode/decode.csv)"));
+}
+
+TEST_F(WriteTest, Figures_are_files_beside_the_markdown_and_stand_in_the_page) {
+    finish("r-1");
+    const store::ReportRow row = must(write_report(*store_, RunId{"r-1"}, (root_ / "r-1").string(), 5'000));
+    EXPECT_THAT(read(row.markdown_path), HasSubstr("](plots/1.svg)"));
+    const std::string svg = read(root_ / "r-1/plots/1.svg"), page = read(row.html_path);
+    EXPECT_TRUE(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" ")) << svg;
+    EXPECT_THAT(page, HasSubstr("<figure><svg "));
+    EXPECT_THAT(page, Not(HasSubstr("<img")));
 }
 
 // The report needs the store alone.
