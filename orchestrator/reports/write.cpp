@@ -108,9 +108,9 @@ Result<void> copy_decode_csv(const RunFacts& facts, const fs::path& folder) {
 Result<void> make_folder(const fs::path& folder) {
     std::error_code failed;
     fs::create_directories(folder, failed);
-    if (failed)
-        return fail(ErrorCode::kInternal, "cannot make the folder: " + failed.message(), folder.string());
-    return {};
+    if (!failed) return {};
+    errno = failed.value();
+    return system_error("cannot make the folder", folder);
 }
 
 Result<void> write_figures(const std::vector<Figure>& figures, const fs::path& folder) {
