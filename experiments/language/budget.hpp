@@ -17,7 +17,7 @@ double highest_price(const Plan& plan);
 // kInvalidSpec when the limits allow more than the budget.
 Result<void> check_budget(const Plan& plan);
 
-// Rounded up to minutes: "5h 12m", "0h 3m".
+// In its units that are not 0, exactly: "5h 12m", "1s 500ms"; "0s" for nothing.
 std::string describe(Duration duration);
 
 }  // namespace nsa::language

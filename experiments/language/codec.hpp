@@ -1,7 +1,7 @@
 // JSON both ways from one description per struct, so that the writer and the reader cannot drift apart:
 //   template <class Visitor, OneOf<Waiver> Self>
 //   void visit_fields(Visitor& v, Self& self) { v.required("owner", self.owner); ... }
-// Private to this box's .cpp files: it pulls in Boost.JSON.
+// For .cpp files alone, of this box and of api/json.cpp: it pulls in Boost.JSON.
 #pragma once
 
 #include <boost/json.hpp>

@@ -56,4 +56,8 @@ bool unblocks(Verdict verdict);
 // Median, the one used everywhere (mean of the middle two for even n). Empty input: NaN.
 double median(std::vector<double> values);
 
+// The value below which `part` (0 to 1) of the values lie, interpolated between neighbours. Empty input, or a
+// NaN in it: NaN.
+double quantile(std::vector<double> values, double part);
+
 }  // namespace nsa::language

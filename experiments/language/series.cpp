@@ -47,16 +47,33 @@ double mean(std::span<const double> values) {
     return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
+namespace {
+
+// NaN has no place in an order: sorting values with one among them is undefined.
+bool has_order(const std::vector<double>& values) {
+    return !values.empty() &&
+           std::none_of(values.begin(), values.end(), [](double value) { return std::isnan(value); });
+}
+
+}  // namespace
+
 double median(std::vector<double> values) {
-    const auto is_nan = [](double value) { return std::isnan(value); };
-    if (values.empty() || std::any_of(values.begin(), values.end(), is_nan)) {
-        return std::numeric_limits<double>::quiet_NaN();
-    }
+    if (!has_order(values)) return std::numeric_limits<double>::quiet_NaN();
     const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
     std::nth_element(values.begin(), middle, values.end());
     if (values.size() % 2 == 1) return *middle;
     const double below = *std::max_element(values.begin(), middle);
     return below == *middle ? below : below + (*middle - below) / 2;
+}
+
+double quantile(std::vector<double> values, double part) {
+    if (!has_order(values)) return std::numeric_limits<double>::quiet_NaN();
+    std::sort(values.begin(), values.end());
+    const double place = part * static_cast<double>(values.size() - 1);
+    const auto below = static_cast<std::size_t>(place);
+    const std::size_t above = std::min(below + 1, values.size() - 1);
+    if (values[below] == values[above]) return values[below];
+    return values[below] + (place - static_cast<double>(below)) * (values[above] - values[below]);
 }
 
 }  // namespace nsa::language

@@ -1,4 +1,5 @@
-// Records of a case sorted into rows: metric -> label set -> raw samples. Private to the judge.
+// Records of a case sorted into rows: metric -> label set -> raw samples. Private to the judge; series.cpp
+// also holds median and quantile, which judge.hpp declares for everybody.
 #pragma once
 
 #include <map>

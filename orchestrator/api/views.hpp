@@ -56,7 +56,7 @@ struct RunView {
 
 struct LogRequest {
     RunId run;
-    CaseKey key;
+    CaseKey key;                    // or "setup/0": the first command of the set-up
     std::string stream = "stdout";  // or "stderr"
     Attempt attempt{0};             // whose log offset counts in; 0: the latest's
     std::uint64_t offset = 0;

@@ -176,13 +176,15 @@ class Parser {
     }
 
     void result_verbs() {
-        auto* logs = verb("logs", "Print what a run's cases wrote", slots_.logs, false);
+        auto* logs = verb("logs", "Print what a run's cases, or its set-up, wrote", slots_.logs, false);
         run_argument(logs, slots_.logs.run);
         logs->add_option("CASE", slots_.logs.key, "Case, or a step that has one case; all cases without it")
             ->option_text("");
         logs->add_flag("-f,--follow", slots_.logs.follow, "Go on until the case, or the run, is over");
         logs->add_flag("--stderr", slots_.logs.use_stderr, "Standard error instead of standard output");
-        auto* report = verb("report", "Render the report of a finished run; a new version if it changed",
+        logs->add_flag("--setup", slots_.logs.setup,
+                       "Of the set-up instead; CASE is the number of a command, from 0");
+        auto* report = verb("report", "Render the report of a finished run again, from the database",
                             slots_.report, true);
         run_argument(report, slots_.report.run);
         report->add_flag("--print", slots_.report.print, "Print the Markdown instead of its path");

@@ -1,5 +1,6 @@
-// The verb logs: one case or all of them, in order.
+// The verb logs: one case or command of the set-up, or all of them in order.
 #include <algorithm>
+#include <charconv>
 #include <ostream>
 
 #include "cli/commands.hpp"
@@ -17,6 +18,7 @@ using std::chrono::milliseconds;
 namespace exit_code = language::exit_code;
 
 constexpr milliseconds kLongWait{30'000};
+constexpr milliseconds kSetupWait{2'000};  // after its end nothing for so long: it is over
 
 bool has_begun(const CaseView& view) {
     return view.state == "running" || view.state == "finished";
@@ -37,6 +39,18 @@ Result<CaseKey> find_case(const RunView& run, const std::string& text) {
         ErrorCode::kNotFound,
         (of_step.empty() ? "no such case; " : "the step has several cases; ") + ("cases are " + known),
         "run " + run.run.value + ", case " + text);
+}
+
+// What the API calls a command of the set-up: its folder. They are counted from 0, as in reports and
+// messages.
+Result<CaseKey> setup_key(const std::string& text, const RunId& run) {
+    unsigned number = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (problem == std::errc{} && end == text.data() + text.size())
+        return CaseKey{"setup/" + std::to_string(number)};
+    return fail(ErrorCode::kUsage,
+                "with --setup, CASE is the number of a command, from 0; got \"" + text + "\"",
+                "run " + run.value);
 }
 
 class LogPrinter {
@@ -65,7 +79,31 @@ class LogPrinter {
         return 0;
     }
 
+    int print_setup() {
+        if (!args_.key.empty()) {
+            const auto key = setup_key(args_.key, run_);
+            return key ? print_bytes(*key) : complain(key.error());
+        }
+        for (int number = 0;;) {
+            api::LogRequest look = request_for(CaseKey{"setup/" + std::to_string(number)});
+            const auto there = control_.read_log(look);
+            if (!there && there.error().code == ErrorCode::kNotFound && number > 0) return 0;
+            if (!there) return complain(there.error());
+            const bool is_heard = !there->bytes.empty() || there->complete;
+            if (!is_heard && args_.follow) continue;  // it has not begun, or says nothing yet
+            if (!is_heard) return 0;
+            print_heading("set-up command " + std::to_string(number++));
+            if (const int code = print_bytes(look.key); code != 0) return code;
+        }
+    }
+
   private:
+    void print_heading(const std::string& text) {
+        console_.out << (first_ ? "" : "\n")
+                     << console_.out_paint("==> " + harmless(text) + " <==", Colour::kBold) << "\n";
+        first_ = false;
+    }
+
     // Ctrl-C is how one leaves `logs -f`: nothing to complain about.
     int complain(const Error& error) const {
         return control_.interrupts() > 0 ? exit_code::kInterrupted : console_.complain(error);
@@ -85,20 +123,21 @@ class LogPrinter {
             if (!next) return complain(next.error());
             view = std::move(*next);
         }
-        if (with_heading) {
-            console_.out << (first_ ? "" : "\n")
-                         << console_.out_paint("==> " + harmless(key.value) + " <==", Colour::kBold) << "\n";
-            first_ = false;
-        }
+        if (with_heading) print_heading(key.value);
         return print_bytes(key);
     }
 
-    int print_bytes(const CaseKey& key) {
+    api::LogRequest request_for(const CaseKey& key) const {
         api::LogRequest request;
         request.run = run_;
         request.key = key;
         request.stream = args_.use_stderr ? "stderr" : "stdout";
-        if (args_.follow) request.wait = kLongWait;
+        if (args_.follow) request.wait = args_.setup ? kSetupWait : kLongWait;
+        return request;
+    }
+
+    int print_bytes(const CaseKey& key) {
+        api::LogRequest request = request_for(key);
         for (;;) {
             const auto chunk = control_.read_log(request);
             if (!chunk) return complain(chunk.error());
@@ -128,7 +167,8 @@ class LogPrinter {
 int logs(Control& control, const Console& console, const LogsArgs& args) {
     const auto run = find_run(control, args.run);
     if (!run) return console.complain(run.error());
-    return LogPrinter(control, console, args, *run).print();
+    LogPrinter printer(control, console, args, *run);
+    return args.setup ? printer.print_setup() : printer.print();
 }
 
 }  // namespace nsa::cli

@@ -38,6 +38,7 @@ struct StatusArgs {
 struct LogsArgs {
     std::string run, key;  // empty key: all cases
     bool follow = false, use_stderr = false;
+    bool setup = false;  // commands of the set-up instead; key: the number of one
 };
 struct CancelArgs {
     std::string run;

@@ -85,6 +85,7 @@ Result<void> check_manifest(const language::Manifest& manifest, const scheduler:
     for (const ManifestEntry& entry : manifest) {
         if (!language::is_safe_relative_path(entry.path))
             return about(ErrorCode::kProtocol, "the manifest names the unsafe path " + entry.path, ticket);
+        if (entry.path == kManifest) return about(ErrorCode::kProtocol, "the manifest lists itself", ticket);
         if (!seen.insert(entry.path).second)
             return about(ErrorCode::kProtocol, "the manifest names " + entry.path + " twice", ticket);
         if (entry.size > kMostBytes - bytes)
@@ -94,7 +95,12 @@ Result<void> check_manifest(const language::Manifest& manifest, const scheduler:
     return {};
 }
 
-asio::awaitable<Result<language::Manifest>> fetch_manifest(const Pull& pull, Sha256 expected) {
+struct FetchedManifest {
+    std::string text;
+    language::Manifest entries;
+};
+
+asio::awaitable<Result<FetchedManifest>> fetch_manifest(const Pull& pull, Sha256 expected) {
     const scheduler::Ticket& ticket = pull.ticket;
     protocol::Fetch request;
     request.run = {ticket.run, ticket.attempt};
@@ -115,7 +121,7 @@ asio::awaitable<Result<language::Manifest>> fetch_manifest(const Pull& pull, Sha
     const Result<void> sane = check_manifest(*manifest, ticket);
     if (!sane) co_return sane.error();
     failpoint("daemon.collect.manifest_taken");
-    co_return manifest;
+    co_return FetchedManifest{std::move(sink.text), std::move(*manifest)};
 }
 
 asio::awaitable<Result<void>> fetch_files(Workplace& place, Pull& pull, const language::Manifest& wanted) {
@@ -138,6 +144,13 @@ asio::awaitable<Result<void>> fetch_files(Workplace& place, Pull& pull, const la
     co_return Result<void>{};
 }
 
+// The last file to come: where it lies, all that it lists lies beside it.
+Result<void> keep_manifest(AttemptFiles& files, const std::string& text) {
+    const Result<engines::UniqueFd> file = files.create(kManifest);
+    if (!file) return file.error();
+    return files.write_bytes(*file, kManifest, 0, text);
+}
+
 asio::awaitable<Result<std::vector<store::ArtifactRow>>> collect_whole(Workplace& place, Pull& pull) {
     auto read = [&](store::Store& store) { return store.find_run(pull.ticket.run); };
     const Result<store::RunRow> row = co_await place.books.read(read);
@@ -145,16 +158,19 @@ asio::awaitable<Result<std::vector<store::ArtifactRow>>> collect_whole(Workplace
     if (!row->attempt || !row->attempt->finished)
         co_return about(ErrorCode::kCorrupt, "the run has no run_finished event", pull.ticket);
     const Sha256 expected = row->attempt->finished->manifest;
-    const Result<language::Manifest> manifest = co_await fetch_manifest(pull, expected);
+    const Result<FetchedManifest> manifest = co_await fetch_manifest(pull, expected);
     if (!manifest) co_return manifest.error();
     // What streamed home while it ran, or came in an earlier try, is not fetched again.
-    auto compare = [&]() -> Result<language::Manifest> { return missing_of(*pull.files, *manifest); };
+    auto compare = [&]() -> Result<language::Manifest> { return missing_of(*pull.files, manifest->entries); };
     const Result<language::Manifest> missing = co_await place.disk.call(compare);
     if (!missing) co_return missing.error();
     const Result<void> fetched = co_await fetch_files(place, pull, *missing);
     if (!fetched) co_return fetched.error();
+    auto keep = [&]() -> Result<void> { return keep_manifest(*pull.files, manifest->text); };
+    const Result<void> kept = co_await place.disk.call(keep);
+    if (!kept) co_return kept.error();
     std::vector<store::ArtifactRow> rows;
-    for (const ManifestEntry& entry : *manifest)
+    for (const ManifestEntry& entry : manifest->entries)
         rows.push_back({entry.path, entry.size, entry.sha256});
     co_return rows;
 }
@@ -223,7 +239,7 @@ ActResult collect(Workplace& place, scheduler::Collect act) {
     if (!rows->empty()) durable = co_await place.disk.call(sync);
     if (!durable) co_return durable.error();
     failpoint("daemon.collect.synced");
-    (*active)->artifacts = CollectedArtifacts{act.ticket.attempt, std::move(*rows)};
+    (*active)->artifacts = CollectedArtifacts{act.ticket.attempt, std::move(*rows), act.whole};
     co_return scheduler::Event(scheduler::Collected{act.ticket});
 }
 

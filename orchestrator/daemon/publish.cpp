@@ -13,20 +13,20 @@ namespace asio = boost::asio;
 
 namespace {
 
-// What is at home of an attempt that could not be collected, on the disk: listed with the hashes that the
-// files have here.
-asio::awaitable<Result<std::vector<store::ArtifactRow>>> artifacts_of(Workplace& place, ActiveRun& active,
-                                                                      Attempt attempt,
-                                                                      const std::filesystem::path& dir) {
-    if (active.artifacts && active.artifacts->attempt == attempt) co_return active.artifacts->rows;
+// What was collected; else what is at home of an attempt that could not be, on the disk: listed with the
+// hashes that the files have here.
+asio::awaitable<Result<CollectedArtifacts>> artifacts_of(Workplace& place, ActiveRun& active, Attempt attempt,
+                                                         const std::filesystem::path& dir) {
+    if (active.artifacts && active.artifacts->attempt == attempt) co_return *active.artifacts;
     // A pull that is given up may still bring pieces: none of them is written behind the hash of its file.
     active.pull_given_up = attempt;
     AttemptFiles files(place.write_back, dir);
-    auto describe = [&]() -> Result<std::vector<store::ArtifactRow>> {
+    auto describe = [&]() -> Result<CollectedArtifacts> {
         Result<std::vector<store::ArtifactRow>> rows = files.describe_all();
-        if (!rows || rows->empty()) return rows;
-        if (const Result<void> durable = files.sync(); !durable) return durable.error();
-        return rows;
+        if (!rows) return rows.error();
+        const Result<void> durable = rows->empty() ? Result<void>{} : files.sync();
+        if (!durable) return durable.error();
+        return CollectedArtifacts{attempt, std::move(*rows), false};
     };
     co_return co_await place.disk.call(describe);
 }
@@ -38,10 +38,11 @@ asio::awaitable<Result<store::Publication>> judged(Workplace& place, scheduler::
     const Result<std::shared_ptr<ActiveRun>> active = co_await place.runs.find(run);
     if (!active) co_return active.error();
     if (publication.attempt > 0) {
-        Result<std::vector<store::ArtifactRow>> artifacts =
+        Result<CollectedArtifacts> artifacts =
             co_await artifacts_of(place, **active, act.ticket.attempt, publication.artifact_dir);
         if (!artifacts) co_return artifacts.error();
-        publication.artifacts = std::move(*artifacts);
+        publication.artifacts = std::move(artifacts->rows);
+        publication.artifacts_verified = artifacts->verified;
     }
     auto read = [&](store::Store& store) -> Result<std::vector<store::StoredOutcome>> {
         if (publication.attempt == 0) return std::vector<store::StoredOutcome>{};

@@ -13,9 +13,10 @@
 
 namespace nsa::daemon {
 
-struct CollectedArtifacts {  // verified against the manifest
+struct CollectedArtifacts {
     Attempt attempt;
     std::vector<store::ArtifactRow> rows;
+    bool verified = false;  // against the worker's manifest; else what a dead worker left, hashed here
 };
 
 struct ActiveRun {

@@ -49,6 +49,9 @@ Result<void> write(store::Store& store, const Action& action, std::int64_t at_ms
     change.attempts_over = save.over;
     change.retries = save.retries;
     change.at_ms = at_ms;
+    const scheduler::FailedTry& failed = save.failed;
+    if (failed.reason != language::Reason::kNone)
+        change.failed = {save.retries, failed.attempt, failed.instance, failed.reason, failed.message, at_ms};
     if (!save.lease.empty()) change.lease = save.lease;
     failpoint("daemon.save.before_commit");
     const Result<std::uint64_t> written = store.set_run_state(save.run, change);

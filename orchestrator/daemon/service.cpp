@@ -4,6 +4,7 @@
 
 #include "daemon/attempt_files.hpp"
 #include "daemon/clock.hpp"
+#include "daemon/log_owner.hpp"
 #include "daemon/recovery.hpp"
 #include "daemon/version.hpp"
 #include "daemon/views.hpp"
@@ -30,13 +31,6 @@ Result<language::Plan> plan_of(const api::SubmitRequest& request) {
     return plan;
 }
 
-const store::CaseRow* find_case(const store::RunRow& row, const CaseKey& key) {
-    for (const store::CaseRow& one : row.cases) {
-        if (one.key == key) return &one;
-    }
-    return nullptr;
-}
-
 // A view costs its number of cases: changes of a large run are gathered before it is looked at again.
 milliseconds gathering(std::size_t cases) {
     constexpr std::size_t kCasesPerMs = 20, kLongestMs = 50;
@@ -60,11 +54,13 @@ Result<void> check_idle(const std::vector<store::RunRow>& active, const Instance
     return {};
 }
 
-// Whether no byte can follow after `at`.
-bool is_complete(const store::RunRow& row, const store::CaseRow& one, bool is_stdout, std::uint64_t at) {
+// Whether no byte can follow after `at`. Where nobody counted them, that is believed once a process is over
+// and nothing of it came for the time of a wait.
+bool is_complete(const store::RunRow& row, const LogOwner& owner, bool is_stdout, std::uint64_t at,
+                 bool is_quiet) {
     if (row.state == language::RunState::kDone) return true;
-    const bool over = one.state == store::CaseState::kFinished || one.state == store::CaseState::kBlocked;
-    return over && at >= (is_stdout ? one.stdout_bytes : one.stderr_bytes);
+    const std::optional<std::uint64_t> bytes = is_stdout ? owner.out_bytes : owner.err_bytes;
+    return owner.over && (bytes ? at >= *bytes : is_quiet);
 }
 
 }  // namespace
@@ -135,13 +131,16 @@ api::Async<api::LogChunk> DaemonService::read_log(api::LogRequest request) {
     for (;;) {
         const Result<store::RunRow> row = co_await find_run(request.run);
         if (!row) co_return row.error();
-        const store::CaseRow* one = find_case(*row, request.key);
-        if (!one)
-            co_return fail(ErrorCode::kNotFound, "the run has no case \"" + request.key.value + "\"", where);
         const Attempt attempt = row->attempt ? row->attempt->attempt : Attempt{0};
+        auto read_setup = [&](store::Store& store) { return store.setup_results(request.run, attempt); };
+        Result<std::vector<store::SetupRow>> setup = std::vector<store::SetupRow>{};
+        if (names_setup(request.key.value)) setup = co_await place_.books.read(read_setup);
+        if (!setup) co_return setup.error();
+        const Result<LogOwner> owner = find_log_owner(*row, *setup, request.key.value);
+        if (!owner) co_return owner.error();
         const AttemptFiles files(place_.write_back,
                                  attempt_dir(place_.config.artifacts_dir, request.run, attempt));
-        const std::string path = "steps/" + language::case_folder(request.key) + "/" + request.stream;
+        const std::string path = owner->folder + "/" + request.stream;
         const bool is_asked = request.attempt.value == 0 || request.attempt == attempt;
         const std::uint64_t offset = is_asked ? request.offset : 0;  // a retry's log begins anew
         auto read = [&] { return files.read_at(path, offset, kLogChunk); };
@@ -150,8 +149,9 @@ api::Async<api::LogChunk> DaemonService::read_log(api::LogRequest request) {
         api::LogChunk chunk;
         chunk.attempt = attempt;
         chunk.next_offset = offset + bytes->size();
-        chunk.complete = bytes->size() < kLogChunk && is_complete(*row, *one, is_stdout, chunk.next_offset);
         const bool over = place_.log_growth.closed() || std::chrono::steady_clock::now() >= deadline;
+        chunk.complete = bytes->size() < kLogChunk &&
+                         is_complete(*row, *owner, is_stdout, chunk.next_offset, over && bytes->empty());
         if (!bytes->empty() || chunk.complete || over) {
             chunk.bytes = std::move(*bytes);
             co_return chunk;

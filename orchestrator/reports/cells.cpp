@@ -1,6 +1,7 @@
 #include "reports/cells.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "reports/text.hpp"
 
@@ -26,6 +27,7 @@ std::string spread_cell(const CaseFacts& one, std::string_view metric, const lan
     const Series* series = find_series(one, metric, labels);
     if (series == nullptr || series->samples.empty()) return std::string(kNoValue);
     if (series->samples.size() == 1) return number(series->samples.front());
+    if (has_nan(*series)) return number(std::nan(""));  // it has no range
     const auto [least, most] = std::minmax_element(series->samples.begin(), series->samples.end());
     return number(median_of(*series)) + " (" + number(*least) + " to " + number(*most) + ")";
 }

@@ -15,9 +15,12 @@ const Series* find_series(const CaseFacts& facts, std::string_view metric, const
 }
 
 double median_of(const Series& series) {
-    const bool has_nan = std::any_of(series.samples.begin(), series.samples.end(),
-                                     [](double value) { return std::isnan(value); });
-    return has_nan ? std::nan("") : language::median(series.samples);
+    return language::median(series.samples);
+}
+
+bool has_nan(const Series& series) {
+    return std::any_of(series.samples.begin(), series.samples.end(),
+                       [](double value) { return std::isnan(value); });
 }
 
 std::optional<double> median_of(const CaseFacts& facts, std::string_view metric,
@@ -54,6 +57,11 @@ std::string name_of(const CaseFacts& facts) {
     if (planned.title.empty() || planned.title == planned.step || planned.title == planned.key.value)
         return planned.key.value;
     return planned.title + " (" + planned.key.value + ")";
+}
+
+double cost_of(const RunFacts& facts) {
+    constexpr double kMsPerHour = 3'600'000;
+    return static_cast<double>(facts.held_ms) / kMsPerHour * facts.plan.budget.hourly;
 }
 
 bool by_golden_file(const CaseFacts& facts) {

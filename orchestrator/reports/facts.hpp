@@ -27,6 +27,7 @@ struct CaseFacts {
     std::optional<language::ProcessEnd> end;  // absent: never started or never ended
     std::vector<std::string> argv;            // as executed; empty: never started
     double seconds = 0;
+    std::int64_t max_rss_kib = 0;  // of its largest process; 0: not measured
     std::vector<Series> series;
     std::vector<language::Fact> facts;
     std::vector<std::string> record_errors;
@@ -40,6 +41,9 @@ struct RunFacts {
     std::string spec_file;
     std::map<std::string, std::string> host;  // as probed by the worker just before the steps
     std::vector<store::SetupRow> setup;
+    std::vector<store::AttemptRow> attempts;     // all that were launched, the one reported last
+    std::vector<store::FailedTry> failed_tries;  // given up for the next one, by number
+    std::int64_t held_ms = 0;                    // that the run held an instance, over all tries
     std::vector<store::ArtifactRow> artifacts;
     std::vector<CaseFacts> cases;    // in order of execution, without the warm-ups
     std::vector<CaseFacts> warmups;  // run and recorded, but nothing is concluded from them
@@ -52,6 +56,7 @@ const Series* find_series(const CaseFacts& facts, std::string_view metric,
 std::optional<double> median_of(const CaseFacts& facts, std::string_view metric,
                                 const language::Labels& labels = {});
 double median_of(const Series& series);
+bool has_nan(const Series& series);
 
 // The first value of a fact, with this label when `label` is given; empty: absent.
 std::string fact_of(const CaseFacts& facts, std::string_view name);
@@ -61,6 +66,9 @@ std::string fact_of(const CaseFacts& facts, std::string_view name, std::string_v
 std::string param_of(const CaseFacts& facts, std::string_view name);
 // What people call the case: its key, after its title when it has one.
 std::string name_of(const CaseFacts& facts);
+
+// What the host cost, in the currency of budget.hourly; 0 when that is not stated.
+double cost_of(const RunFacts& facts);
 
 // A parity case whose truth is a golden file's, not the oracle's.
 bool by_golden_file(const CaseFacts& facts);

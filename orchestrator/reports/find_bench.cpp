@@ -24,24 +24,26 @@ std::vector<Length> lengths_of(const CaseFacts& facts) {
     for (const Series& series : facts.series) {
         const auto seq = series.labels.find("S");
         if (series.metric != "ms_total" || seq == series.labels.end() || series.samples.empty()) continue;
-        lengths.push_back({std::strtod(seq->second.c_str(), nullptr), &series});
+        const double length = std::strtod(seq->second.c_str(), nullptr);
+        if (std::isfinite(length)) lengths.push_back({length, &series});
     }
     std::sort(lengths.begin(), lengths.end(), [](const Length& a, const Length& b) { return a.seq < b.seq; });
     return lengths;
 }
 
+// NaN when a sample is.
 double relative_spread(const Series& series) {
-    std::vector<double> sorted = series.samples;
-    std::sort(sorted.begin(), sorted.end());
-    const double iqr =
-        sorted[(sorted.size() * 3) / 4 == sorted.size() ? sorted.size() - 1 : (sorted.size() * 3) / 4] -
-        sorted[sorted.size() / 4];
-    return iqr / median_of(series);
+    return (language::quantile(series.samples, 0.75) - language::quantile(series.samples, 0.25)) /
+           median_of(series);
 }
 
-// Medians of such samples are not compared with one another.
 bool is_noisy(const Series& series) {
     return relative_spread(series) > kNoisySpread;
+}
+
+// Medians of other samples are not compared with one another.
+bool is_steady(const Series& series) {
+    return relative_spread(series) <= kNoisySpread;
 }
 
 void find_scaling(const CaseFacts& one, const std::vector<Length>& lengths, std::vector<Finding>& findings) {
@@ -51,7 +53,7 @@ void find_scaling(const CaseFacts& one, const std::vector<Length>& lengths, std:
         name_of(one) + ": one decode step takes " + number(fast) + " ms at S=" + number(shortest.seq);
     if (lengths.size() > 1) text += " and " + number(slow) + " ms at S=" + number(longest.seq);
     findings.push_back({"decode_time", Certainty::kObserved, text + ".", {{one.planned.key, "ms_total"}}});
-    const bool comparable = ran_on_gpu(one) && !is_noisy(*shortest.total) && !is_noisy(*longest.total);
+    const bool comparable = ran_on_gpu(one) && is_steady(*shortest.total) && is_steady(*longest.total);
     if (comparable && longest.seq >= 2 * shortest.seq && slow < kFlatGrowth * fast) {
         findings.push_back(
             {"decode_flat",
@@ -78,6 +80,7 @@ void find_share(const CaseFacts& one, const Length& longest, std::vector<Finding
             slowest = part;
         }
     }
+    if (slowest.empty()) return;  // no part has a number above 0
     const double total = median_of(*longest.total);
     findings.push_back({"decode_share",
                         Certainty::kObserved,

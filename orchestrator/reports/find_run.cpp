@@ -105,6 +105,22 @@ void find_shortfalls(const RunFacts& facts, std::vector<Finding>& findings) {
     }
 }
 
+// A verdict that came on a later try is not what it would be on the first.
+void find_retries(const RunFacts& facts, std::vector<Finding>& findings) {
+    if (facts.run.retries == 0) return;
+    std::string ends;
+    for (const store::FailedTry& one : facts.failed_tries) {
+        ends += (ends.empty() ? "" : "; ") + ("try " + std::to_string(one.number)) +
+                (one.instance.empty() ? "" : " on " + one.instance.value) + " ended with " +
+                std::string(to_string(one.reason)) + (one.message.empty() ? "" : " (" + one.message + ")");
+    }
+    findings.push_back({"retried",
+                        Certainty::kObserved,
+                        "The result is that of try " + std::to_string(facts.run.retries + 1) +
+                            (ends.empty() ? "." : ": " + ends + "."),
+                        {}});
+}
+
 }  // namespace
 
 std::string gpu_name(const RunFacts& facts) {
@@ -124,6 +140,7 @@ std::string no_gpu_reason(const RunFacts& facts) {
 }
 
 void find_in_run(const RunFacts& facts, std::vector<Finding>& findings) {
+    find_retries(facts, findings);
     find_failed_gates(facts, findings);
     find_crashes(facts, findings);
     find_groups(facts, Verdict::kTimeout, "timeout", "did not end in time", findings);

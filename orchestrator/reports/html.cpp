@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "reports/render.hpp"
+#include "reports/text.hpp"
 
 namespace nsa::reports {
 
@@ -33,6 +34,8 @@ code { background: var(--band); padding: .1em .3em; border-radius: 3px; overflow
 pre { background: #10161f; color: #e6ebf2; padding: .8rem 1rem; border-radius: 6px; white-space: pre-wrap;
   overflow-wrap: anywhere; }
 pre code { background: none; padding: 0; color: inherit; font-size: inherit; }
+figure { margin: 1rem 0 .4rem; overflow-x: auto; } figure svg { display: block; max-width: 100%; min-width: 34rem;
+  height: auto; border: 1px solid var(--line); border-radius: 6px; }
 .word { display: inline-block; padding: .02rem .5rem; border-radius: 1rem; font-size: .82em; font-weight: 700;
   letter-spacing: .02em; white-space: nowrap; }
 .good { background: #d9f2e1; color: #0b5f2a; } .bad { background: #fde0de; color: #98170f; }
@@ -74,36 +77,26 @@ void replace_all(std::string& text, std::string_view from, const std::string& to
         text.replace(at, from.size(), to);
 }
 
-std::string escape_html(std::string_view text) {
-    std::string out;
-    for (char c : text) {
-        switch (c) {
-            case '<':
-                out += "&lt;";
-                break;
-            case '>':
-                out += "&gt;";
-                break;
-            case '&':
-                out += "&amp;";
-                break;
-            case '"':
-                out += "&quot;";
-                break;
-            default:
-                out += c;
-        }
-    }
-    return out;
-}
-
 void append(const MD_CHAR* piece, MD_SIZE size, void* out) {
     static_cast<std::string*>(out)->append(piece, size);
 }
 
+// Images of our Markdown become the drawings themselves. Text of others makes no image: it is escaped.
+void inline_figures(std::string& body, const std::vector<Figure>& figures) {
+    for (const Figure& figure : figures) {
+        const std::size_t begin = body.find("<p><img src=\"" + figure.path + "\"");
+        const std::size_t end = begin == std::string::npos ? begin : body.find("</p>", begin);
+        if (end == std::string::npos) continue;
+        std::string svg = figure.svg;
+        replace_all(svg, " xmlns=\"http://www.w3.org/2000/svg\"", "");  // a page knows the element
+        body.replace(begin, end + 4 - begin, "<figure>" + svg + "</figure>");
+    }
+}
+
 }  // namespace
 
-std::string render_html(const std::string& markdown, const std::string& title) {
+std::string render_html(const std::string& markdown, const std::string& title,
+                        const std::vector<Figure>& figures) {
     std::string body;
     constexpr unsigned kFlags = MD_FLAG_TABLES | MD_FLAG_NOHTML | MD_FLAG_NOINDENTEDCODEBLOCKS;
     if (md_html(markdown.data(), static_cast<MD_SIZE>(markdown.size()), append, &body, kFlags, 0) != 0)
@@ -114,6 +107,7 @@ std::string render_html(const std::string& markdown, const std::string& title) {
             body, bold,
             "<strong class=\"word " + std::string(word.style) + "\">" + std::string(word.text) + "</strong>");
     }
+    inline_figures(body, figures);
     replace_all(body, "<table>", "<div class=\"scroll\"><table>");
     replace_all(body, "</table>", "</table></div>");
     return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"

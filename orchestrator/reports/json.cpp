@@ -65,20 +65,56 @@ json::object case_json(const CaseFacts& one) {
         series.push_back(series_json(row));
     for (const language::Fact& fact : one.facts)
         facts.push_back({{"fact", fact.name}, {"value", fact.value}, {"labels", object_of(fact.labels)}});
-    return {{"case", one.planned.key.value},
-            {"kind", one.planned.kind},
-            {"title", one.planned.title},
-            {"verdict", to_string(one.judgement.verdict)},
-            {"reason", one.judgement.reason},
-            {"short_of_asked", one.judgement.short_of_asked},
-            {"infrastructure", one.judgement.infrastructure},
-            {"argv", list_of(one.argv.empty() ? one.planned.argv : one.argv)},
-            {"env", object_of(one.planned.env)},
-            {"seconds", one.seconds},
-            {"folder", "steps/" + one.folder},
-            {"checks", std::move(checks)},
-            {"measurements", std::move(series)},
-            {"facts", std::move(facts)}};
+    return {
+        {"case", one.planned.key.value},
+        {"kind", one.planned.kind},
+        {"title", one.planned.title},
+        {"verdict", to_string(one.judgement.verdict)},
+        {"reason", one.judgement.reason},
+        {"short_of_asked", one.judgement.short_of_asked},
+        {"infrastructure", one.judgement.infrastructure},
+        {"argv", list_of(one.argv.empty() ? one.planned.argv : one.argv)},
+        {"env", object_of(one.planned.env)},
+        {"seconds", one.seconds},
+        {"peak_rss_bytes", one.max_rss_kib > 0 ? json::value(one.max_rss_kib * 1024) : json::value(nullptr)},
+        {"folder", "steps/" + one.folder},
+        {"checks", std::move(checks)},
+        {"measurements", std::move(series)},
+        {"facts", std::move(facts)}};
+}
+
+json::array setup_json(const RunFacts& facts) {
+    json::array list;
+    for (const store::SetupRow& row : facts.setup) {
+        list.push_back({{"title", row.title},
+                        {"end", to_string(row.end.kind)},
+                        {"exit_code", row.end.exit_code},
+                        {"signal", row.end.signal},
+                        {"detail", row.end.detail},
+                        {"seconds", row.seconds},
+                        {"folder", "setup/" + std::to_string(row.index)}});
+    }
+    return list;
+}
+
+json::array failed_tries_json(const RunFacts& facts) {
+    json::array list;
+    for (const store::FailedTry& one : facts.failed_tries) {
+        list.push_back({{"try", one.number},
+                        {"attempt", one.attempt.value},
+                        {"instance", one.instance.value},
+                        {"reason", to_string(one.reason)},
+                        {"message", one.message},
+                        {"over_ms", one.over_ms}});
+    }
+    return list;
+}
+
+json::object host_time_json(const RunFacts& facts) {
+    const double hourly = facts.plan.budget.hourly;
+    return {{"held_seconds", static_cast<double>(facts.held_ms) / 1000},
+            {"hourly", hourly > 0 ? json::value(hourly) : json::value(nullptr)},
+            {"cost", hourly > 0 ? json::value(cost_of(facts)) : json::value(nullptr)}};
 }
 
 json::array findings_json(const Analysis& analysis) {
@@ -127,31 +163,38 @@ std::string render_json(const RunFacts& facts, const Analysis& analysis) {
     for (const store::ArtifactRow& artifact : facts.artifacts)
         artifacts.push_back(
             {{"path", artifact.path}, {"size", artifact.size}, {"sha256", artifact.sha256.value}});
-    const json::object report{{"format", 1},
-                              {"title", file_stem(facts)},
-                              {"version", facts.report.version},
-                              {"run", facts.run.run.value},
-                              {"attempt", facts.run.attempt ? facts.run.attempt->attempt.value : 0},
-                              {"name", facts.run.name},
-                              {"subject", facts.run.subject},
-                              {"status", to_string(*facts.run.status)},
-                              {"reason", to_string(facts.run.reason)},
-                              {"message", facts.run.message},
-                              {"exit_code", language::exit_code_of(*facts.run.status)},
-                              {"instance", facts.run.instance.value},
-                              {"created_ms", facts.run.created_ms},
-                              {"started_ms", facts.run.started_ms},
-                              {"finished_ms", facts.run.finished_ms},
-                              {"spec_sha256", facts.run.spec_hash.value},
-                              {"thresholds_sha256", facts.run.thresholds_hash.value},
-                              {"artifact_dir", facts.run.artifact_dir},
-                              {"host", object_of(facts.host)},
-                              {"cases", std::move(cases)},
-                              {"warmups", std::move(warmups)},
-                              {"findings", findings_json(analysis)},
-                              {"recommendations", recommendations_json(analysis)},
-                              {"production", production_json(analysis.production)},
-                              {"artifacts", std::move(artifacts)}};
+    const json::object report{
+        {"format", 1},
+        {"title", file_stem(facts)},
+        {"version", facts.report.version},
+        {"run", facts.run.run.value},
+        {"attempt", facts.run.attempt ? facts.run.attempt->attempt.value : 0},
+        {"name", facts.run.name},
+        {"subject", facts.run.subject},
+        {"status", to_string(*facts.run.status)},
+        {"reason", to_string(facts.run.reason)},
+        {"message", facts.run.message},
+        {"exit_code", language::exit_code_of(*facts.run.status)},
+        {"instance", facts.run.instance.value},
+        {"created_ms", facts.run.created_ms},
+        {"started_ms", facts.run.started_ms},
+        {"finished_ms", facts.run.finished_ms},
+        {"spec_sha256", facts.run.spec_hash.value},
+        {"thresholds_sha256", facts.run.thresholds_hash.value},
+        {"artifact_dir", facts.run.artifact_dir},
+        {"artifacts_verified",
+         facts.run.artifacts_verified ? json::value(*facts.run.artifacts_verified) : json::value(nullptr)},
+        {"tries", facts.run.retries + 1},
+        {"failed_tries", failed_tries_json(facts)},
+        {"host_time", host_time_json(facts)},
+        {"host", object_of(facts.host)},
+        {"setup", setup_json(facts)},
+        {"cases", std::move(cases)},
+        {"warmups", std::move(warmups)},
+        {"findings", findings_json(analysis)},
+        {"recommendations", recommendations_json(analysis)},
+        {"production", production_json(analysis.production)},
+        {"artifacts", std::move(artifacts)}};
     return json::serialize(report) + "\n";
 }
 

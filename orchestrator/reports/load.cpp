@@ -48,6 +48,7 @@ CaseFacts case_facts(language::PlannedCase planned, language::CaseJudgement judg
     facts.end = outcome.outcome.end;
     facts.argv = outcome.argv;
     facts.seconds = outcome.seconds;
+    facts.max_rss_kib = outcome.max_rss_kib;
     facts.record_errors = outcome.outcome.record_errors;
     sort_records(outcome.outcome.records, facts);
     return facts;
@@ -86,6 +87,30 @@ Result<void> add_attempt(store::Store& store, RunFacts& facts) {
     return {};
 }
 
+// Time between the changes at which the run held an instance: in every state but QUEUED and DONE.
+std::int64_t held_ms(const std::vector<store::ChangeRow>& history) {
+    using language::RunState;
+    std::int64_t sum = 0;
+    for (std::size_t i = 0; i + 1 < history.size(); ++i) {
+        const bool held = history[i].state != RunState::kQueued && history[i].state != RunState::kDone;
+        if (held) sum += std::max<std::int64_t>(0, history[i + 1].at_ms - history[i].at_ms);
+    }
+    return sum;
+}
+
+Result<void> add_tries(store::Store& store, RunFacts& facts) {
+    Result<std::vector<store::AttemptRow>> attempts = store.attempts(facts.run.run);
+    if (!attempts) return attempts.error();
+    Result<std::vector<store::FailedTry>> failed = store.failed_tries(facts.run.run);
+    if (!failed) return failed.error();
+    const Result<std::vector<store::ChangeRow>> history = store.history(facts.run.run);
+    if (!history) return history.error();
+    facts.attempts = std::move(*attempts);
+    facts.failed_tries = std::move(*failed);
+    facts.held_ms = held_ms(*history);
+    return {};
+}
+
 Result<void> add_name(store::Store& store, RunFacts& facts) {
     const std::string& subject =
         facts.plan.report.subject.empty() ? facts.run.subject : facts.plan.report.subject;
@@ -115,7 +140,7 @@ Result<RunFacts> load(store::Store& store, const RunId& run) {
     Result<std::vector<store::ArtifactRow>> artifacts = store.artifacts(run);
     if (!artifacts) return artifacts.error();
     facts.artifacts = std::move(*artifacts);
-    for (auto add : {add_attempt, add_cases, add_name}) {
+    for (auto add : {add_attempt, add_tries, add_cases, add_name}) {
         if (Result<void> added = add(store, facts); !added) return added.error();
     }
     return facts;

@@ -36,8 +36,7 @@ std::string Page::file(const std::string& text, const std::string& path) const {
     if (artifact == nullptr) return escape(text) + " (not home)";
     // The report lies beside the attempt's folder.
     const std::string folder = std::filesystem::path(facts.run.artifact_dir).filename().string();
-    return link(text, folder + "/" + path) + " (sha256 `" + artifact->sha256.value.substr(0, kShortHash) +
-           "`)";
+    return hashed_link(text, folder + "/" + path, artifact->sha256);
 }
 
 std::string Page::evidence(const std::vector<Evidence>& list) const {
@@ -50,13 +49,27 @@ std::string Page::evidence(const std::vector<Evidence>& list) const {
     return out;
 }
 
-std::string Page::case_files(const CaseFacts& one) const {
+std::string Page::files(const std::string& folder, std::initializer_list<const char*> names) const {
     std::string out;
-    for (const char* name : {"results.jsonl", "stdout", "stderr"}) {
-        const std::string path = "steps/" + one.folder + "/" + name;
+    for (const char* name : names) {
+        const std::string path = folder + "/" + name;
         if (find_artifact(facts, path) != nullptr) out += (out.empty() ? "" : ", ") + file(name, path);
     }
     return out;
+}
+
+std::string Page::figures_of(const std::string& place) const {
+    std::string out;
+    for (const Figure& figure : figures) {
+        if (figure.place != place) continue;
+        out += image(figure.plot.title + ". " + description_of(figure.plot), figure.path) + "\n\n";
+        if (!figure.note.empty()) out += escape(figure.note) + "\n\n";
+    }
+    return out;
+}
+
+std::string hashed_link(const std::string& text, const std::string& path, const Sha256& hash) {
+    return link(text, path) + " (sha256 `" + hash.value.substr(0, kShortHash) + "`)";
 }
 
 std::string verdict_word(Verdict verdict) {
@@ -104,12 +117,14 @@ std::string command_line(const CaseFacts& one) {
     return out;
 }
 
-std::string render_markdown(const RunFacts& facts, const Analysis& analysis) {
-    const Page page{facts, analysis};
+std::string render_markdown(const RunFacts& facts, const Analysis& analysis,
+                            const std::vector<Figure>& figures) {
+    const Page page{facts, analysis, figures};
     std::string out = header_section(page);
-    for (auto section : {summary_section, environment_section, results_section, repetitions_section,
-                         findings_section, recommendations_section, artifacts_section, repeat_section,
-                         thresholds_section, conclusion_section, test_summary_section, production_section})
+    for (auto section :
+         {summary_section, environment_section, tries_section, results_section, repetitions_section,
+          findings_section, recommendations_section, artifacts_section, repeat_section, thresholds_section,
+          conclusion_section, test_summary_section, production_section})
         out += section(page);
     while (out.ends_with("\n\n"))
         out.pop_back();
@@ -125,8 +140,9 @@ Rendered render(const RunFacts& facts) {
     const Analysis analysis = analyse(facts);
     Rendered rendered;
     rendered.stem = file_stem(facts);
-    rendered.markdown = render_markdown(facts, analysis);
-    rendered.html = render_html(rendered.markdown, rendered.stem);
+    rendered.figures = figures_of(facts);
+    rendered.markdown = render_markdown(facts, analysis, rendered.figures);
+    rendered.html = render_html(rendered.markdown, rendered.stem, rendered.figures);
     rendered.json = render_json(facts, analysis);
     return rendered;
 }

@@ -2,6 +2,7 @@
 // between decode steps, or forward passes of prefill, with the same parameters and length.
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "reports/rules.hpp"
 #include "reports/text.hpp"
@@ -77,7 +78,7 @@ std::vector<Timing> timings(const RunFacts& facts, const BranchWords& words) {
             most = length;
         }
         const std::string route = fact_of(one, "route_taken", "branch", words.branch);
-        if (longest != nullptr && !route.empty())
+        if (longest != nullptr && !route.empty() && std::isfinite(median_of(*longest)))
             found.push_back({route, median_of(*longest), &one, longest->labels});
     }
     return found;

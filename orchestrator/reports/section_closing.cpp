@@ -22,6 +22,24 @@ std::string recommendation_list(const Page& page, bool immediate, std::string_vi
     return out.empty() ? std::string{} : "### " + std::string(title) + "\n\n" + out + "\n";
 }
 
+// The list that the worker made on its host; it is at home where the files were held against it.
+std::string manifest_link(const RunFacts& facts) {
+    const std::string folder = facts.run.artifact_dir.substr(facts.run.artifact_dir.rfind('/') + 1);
+    return hashed_link("manifest.json", folder + "/manifest.json", facts.run.attempt->finished->manifest);
+}
+
+// What the hashes of the artifacts vouch for.
+std::string provenance(const RunFacts& facts) {
+    if (!facts.run.artifacts_verified) return "with the SHA-256 that the verdict recorded";
+    if (!*facts.run.artifacts_verified) {
+        return "as they lie here: the worker left no list of its files or not all came home, so some may "
+               "be missing or cut, and the SHA-256 was made here";
+    }
+    const bool listed = facts.run.attempt && facts.run.attempt->finished;
+    return "every file checked before the verdict against the SHA-256 that the worker stated on its host" +
+           (listed ? ", in " + manifest_link(facts) : std::string{});
+}
+
 }  // namespace
 
 std::string findings_section(const Page& page) {
@@ -46,9 +64,8 @@ std::string recommendations_section(const Page& page) {
 std::string artifacts_section(const Page& page) {
     const RunFacts& facts = page.facts;
     std::string out = "## Artifacts\n\n";
-    if (facts.artifacts.empty()) return out + "No files came home.\n\n";
-    out += "Below " + code_span(facts.run.artifact_dir) +
-           ", every file verified against its SHA-256 before the verdict.\n\n";
+    if (facts.artifacts.empty()) return out + "No file is recorded.\n\n";
+    out += "Below " + code_span(facts.run.artifact_dir) + ", " + provenance(facts) + ".\n\n";
     Table table({{"File"}, {"Size", true}, {"SHA-256"}});
     const std::string folder = facts.run.artifact_dir.substr(facts.run.artifact_dir.rfind('/') + 1);
     for (std::size_t i = 0; i < facts.artifacts.size() && i < kMostArtifacts; ++i) {
@@ -58,8 +75,7 @@ std::string artifacts_section(const Page& page) {
     }
     out += table.text();
     if (facts.artifacts.size() > kMostArtifacts) {
-        out += plural(facts.artifacts.size() - kMostArtifacts, "more file") + " in " +
-               link("manifest.json", folder + "/manifest.json") + ".\n\n";
+        out += plural(facts.artifacts.size() - kMostArtifacts, "more file") + " in the JSON report.\n\n";
     }
     return out;
 }

@@ -74,19 +74,31 @@ void add_gpus(const RunFacts& facts, Table& table) {
 
 // Runs of before titles were recorded have only their numbers.
 std::string setup_title(const store::SetupRow& row) {
-    return row.title.empty() ? "command " + std::to_string(row.index + 1) : row.title;
+    return row.title.empty() ? "command " + std::to_string(row.index) : row.title;
 }
 
-std::string setup_lines(const RunFacts& facts) {
+std::string setup_lines(const Page& page) {
+    const RunFacts& facts = page.facts;
     if (facts.setup.empty()) return {};
-    Table table({{"Setup command"}, {"Ended"}, {"Time", true}});
+    Table table({{"", true}, {"Setup command"}, {"Ended"}, {"Time", true}, {"Output"}});
+    std::string failed;  // the first one's number
     for (const store::SetupRow& row : facts.setup) {
-        const std::string end = row.end.kind == language::EndKind::kExited
-                                    ? "exit code " + std::to_string(row.end.exit_code)
-                                    : std::string(to_string(row.end.kind));
-        table.add({escape(setup_title(row)), escape(end), seconds(row.seconds)});
+        const std::string number = std::to_string(row.index);
+        const std::string files = page.files("setup/" + number, {"stderr", "stdout"});
+        const bool well = row.end.kind == language::EndKind::kExited && row.end.exit_code == 0;
+        if (!well && failed.empty()) failed = number;
+        table.add({number, escape(setup_title(row)),
+                   well ? escape(end_of(row.end)) : "**" + escape(end_of(row.end)) + "**",
+                   seconds(row.seconds), files.empty() ? "none came home" : files});
     }
-    return "### Setup\n\n" + table.text();
+    std::string out = "### Setup\n\n" + table.text();
+    if (!failed.empty()) {
+        out +=
+            "What command " + failed + " wrote:\n\n" +
+            code_block("nsactl logs " + shell_word(facts.run.run.value) + " --setup " + failed + " --stderr",
+                       "bash");
+    }
+    return out;
 }
 
 }  // namespace
@@ -119,7 +131,7 @@ std::string environment_section(const Page& page) {
     table.add({"Element types", shown(over_cases(facts, "dtype"))});
     table.add({"Seeds", shown(over_cases(facts, "seed"))});
     table.add({"Worker", shown(host_fact(facts, "worker_version"))});
-    return out + table.text() + setup_lines(facts);
+    return out + table.text() + setup_lines(page);
 }
 
 }  // namespace nsa::reports

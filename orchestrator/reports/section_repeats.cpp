@@ -6,40 +6,15 @@
 
 #include "language/evaluate.hpp"
 #include "language/judge.hpp"
-#include "language/repeat.hpp"
 #include "language/text.hpp"
 #include "reports/page.hpp"
+#include "reports/repeated.hpp"
 
 namespace nsa::reports {
 
 namespace {
 
 constexpr std::size_t kMostRows = 200;
-
-// The repetitions of one case, in order of execution.
-struct Repeated {
-    std::string name;  // the case without its repetition
-    std::vector<const CaseFacts*> cases;
-};
-
-std::string name_without_repetition(const language::PlannedCase& planned) {
-    language::Labels labels = planned.matrix;
-    labels.erase(std::string(language::kRepeatKey));
-    const std::string point = language::format_labels(labels);
-    return planned.step + (point.empty() ? "" : " (" + point + ")");
-}
-
-std::vector<Repeated> repeated_cases(const RunFacts& facts) {
-    std::vector<Repeated> all;
-    for (const CaseFacts& one : facts.cases) {
-        const std::string name = name_without_repetition(one.planned);
-        auto known =
-            std::find_if(all.begin(), all.end(), [&](const Repeated& other) { return other.name == name; });
-        if (known == all.end()) known = all.insert(all.end(), {name, {}});
-        known->cases.push_back(&one);
-    }
-    return all;
-}
 
 // The metrics that the plan asks something of.
 std::set<std::string> metrics_of(const language::PlannedCase& planned) {
@@ -54,11 +29,10 @@ std::set<std::string> metrics_of(const language::PlannedCase& planned) {
 
 // "3.1%": how far the medians lie apart, as a share of their median.
 std::string apart(const std::vector<double>& medians) {
-    const auto [least, most] = std::minmax_element(medians.begin(), medians.end());
     const double middle = language::median(medians);
-    return medians.size() < 2 || middle == 0 || !std::isfinite(middle)
-               ? "-"
-               : percent((*most - *least) / std::abs(middle));
+    if (medians.size() < 2 || middle == 0 || !std::isfinite(middle)) return "-";
+    const auto [least, most] = std::minmax_element(medians.begin(), medians.end());
+    return percent((*most - *least) / std::abs(middle));
 }
 
 // One row per metric and label set that any repetition measured.
@@ -115,12 +89,15 @@ std::string repetitions_section(const Page& page) {
         " Each repetition is judged by itself; all must hold.\n\n" + warmups_text(facts);
     Table table({{"Case"}, {"Metric"}, {"Row"}, {"Medians by repetition", true}, {"Unit"}, {"Apart", true}});
     std::size_t rows = 0;
-    for (const Repeated& repeated : repeated_cases(facts))
+    std::string figures;
+    for (const Repeated& repeated : repeated_cases(facts)) {
         add_rows(repeated, rows, table);
+        figures += page.figures_of(repeats_place(repeated.name));
+    }
     if (table.empty()) return out + "Nothing was measured.\n\n";
     out += table.text() + "Apart: highest less lowest median, as a share of the median of medians.\n\n";
     if (rows > kMostRows) out += plural(rows - kMostRows, "row") + " more in the JSON report.\n\n";
-    return out;
+    return out + figures;
 }
 
 }  // namespace nsa::reports

@@ -152,30 +152,11 @@ std::string check_table(const CaseFacts& one) {
 
 std::string end_text(const CaseFacts& one) {
     if (!one.end) return one.argv.empty() ? "never started" : "its end is unknown";
-    const language::ProcessEnd& end = *one.end;
-    std::string text;
-    switch (end.kind) {
-        case EndKind::kExited:
-            text = "exit code " + std::to_string(end.exit_code);
-            break;
-        case EndKind::kSignalled:
-            text =
-                "killed by signal " + std::to_string(end.signal) + (end.core_dumped ? ", core dumped" : "");
-            break;
-        case EndKind::kTimedOut:
-            text = "hit its time limit";
-            break;
-        case EndKind::kSilent:
-            text = "silent for too long";
-            break;
-        case EndKind::kCancelled:
-            text = "cancelled";
-            break;
-        case EndKind::kNotStarted:
-            text = "could not be started";
-            break;
-    }
-    return text + (end.detail.empty() ? "" : " (" + end.detail + ")") + " after " + seconds(one.seconds);
+    std::string text = end_of(*one.end) + " after " + seconds(one.seconds);
+    if (one.max_rss_kib > 0)
+        text += ", its largest process had " + bytes(static_cast<std::uint64_t>(one.max_rss_kib) * 1024) +
+                " of memory";
+    return text;
 }
 
 // One line for each branch and way; the same at every sequence length is said once.
@@ -233,10 +214,11 @@ std::string case_block(const Page& page, const CaseFacts& one) {
     }
     for (std::size_t i = 0; i < one.record_errors.size() && i < 5; ++i)
         out += "- Unreadable result: " + escape(one.record_errors[i]) + "\n";
-    const std::string files = page.case_files(one);
+    const std::string files = page.files("steps/" + one.folder, {"results.jsonl", "stdout", "stderr"});
     out += "- Evidence: " + (files.empty() ? std::string("none came home") : files) + "\n\n";
     out += check_table(one);
-    return has_table(one.planned.kind) ? out : out + measurement_table(one);
+    if (!has_table(one.planned.kind)) out += measurement_table(one);
+    return out + page.figures_of(case_place(one));
 }
 
 // What a test against the published oracle must say of a route that is right.
@@ -251,6 +233,32 @@ std::string old_verdict(const OracleExamination& examined) {
 }
 
 }  // namespace
+
+std::string end_of(const language::ProcessEnd& end) {
+    std::string text;
+    switch (end.kind) {
+        case EndKind::kExited:
+            text = "exit code " + std::to_string(end.exit_code);
+            break;
+        case EndKind::kSignalled:
+            text =
+                "killed by signal " + std::to_string(end.signal) + (end.core_dumped ? ", core dumped" : "");
+            break;
+        case EndKind::kTimedOut:
+            text = "hit its time limit";
+            break;
+        case EndKind::kSilent:
+            text = "silent for too long";
+            break;
+        case EndKind::kCancelled:
+            text = "cancelled";
+            break;
+        case EndKind::kNotStarted:
+            text = "could not be started";
+            break;
+    }
+    return text + (end.detail.empty() ? "" : " (" + end.detail + ")");
+}
 
 std::string oracle_subsection(const Page& page, const OracleExamination& examined) {
     using Wrong = OracleExamination::Wrong;
@@ -315,6 +323,7 @@ std::string results_section(const Page& page) {
         const Group& group = groups[i];
         out += "### " + std::to_string(i + 1) + "\\. " + escape(title_of(group)) + "\n\n" +
                group_status(group) + group_table(group);
+        if (has_table(group.kind)) out += page.figures_of(kind_place(group.kind));
         for (const OracleExamination& examined : page.analysis.oracles) {
             if (group.kind == "parity" && examined.branch == group.branch)
                 out += oracle_subsection(page, examined);

@@ -135,14 +135,8 @@ std::string code_of(const RunFacts& facts) {
            " (as the spec states it)";
 }
 
-std::string sentence(std::string text) {
-    if (!text.empty() && text.back() != '.') text += '.';
-    return text;
-}
-
-}  // namespace
-
-std::string status_reason(const RunFacts& facts) {
+// Why the status is what it is, whatever the try.
+std::string reason_for_status(const RunFacts& facts) {
     const std::string failures = failure_clause(facts), shortfalls = shortfall_clause(facts);
     switch (*facts.run.status) {
         case Status::kPass:
@@ -166,6 +160,29 @@ std::string status_reason(const RunFacts& facts) {
                    passed_of_all(facts);
     }
     return {};
+}
+
+// What the host was held for, and what that costs at the price that the spec states. Empty: none was held.
+std::string host_line(const RunFacts& facts) {
+    if (facts.held_ms <= 0) return {};
+    std::string line = "- Host: held for " + seconds(static_cast<double>(facts.held_ms) / 1000);
+    if (facts.run.retries > 0) line += " over " + std::to_string(facts.run.retries + 1) + " tries";
+    if (facts.plan.budget.hourly <= 0) return line + "; the spec states no price (budget.hourly)\n";
+    line += ", " + money(cost_of(facts)) + " at " + number(facts.plan.budget.hourly) + " an hour";
+    if (facts.plan.budget.total > 0) line += "; budget " + number(facts.plan.budget.total);
+    return line + "\n";
+}
+
+std::string sentence(std::string text) {
+    if (!text.empty() && text.back() != '.') text += '.';
+    return text;
+}
+
+}  // namespace
+
+std::string status_reason(const RunFacts& facts) {
+    const std::string which = on_which_try(facts);
+    return reason_for_status(facts) + (which.empty() ? "" : "; " + which);
 }
 
 std::string header_section(const Page& page) {
@@ -199,6 +216,7 @@ std::string summary_section(const Page& page) {
     } else {
         out += "- Nothing was launched\n";
     }
+    out += host_line(facts);
     // The inferences are what a reader would not see in the tables.
     for (const Finding& finding : page.analysis.findings) {
         if (finding.certainty == Certainty::kInferred) out += "- " + escape(finding.text) + "\n";

@@ -137,6 +137,29 @@ std::string escape(std::string_view text) {
     return out;
 }
 
+std::string escape_html(std::string_view text) {
+    std::string out;
+    for (char c : text) {
+        switch (c) {
+            case '<':
+                out += "&lt;";
+                break;
+            case '>':
+                out += "&gt;";
+                break;
+            case '&':
+                out += "&amp;";
+                break;
+            case '"':
+                out += "&quot;";
+                break;
+            default:
+                out += c;
+        }
+    }
+    return out;
+}
+
 std::string code_span(std::string_view text) {
     const std::string plain = clean(text);
     if (plain.empty()) return {};
@@ -166,6 +189,10 @@ std::string link(std::string_view text, std::string_view relative_path) {
         }
     }
     return "[" + escape(text) + "](" + target + ")";
+}
+
+std::string image(std::string_view alt, std::string_view relative_path) {
+    return "!" + link(alt, relative_path);
 }
 
 std::string Table::text() const {
@@ -240,6 +267,14 @@ std::string utc(std::int64_t ms) {
 
 std::string plural(std::size_t count, std::string_view noun) {
     return std::to_string(count) + " " + std::string(noun) + (count == 1 ? "" : "s");
+}
+
+std::string money(double amount) {
+    if (!(amount >= 0.1) || amount >= 1e15) return number(amount);
+    std::array<char, 64> buffer{};
+    const auto end =
+        std::to_chars(buffer.data(), buffer.data() + buffer.size(), amount, std::chars_format::fixed, 2);
+    return {buffer.data(), end.ptr};
 }
 
 std::string shell_word(std::string_view word) {

@@ -14,6 +14,9 @@ std::string clean(std::string_view text, std::size_t longest = 600);
 // `clean`, with everything that Markdown or HTML would act on escaped. For running text and table cells.
 std::string escape(std::string_view text);
 
+// For text and attributes of HTML and SVG; takes no care of control characters.
+std::string escape_html(std::string_view text);
+
 // An inline code span that no backtick in the text can leave. Not for table cells with a '|'.
 std::string code_span(std::string_view text);
 
@@ -22,6 +25,9 @@ std::string code_block(std::string_view text, std::string_view language);
 
 // A link to a file below the report's folder.
 std::string link(std::string_view text, std::string_view relative_path);
+
+// An image below the report's folder; `alt` says what is to be seen.
+std::string image(std::string_view alt, std::string_view relative_path);
 
 // A Markdown table. Cells are Markdown already. Numeric columns are set to the right.
 class Table {
@@ -48,6 +54,7 @@ std::string seconds(double duration);                          // "1.25 s", "3 m
 std::string utc(std::int64_t ms);                              // "2026-11-23 14:05:06 UTC"; "-" for 0
 std::string utc_date(std::int64_t ms);                         // "2026-11-23"
 std::string plural(std::size_t count, std::string_view noun);  // "1 case", "3 cases"
+std::string money(double amount);                              // "12.50"; below 0.1: "0.0172"
 
 // As one would type it: quoted for a POSIX shell where needed.
 std::string shell_word(std::string_view word);

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 
 #include "language/failpoint.hpp"
 #include "language/hash.hpp"
@@ -39,41 +40,84 @@ class Descriptor {
     int number_;
 };
 
-Result<void> write_whole(const fs::path& path, std::string_view bytes) {
-    const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (file.number() < 0) return system_error("cannot write the report", path);
+// Puts the bytes of a new file into the descriptor.
+using Fill = std::function<Result<void>(int)>;
+
+Result<void> write_bytes(int file, std::string_view bytes, const fs::path& path) {
     while (!bytes.empty()) {
-        const ssize_t written = ::write(file.number(), bytes.data(), bytes.size());
+        const ssize_t written = ::write(file, bytes.data(), bytes.size());
         if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return system_error("cannot write the report", path);
+        if (written < 0) return system_error("cannot write", path);
         bytes.remove_prefix(static_cast<std::size_t>(written));
     }
-    if (::fsync(file.number()) != 0) return system_error("cannot sync the report", path);
+    return {};
+}
+
+Result<void> write_whole(const fs::path& path, const Fill& fill) {
+    const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (file.number() < 0) return system_error("cannot write", path);
+    if (Result<void> filled = fill(file.number()); !filled) return filled;
+    if (::fsync(file.number()) != 0) return system_error("cannot sync", path);
     return {};
 }
 
 // A reader sees the old file or the whole new one.
-Result<void> replace(const fs::path& path, std::string_view bytes) {
+Result<void> replace(const fs::path& path, const Fill& fill) {
     const fs::path temporary = path.string() + ".tmp";
-    if (Result<void> written = write_whole(temporary, bytes); !written) return written;
+    if (Result<void> written = write_whole(temporary, fill); !written) return written;
     failpoint("daemon.report.before_rename");
-    if (::rename(temporary.c_str(), path.c_str()) != 0) return system_error("cannot name the report", path);
+    if (::rename(temporary.c_str(), path.c_str()) != 0) return system_error("cannot name the file", path);
     failpoint("daemon.report.after_rename");
     const Descriptor folder(::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (folder.number() < 0 || ::fsync(folder.number()) != 0)
-        return system_error("cannot sync the folder of the report", path.parent_path());
+        return system_error("cannot sync the folder", path.parent_path());
     return {};
 }
 
-// The table people open first, where people look for it. A run without one has none.
+Result<void> replace(const fs::path& path, std::string_view bytes) {
+    return replace(path, [&](int file) { return write_bytes(file, bytes, path); });
+}
+
+Result<void> copy_bytes(int from, const fs::path& source, int to, const fs::path& target) {
+    std::string buffer(std::size_t{256} << 10, '\0');
+    for (;;) {
+        const ssize_t count = ::read(from, buffer.data(), buffer.size());
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return system_error("cannot read", source);
+        if (count == 0) return {};
+        const std::string_view piece(buffer.data(), static_cast<std::size_t>(count));
+        if (Result<void> written = write_bytes(to, piece, target); !written) return written;
+    }
+}
+
+// The table people open first, where people look for it. A run without one has none, and one whose artifacts
+// were cleared away keeps the copy that it has: the report needs the store alone.
 Result<void> copy_decode_csv(const RunFacts& facts, const fs::path& folder) {
     for (const store::ArtifactRow& artifact : facts.artifacts) {
         if (fs::path(artifact.path).filename() != "decode.csv") continue;
-        std::error_code failed;
-        fs::copy_file(fs::path(facts.run.artifact_dir) / artifact.path, folder / "decode.csv",
-                      fs::copy_options::overwrite_existing, failed);
-        if (failed) return fail(ErrorCode::kInternal, "cannot copy: " + failed.message(), artifact.path);
-        return {};
+        const fs::path source = fs::path(facts.run.artifact_dir) / artifact.path,
+                       target = folder / "decode.csv";
+        const Descriptor file(::open(source.c_str(), O_RDONLY | O_CLOEXEC));
+        if (file.number() < 0 && (errno == ENOENT || errno == ENOTDIR)) return {};
+        if (file.number() < 0) return system_error("cannot read", source);
+        return replace(target, [&](int copy) { return copy_bytes(file.number(), source, copy, target); });
+    }
+    return {};
+}
+
+Result<void> make_folder(const fs::path& folder) {
+    std::error_code failed;
+    fs::create_directories(folder, failed);
+    if (!failed) return {};
+    errno = failed.value();
+    return system_error("cannot make the folder", folder);
+}
+
+Result<void> write_figures(const std::vector<Figure>& figures, const fs::path& folder) {
+    for (const Figure& figure : figures) {
+        const fs::path path = folder / figure.path;
+        if (Result<void> made = make_folder(path.parent_path()); !made) return made;
+        if (Result<void> written = replace(path, figure.svg); !written) return written;
     }
     return {};
 }
@@ -85,9 +129,7 @@ Result<store::ReportRow> write_report(store::Store& store, const RunId& run, con
     Result<RunFacts> facts = load(store, run);
     if (!facts) return facts.error();
     const Rendered rendered = render(*facts);
-    std::error_code failed;
-    fs::create_directories(folder, failed);
-    if (failed) return fail(ErrorCode::kInternal, "cannot make the folder: " + failed.message(), folder);
+    if (Result<void> made = make_folder(folder); !made) return made.error();
     const fs::path base = fs::absolute(folder);
     store::ReportRow row = facts->report;
     struct Output {
@@ -96,6 +138,7 @@ Result<store::ReportRow> write_report(store::Store& store, const RunId& run, con
         std::string& path;
         Sha256& hash;
     };
+    if (Result<void> drawn = write_figures(rendered.figures, base); !drawn) return drawn.error();
     for (const Output& output : {Output{".md", rendered.markdown, row.markdown_path, row.markdown_sha256},
                                  Output{".html", rendered.html, row.html_path, row.html_sha256},
                                  Output{".json", rendered.json, row.json_path, row.json_sha256}}) {

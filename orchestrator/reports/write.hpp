@@ -13,8 +13,9 @@ class Store;
 
 namespace nsa::reports {
 
-// Renders the report of a DONE run into `<folder>/<stem>.md`, .html and .json (tmp, fsync, rename), copies
-// the first decode.csv of the run beside them, and records the paths and hashes. Idempotent: a second call
+// Renders the report of a DONE run into `<folder>/<stem>.md`, .html and .json and its figures into
+// `<folder>/plots`, copies the first decode.csv of the run beside them where it is still at home (all by tmp,
+// fsync, rename), and records the paths and hashes. Idempotent: a second call
 // writes the same bytes. `folder` is the run's folder, the parent of its artifact folder; it is made when
 // absent. `now_ms` is recorded for people and stands in no file.
 Result<store::ReportRow> write_report(store::Store& store, const RunId& run, const std::string& folder,

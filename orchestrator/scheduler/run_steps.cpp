@@ -103,6 +103,8 @@ void conclude(Context& c, Run& run, Reason reason, std::string message) {
     if (may_be_alive) leave_stray(c, run);
     if (!run.cancel_asked && may_retry(run.retry, reason, run.retries)) {
         ++run.retries;
+        const bool begun = run.phase == Phase::kCollecting || may_be_alive;
+        run.failed = {begun ? run.attempt : Attempt{0}, run.instance, reason, message};
         Instance* instance = find_instance(c.state, run.instance);
         release(c, run);
         enqueue(c, run);

@@ -120,7 +120,8 @@ std::vector<Action> step(State& state, const Event& event, Instant now) {
         rearm(state, *run);
         Saved row = row_of(*run);
         if (row == run->saved) continue;
-        actions.push_back(SaveRun{id, row.state, row.reason, row.message, row.lease, row.over, row.retries});
+        actions.push_back(
+            SaveRun{id, row.state, row.reason, row.message, row.lease, row.over, row.retries, run->failed});
         run->saved = std::move(row);
     }
     std::move(c.intents.begin(), c.intents.end(), std::back_inserter(actions));

@@ -52,6 +52,15 @@ struct Saved {
     bool operator==(const Saved&) const = default;
 };
 
+// How a try ended that was given up for the next one.
+struct FailedTry {
+    Attempt attempt{0};  // 0: it never came to a launch
+    InstanceName instance;
+    language::Reason reason = language::Reason::kNone;  // kNone: not known, after a restart
+    std::string message;
+    bool operator==(const FailedTry&) const = default;
+};
+
 struct Run {
     RunId id;
     std::uint64_t order = 0;  // of submission
@@ -68,6 +77,7 @@ struct Run {
     bool launched = false;  // there is evidence of this attempt's run directory
     Attempt attempt{0};     // the latest with an intent; 0: none
     int retries = 0;
+    FailedTry failed;  // the latest retry was spent on it
     int pull_failures = 0, act_failures = 0;
     bool bare = false;    // phase kPublishing: the end alone is recorded, without files and judgement
     std::string trouble;  // phase kPublishing: why it is not written yet

@@ -75,6 +75,27 @@ Result<std::vector<AttemptRow>> Store::attempts(const RunId& run) {
     });
 }
 
+Result<std::vector<FailedTry>> Store::failed_tries(const RunId& run) {
+    Database& database = impl_->database;
+    return read_only(database, "run " + run.value, [&]() -> Result<std::vector<FailedTry>> {
+        Result<RunKeyRow> key = find_run_key(database, run);
+        if (!key) return key.error();
+        Query found = database.query(
+            "SELECT number, attempt, instance, reason, message, over_ms FROM failed_try WHERE run_no = ? "
+            "ORDER BY number",
+            key->run_no);
+        std::vector<FailedTry> rows;
+        while (found.next()) {
+            const Result<language::Reason> reason =
+                enum_of<language::Reason>(found.text(3), "failed_try.reason");
+            if (!reason) return reason.error();
+            rows.push_back({static_cast<int>(found.integer(0)), attempt_of(found.integer(1)),
+                            InstanceName{found.text(2)}, *reason, found.text(4), found.integer(5)});
+        }
+        return rows;
+    });
+}
+
 Result<AttemptRow> read_attempt(Query& found, int column) {
     AttemptRow row;
     row.attempt = attempt_of(found.integer(column));

@@ -14,10 +14,10 @@ using language::Verdict;
     "r.run, r.name, r.subject, r.spec_hash, r.thresholds_hash, r.state, r.reason, r.message, r.status, " \
     "r.requested_instance, r.instance, r.holds_lease, r.cancel_requested, r.created_ms, r.started_ms, "  \
     "r.finished_ms, r.version, r.artifact_dir, coalesce(p.markdown_path, ''), "                          \
-    "r.attempts_over, r.retries, " NSA_ATTEMPT_COLUMNS                                                   \
+    "r.attempts_over, r.retries, r.artifacts_verified, " NSA_ATTEMPT_COLUMNS                             \
     " FROM run r LEFT JOIN report p ON p.run_no = r.run_no "                                             \
     "LEFT JOIN attempt a ON a.run_no = r.run_no AND a.attempt = r.attempt "
-constexpr int kAttemptColumn = 21;
+constexpr int kAttemptColumn = 22;
 
 #define NSA_CASE_COLUMNS                                                                 \
     "c.key, c.step, c.kind, c.title, coalesce(o.state, 'waiting'), v.verdict, "          \
@@ -61,6 +61,7 @@ Result<RunRow> read_run(Query& found) {
     row.report_path = found.text(18);
     row.attempts_over = attempt_of(found.integer(19));
     row.retries = static_cast<int>(found.integer(20));
+    if (!found.is_null(21)) row.artifacts_verified = found.flag(21);
     if (found.is_null(kAttemptColumn)) return row;
     Result<AttemptRow> attempt = read_attempt(found, kAttemptColumn);
     if (!attempt) return attempt.error();

@@ -72,9 +72,9 @@ Result<std::uint64_t> Store::publish_result(const RunId& run, const Publication&
                          publication.attempt);
         database.execute(
             "UPDATE run SET state = 'DONE', status = ?, reason = ?, message = ?, artifact_dir = ?, "
-            "finished_ms = ?, holds_lease = 0 WHERE run_no = ?",
+            "artifacts_verified = ?, finished_ms = ?, holds_lease = 0 WHERE run_no = ?",
             to_string(publication.status), to_string(publication.reason), publication.message,
-            publication.artifact_dir, publication.at_ms, key->run_no);
+            publication.artifact_dir, publication.artifacts_verified, publication.at_ms, key->run_no);
         const std::uint64_t version = record_change(database, key->run_no, "published", publication.at_ms,
                                                     to_string(publication.status));
         failpoint("daemon.publish.before_commit");

@@ -106,8 +106,10 @@ struct RunRow {
     bool cancel_requested = false;
     std::optional<AttemptRow> attempt;                             // the latest; absent: none was begun
     std::int64_t created_ms = 0, started_ms = 0, finished_ms = 0;  // started: first attempt; 0: not yet
-    std::uint64_t version = 0;   // grows with every change of the run or its cases
-    std::string artifact_dir;    // absolute folder of the published artifacts
+    std::uint64_t version = 0;  // grows with every change of the run or its cases
+    std::string artifact_dir;   // absolute folder of the published artifacts
+    // Publication::artifacts_verified; absent: not DONE, or an older program published it.
+    std::optional<bool> artifacts_verified;
     std::string report_path;     // Markdown, once rendered
     Attempt attempts_over{0};    // nobody follows these any more: equal to the latest, a retry is due
     int retries = 0;             // spent so far, also those that no attempt was begun for
@@ -116,6 +118,17 @@ struct RunRow {
 
 struct RunDocuments {
     std::string spec_file, spec_yaml, plan_json;
+};
+
+// A try that was given up for the next one.
+struct FailedTry {
+    int number = 1;      // from 1; the retry that it cost has the same number
+    Attempt attempt{0};  // 0: it never came to a launch
+    InstanceName instance;
+    language::Reason reason = language::Reason::kNone;
+    std::string message;
+    std::int64_t over_ms = 0;
+    bool operator==(const FailedTry&) const = default;
 };
 
 // One change of a run's state. DONE is not among them: only publish_result makes it.
@@ -127,6 +140,8 @@ struct RunChange {
     std::optional<InstanceName> lease;
     Attempt attempts_over{0};  // attempts up to this one are over; never goes back
     int retries = 0;           // spent so far
+    // Looked at when `retries` grows: the try that the latest was spent on, over at at_ms.
+    std::optional<FailedTry> failed;
     std::int64_t at_ms = 0;
 };
 
@@ -192,7 +207,7 @@ struct PublishedCase {
     language::CaseJudgement judgement;
 };
 
-// The end of a run. Every artifact's bytes are on disk and verified before this is written.
+// The end of a run. Every artifact's bytes are on disk before this is written.
 struct Publication {
     int attempt = 0;  // the attempt it speaks for: the run's latest, or 0 when none was begun
     language::Status status = language::Status::kNothingRan;
@@ -200,6 +215,9 @@ struct Publication {
     std::string message;
     std::string artifact_dir;
     std::vector<ArtifactRow> artifacts;
+    // Whether they are the files of the worker's manifest, each with the hash that it states; else some may
+    // be missing, and the hashes are of what came home.
+    bool artifacts_verified = false;
     std::vector<PublishedCase> cases;  // every case of the run
     std::int64_t at_ms = 0;
 };

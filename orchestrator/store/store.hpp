@@ -56,6 +56,7 @@ class Store {
     // follow in the same transaction. kConflict: not the latest attempt, or the run is DONE.
     Result<Appended> append_events(const RunId& run, Attempt attempt, std::string_view lines);
     Result<std::vector<AttemptRow>> attempts(const RunId& run);
+    Result<std::vector<FailedTry>> failed_tries(const RunId& run);  // by number
     // One entry per case of the run, in order of execution: input of language::judge.
     Result<std::vector<StoredOutcome>> outcomes(const RunId& run, Attempt attempt);
     Result<std::map<std::string, std::string>> host_facts(const RunId& run, Attempt attempt);

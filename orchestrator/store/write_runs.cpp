@@ -62,6 +62,16 @@ Result<void> check_lease(Database& database, const RunKeyRow& key, const Instanc
                 "instance " + instance.value);
 }
 
+// A retry that is known already is left as it was recorded: saves repeat what they say.
+void insert_failed_try(Database& database, std::int64_t run_no, const RunChange& change) {
+    if (!change.failed) return;
+    database.execute(
+        "INSERT INTO failed_try (run_no, number, attempt, instance, reason, message, over_ms) "
+        "SELECT run_no, ?2, ?3, ?4, ?5, ?6, ?7 FROM run WHERE run_no = ?1 AND retries < ?2",
+        run_no, change.retries, change.failed->attempt.value, change.failed->instance,
+        to_string(change.failed->reason), change.failed->message, change.at_ms);
+}
+
 }  // namespace
 
 Result<RunKeyRow> find_run_key(Database& database, const RunId& run) {
@@ -123,6 +133,7 @@ Result<std::uint64_t> Store::set_run_state(const RunId& run, const RunChange& ch
             database.execute("UPDATE run SET instance = ?, holds_lease = 1 WHERE run_no = ?", *change.lease,
                              key->run_no);
         }
+        insert_failed_try(database, key->run_no, change);
         database.execute(
             "UPDATE run SET state = ?1, reason = ?2, message = ?3, holds_lease = holds_lease AND ?1 <> "
             "'QUEUED', attempts_over = max(attempts_over, ?5), retries = max(retries, ?6) WHERE run_no = ?4",

@@ -24,7 +24,8 @@ int milliseconds_left(Clock::time_point deadline) {
     return static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000));
 }
 
-// Until the pipe's end, the size limit or the deadline. False: the deadline came first.
+// Reads to the pipe's end and keeps what is within the size limit, so that the writer never blocks. False:
+// the deadline came first.
 bool drain(int fd, Clock::time_point deadline, std::string& out) {
     std::array<char, 8192> chunk{};
     for (;;) {

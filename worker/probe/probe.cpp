@@ -83,9 +83,21 @@ std::vector<fs::path> subfolders(const fs::path& folder, std::string_view prefix
     return found;
 }
 
+// Where the commands of a run find their Python: "/opt/venv" for "/opt/venv/bin" in PATH.
+std::vector<fs::path> roots_of_path(const std::string& path) {
+    std::vector<fs::path> roots;
+    for (std::size_t begin = 0; begin <= path.size();) {
+        const std::size_t end = std::min(path.find(':', begin), path.size());
+        const fs::path folder = path.substr(begin, end - begin);
+        if (folder.is_absolute() && folder.filename() == "bin") roots.push_back(folder.parent_path());
+        begin = end + 1;
+    }
+    return roots;
+}
+
 // Reads torch/version.py where Python packages live; importing torch would take seconds and a GPU context.
 std::string torch_version(const posix::Environment& environment) {
-    std::vector<fs::path> roots;
+    std::vector<fs::path> roots = roots_of_path(variable(environment, "PATH"));
     for (const char* name : {"VIRTUAL_ENV", "CONDA_PREFIX"}) {
         if (const std::string root = variable(environment, name); !root.empty()) roots.emplace_back(root);
     }

@@ -57,11 +57,33 @@ TEST(Ends, AMissingInstanceIsNamed) {
 TEST(Ends, AFailedSetupCommandIsNamedAndNoStepRuns) {
     TempDir dir;
     NsadProcess nsad(dir.path());
-    const RunId id = nsad.submit(shell_spec("true", "setup:\n  - ['false']\n"));
+    const RunId id = nsad.submit(
+        shell_spec("true", "setup:\n  - [/bin/echo, built]\n  - [sh, -c, 'echo no nvcc >&2; exit 3']\n"));
     const api::RunView run = nsad.wait_done(id);
     EXPECT_EQ(run.reason, Reason::kSetupFailed);
     EXPECT_EQ(run.status, Status::kInfrastructure);
     EXPECT_FALSE(run.message.empty());
+    EXPECT_EQ(nsad.whole_log(id, "setup/0"), "built\n");
+    EXPECT_EQ(nsad.whole_log(id, "setup/1", "stderr"), "no nvcc\n");
+    const std::string report = read_file(nsad.call(nsad.api().report(id)).markdown_path);
+    EXPECT_TRUE(contains(report, "**exit code 3**")) << report;
+    EXPECT_TRUE(contains(report, "[stderr](1/setup/1/stderr)")) << report;
+}
+
+TEST(Ends, AVerdictThatCameOnALaterTrySaysSoInTheReport) {
+    TempDir dir;
+    NsadProcess nsad(dir.path());
+    const std::string mark = (dir / "died").string();
+    const RunId id =
+        nsad.submit(shell_spec("test -e " + mark + " || { touch " + mark + "; kill -9 $PPID; sleep 1000; }",
+                               "retry: {on: [infra], max: 1}\n"));
+    const api::RunView run = nsad.wait_done(id);
+    EXPECT_EQ(run.status, Status::kPass);
+    EXPECT_EQ(run.attempt, Attempt{2});
+    const std::string report = read_file(nsad.call(nsad.api().report(id)).markdown_path);
+    EXPECT_TRUE(contains(report, "1 of 1 case passed; on try 2, for try 1 ended with worker_died."))
+        << report;
+    EXPECT_TRUE(contains(report, "| 1 | 1 | local |")) << report;
 }
 
 TEST(Ends, AFullDiskAtHomeHoldsTheRunAndSaysSo) {
@@ -111,6 +133,8 @@ TEST(Ends, TheRemainsOfADeadWorkerAreItsLogsByteForByteWithThoseOfTheSetup) {
         logs += one.path == "steps/s/stdout" || one.path == "setup/0/stdout";
     }
     EXPECT_EQ(logs, 2U);
+    const std::string report = read_file(nsad.call(nsad.api().report(id)).markdown_path);
+    EXPECT_TRUE(contains(report, "the SHA-256 was made here")) << report;
 }
 
 TEST(Ends, AFullDiskOnTheHostIsTheReason) {

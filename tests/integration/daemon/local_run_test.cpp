@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "language/hash.hpp"
 #include "nsad_process.hpp"
 #include "specs.hpp"
 
@@ -38,7 +39,14 @@ TEST(LocalRun, GoesFromSubmissionToReportWithItsLogsAndArtifacts) {
     }
     EXPECT_TRUE(found);
     const api::ReportView report = nsad.call(nsad.api().report(id));
-    EXPECT_NE(read_file(report.markdown_path).find("Daemon test"), std::string::npos);
+    const std::string markdown = read_file(report.markdown_path);
+    EXPECT_NE(markdown.find("Daemon test"), std::string::npos);
+    EXPECT_NE(markdown.find("against the SHA-256 that the worker stated"), std::string::npos);
+    const std::string manifest = read_file(dir / "artifacts" / id.value / "1/manifest.json");
+    EXPECT_NE(manifest.find("steps/s/d.txt"), std::string::npos) << manifest;
+    EXPECT_NE(
+        markdown.find("[manifest.json](1/manifest.json) (sha256 `" + sha256_of(manifest).value.substr(0, 12)),
+        std::string::npos);
     EXPECT_EQ(report.status, Status::kPass);
 }
 

@@ -42,7 +42,10 @@ TEST(Arguments, of_each_verb_arrive) {
     EXPECT_TRUE(parsed<StatusArgs>({"status", "last", "--watch"}).watch);
     const auto logs = parsed<LogsArgs>({"logs", "last", "decode[S=512]", "-f", "--stderr"});
     EXPECT_EQ(logs.run + " " + logs.key, "last decode[S=512]");
-    EXPECT_TRUE(logs.follow && logs.use_stderr);
+    EXPECT_TRUE(logs.follow && logs.use_stderr && !logs.setup);
+    const auto setup = parsed<LogsArgs>({"logs", "last", "--setup", "2"});
+    EXPECT_TRUE(setup.setup);
+    EXPECT_EQ(setup.key, "2");
     EXPECT_EQ(parsed<CancelArgs>({"cancel", "r-1"}).run, "r-1");
     EXPECT_TRUE(parsed<ReportArgs>({"report", "r-1", "--print"}).print);
     EXPECT_EQ(parsed<ArtifactsArgs>({"artifacts", "r-1"}).run, "r-1");

@@ -188,6 +188,21 @@ TEST_F(Commands, logs_follow_a_case_into_the_next_attempt_and_lose_nothing_of_it
     EXPECT_EQ(err.str(), "attempt 2 of the run; the log of decode[S=512] from its beginning:\n");
 }
 
+TEST_F(Commands, logs_of_the_set_up_are_counted_like_their_folders) {
+    know(done(Status::kInfrastructure));
+    service.logs[{CaseKey{"setup/0"}, "stderr"}] = "built\n";
+    service.logs[{CaseKey{"setup/1"}, "stderr"}] = "no nvcc\n";
+    EXPECT_EQ(cli::logs(control, console(), {kRun, "1", false, true, true}), 0);
+    EXPECT_EQ(out.str(), "no nvcc\n");
+    out.str("");
+    EXPECT_EQ(cli::logs(control, console(), {kRun, "", false, true, true}), 0);
+    EXPECT_EQ(out.str(), "==> set-up command 0 <==\nbuilt\n\n==> set-up command 1 <==\nno nvcc\n");
+    out.str("");
+    EXPECT_EQ(cli::logs(control, console(), {kRun, "2", false, true, true}), 9);
+    EXPECT_EQ(cli::logs(control, console(), {kRun, "-1", false, true, true}), 2);
+    EXPECT_EQ(out.str(), "");
+}
+
 TEST_F(Commands, report_prints_its_paths_or_itself) {
     know(done(Status::kPartialPass));
     service.report_view.markdown_path = write("report.md", "# Title\n\n| a |\n");

@@ -223,6 +223,17 @@ TEST(MedianTest, IsTheMiddleOrTheMeanOfTheTwo) {
     EXPECT_TRUE(std::isnan(median({1, std::nan(""), 2})));
 }
 
+TEST(QuantileTest, LiesBetweenTheNeighboursOfItsPlace) {
+    EXPECT_EQ(quantile({3}, 0.25), 3);
+    EXPECT_EQ(quantile({4, 2, 3, 1, 5}, 0.25), 2);
+    EXPECT_EQ(quantile({4, 2, 3, 1, 5}, 1), 5);
+    EXPECT_EQ(quantile({1, 2}, 0.75), 1.75);
+    EXPECT_EQ(quantile({1, 2, 3, 4}, 0.5), median({1, 2, 3, 4}));
+    EXPECT_EQ(quantile({HUGE_VAL, HUGE_VAL}, 0.5), HUGE_VAL);
+    EXPECT_TRUE(std::isnan(quantile({}, 0.5)));
+    EXPECT_TRUE(std::isnan(quantile({1, std::nan(""), 2}, 0.5)));
+}
+
 std::vector<Check> one_check_of_each_rule() {
     return {{"a", ThresholdCheck{"mae", Op::kLessEqual, 2e-4, "1", Aggregate::kMax, 0.05}, Level::kGate,
              "x.yaml:1:2"},

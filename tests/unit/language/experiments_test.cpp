@@ -3,9 +3,11 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "language/environment.hpp"
+#include "language/evaluate.hpp"
 #include "language/kind.hpp"
 #include "language/plan.hpp"
 #include "language/yaml/keys.hpp"
@@ -178,6 +180,29 @@ TEST_F(ReferenceTest, DescribesEveryKindWithItsParamsAndDefaults) {
             EXPECT_THAT(section, HasSubstr(row)) << kind->name();
         }
     }
+}
+
+// A row of the table is "| `metric`, ... | of | default check |".
+TEST_F(ReferenceTest, SaysTheDefaultChecksOfParityInTheRowsOfTheirMetrics) {
+    std::set<std::string> metrics;
+    for (const std::string params : {"branch: sliding, gradients: on", "branch: module", "branch: decode",
+                                     "branch: decode_step, route: cuda, dtype: fp16"}) {
+        const std::string yaml = "version: 1\nname: p\nsteps:\n  - id: p\n    kind: parity\n    params: {" +
+                                 params + "}\n    checks: [mae <= 1, max(gradients_bound_ratio) <= 1]\n";
+        const Result<ExperimentSpec> spec = parse_spec(yaml, "p.yaml");
+        ASSERT_TRUE(spec) << spec.error().describe();
+        const Result<Plan> plan = make_plan(*spec, yaml);
+        ASSERT_TRUE(plan) << plan.error().describe();
+        for (const Check& check : plan->cases.front().checks) {
+            const std::string metric(subject_of(check.rule));
+            if (metric.empty()) continue;  // of a fact
+            metrics.insert(metric);
+            EXPECT_THAT(text_, testing::ContainsRegex("\n\\| [^|]*`" + metric +
+                                                      "`[^|]*\\|[^|]*\\|[^|]*[a-z0-9][^|]* \\|\n"))
+                << metric;
+        }
+    }
+    EXPECT_GT(metrics.size(), 5U);
 }
 
 TEST_F(ReferenceTest, DescribesEveryFlagVerdictAndWord) {

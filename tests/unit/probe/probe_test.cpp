@@ -80,6 +80,22 @@ TEST_F(FakeTools, HostFactsAreThereAndSurviveJson) {
     EXPECT_FALSE(facts_from_json("[]"));
 }
 
+TEST_F(FakeTools, TorchIsLookedForFirstWherePathSaysPythonIs) {
+    for (const std::string root : {"venv", ".local"}) {
+        const auto torch = folder_ / root / "lib/python3.11/site-packages/torch";
+        std::filesystem::create_directories(torch);
+        std::ofstream{torch / "version.py"} << "__version__ = '" << (root == "venv" ? "2.9.1" : "2.5.0")
+                                            << "'\n";
+    }
+    ProbeOptions options;
+    options.disk = folder_;
+    options.environment = environment();
+    options.environment["PATH"] = ":relative/bin:/no/such/bin:" + (folder_ / "venv/bin").string();
+    EXPECT_EQ(probe_host(options).at("torch_version"), "2.9.1");
+    options.environment["PATH"] = folder_.string();
+    EXPECT_EQ(probe_host(options).at("torch_version"), "2.5.0");
+}
+
 TEST_F(FakeTools, CaptureBoundsOutputAndTellsSignals) {
     const auto flood =
         posix::capture({"sh", "-c", "yes | head -c 5000000"}, environment(), std::chrono::seconds{20});

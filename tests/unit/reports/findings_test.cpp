@@ -150,6 +150,20 @@ TEST(Decode, Noise_is_told_and_advised_on_and_nothing_is_concluded_from_it) {
     EXPECT_EQ(find(analyse(a_run(Status::kPass, {decode_case("d", true)}, true)), "decode_noise"), nullptr);
 }
 
+TEST(Decode, A_nan_among_the_samples_is_shown_and_nothing_is_concluded_from_it) {
+    CaseFacts broken = decode_case("d", true);
+    for (Series& series : broken.series) {
+        if (series.metric == "ms_total" && series.labels.at("S") == "512") series.samples[1] = std::nan("");
+    }
+    broken.series.push_back(
+        {"ms_total", "ms", {{"S", "nan"}}, {1, 2}});  // a length that has no place in an order
+    const RunFacts facts = a_run(Status::kPass, {broken}, true);
+    EXPECT_EQ(find(analyse(facts), "decode_flat"), nullptr);
+    EXPECT_EQ(find(analyse(facts), "decode_noise"), nullptr);
+    EXPECT_THAT(find(analyse(facts), "decode_time")->text, HasSubstr("nan ms at S=512 and 0.5 ms at S=2048"));
+    EXPECT_THAT(render(facts).markdown, HasSubstr("| 512 | nan |"));
+}
+
 TEST(Training, A_loss_that_does_not_fall_and_a_dead_gradient_are_told) {
     CaseFacts dead = synthetic::training_case({5.0, 5.1});
     for (Series& series : dead.series) {

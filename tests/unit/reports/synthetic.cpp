@@ -193,6 +193,7 @@ RunFacts a_run(Status status, std::vector<CaseFacts> cases, bool gpu) {
     facts.run.started_ms = facts.run.created_ms + 5'000;
     facts.run.finished_ms = facts.run.created_ms + 70'000;
     facts.run.artifact_dir = "/srv/artifacts/r-0123456789abc/1";
+    facts.run.artifacts_verified = true;
     facts.plan.code.repo = "nsa";
     facts.plan.code.ref = "main";
     facts.plan.code.commit = "106b8f6";

@@ -15,7 +15,7 @@ using testing::HasSubstr;
 using testing::Not;
 
 std::string html_of(const std::string& markdown) {
-    const std::string page = render_html(markdown, "t");
+    const std::string page = render_html(markdown, "t", {});
     return page.substr(page.find("<body>"));
 }
 

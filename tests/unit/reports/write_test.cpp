@@ -19,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using namespace language;
 using testing::HasSubstr;
+using testing::Not;
 
 template <class T>
 T must(Result<T> result) {
@@ -60,7 +61,7 @@ class WriteTest : public testing::Test {
             RunId{id}, Attempt{1},
             to_line({1, 1, HostProbed{made.host}}) +
                 to_line({2, 2, CaseStarted{decode.planned.key, 9, decode.argv}}) + to_line({3, 3, chunk}) +
-                to_line({4, 4, CaseFinished{decode.planned.key, *decode.end, 1, 0, 0, 0}})));
+                to_line({4, 4, CaseFinished{decode.planned.key, *decode.end, 1, 0, 0, 2048}})));
         publish(id, decode);
     }
 
@@ -98,6 +99,77 @@ TEST_F(WriteTest, A_published_run_becomes_three_files_and_a_row) {
     EXPECT_THAT(markdown, HasSubstr("(1/steps/decode/decode.csv)"));
 }
 
+TEST_F(WriteTest, Figures_are_files_beside_the_markdown_and_stand_in_the_page) {
+    finish("r-1");
+    const store::ReportRow row = must(write_report(*store_, RunId{"r-1"}, (root_ / "r-1").string(), 5'000));
+    EXPECT_THAT(read(row.markdown_path), HasSubstr("](plots/1.svg)"));
+    const std::string svg = read(root_ / "r-1/plots/1.svg"), page = read(row.html_path);
+    EXPECT_TRUE(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" ")) << svg;
+    EXPECT_THAT(page, HasSubstr("<figure><svg "));
+    EXPECT_THAT(page, Not(HasSubstr("<img")));
+}
+
+// The report needs the store alone.
+TEST_F(WriteTest, A_table_that_was_cleared_away_at_home_costs_nothing_but_its_copy) {
+    finish("r-1");
+    fs::remove_all(root_ / "r-1" / "1");
+    const store::ReportRow first = must(write_report(*store_, RunId{"r-1"}, (root_ / "r-1").string(), 5'000));
+    EXPECT_FALSE(fs::exists(root_ / "r-1/decode.csv"));
+    std::ofstream(root_ / "r-1/decode.csv") << "of an earlier time";
+    EXPECT_EQ(must(write_report(*store_, RunId{"r-1"}, (root_ / "r-1").string(), 5'000)), first);
+    EXPECT_EQ(read(root_ / "r-1/decode.csv"), "of an earlier time");
+}
+
+// A reader of the old copy keeps the old copy: the new one is another file.
+TEST_F(WriteTest, The_copy_of_the_table_is_replaced_whole) {
+    finish("r-1");
+    std::ofstream(root_ / "r-1/decode.csv") << "old";
+    std::ifstream reader(root_ / "r-1/decode.csv");
+    must(write_report(*store_, RunId{"r-1"}, (root_ / "r-1").string(), 5'000));
+    std::string seen;
+    std::getline(reader, seen);
+    EXPECT_EQ(seen, "old");
+    EXPECT_EQ(read(root_ / "r-1/decode.csv"), "S,ms_total\n512,0.5\n");
+    EXPECT_FALSE(fs::exists(root_ / "r-1/decode.csv.tmp"));
+}
+
+// Two tries on one host: what is paid for is the time from each lease to its end.
+TEST_F(WriteTest, Tries_and_the_time_on_hosts_come_from_the_store) {
+    const RunId run{"r-1"};
+    const RunFacts made = synthetic::a_run(Status::kPass, {synthetic::decode_case("decode", false)}, false);
+    Plan plan = made.plan;
+    plan.cases = {made.cases[0].planned};
+    must(store_->submit(store::new_run(run, plan, "version: 1\n", "decode.yaml", 1'000)));
+    store::RunChange change;
+    change.state = RunState::kProvisioning;
+    change.lease = InstanceName{"a"};
+    change.at_ms = 5'000;
+    must(store_->set_run_state(run, change));
+    must(store_->begin_attempt(run, Attempt{1}, InstanceName{"a"}, 6'000));
+    change = {};
+    change.retries = 1;
+    change.attempts_over = Attempt{1};
+    change.failed = store::FailedTry{1, Attempt{1}, InstanceName{"a"}, Reason::kWorkerDied, "died", 0};
+    change.at_ms = 15'000;  // QUEUED: 10 s were held
+    must(store_->set_run_state(run, change));
+    change.state = RunState::kProvisioning;
+    change.lease = InstanceName{"a"};
+    change.at_ms = 60'000;
+    must(store_->set_run_state(run, change));
+    must(store_->begin_attempt(run, Attempt{2}, InstanceName{"a"}, 61'000));
+    store::Publication publication;
+    publication.attempt = 2;
+    publication.status = Status::kPass;
+    publication.cases = {{made.cases[0].planned.key, made.cases[0].judgement}};
+    publication.at_ms = 90'000;  // 30 s more
+    must(store_->publish_result(run, publication));
+    const RunFacts facts = must(load(*store_, run));
+    EXPECT_EQ(facts.held_ms, 40'000);
+    ASSERT_EQ(facts.failed_tries.size(), 1U);
+    EXPECT_EQ(facts.failed_tries[0].over_ms, 15'000);
+    EXPECT_EQ(facts.attempts.size(), 2U);
+}
+
 TEST_F(WriteTest, Rendering_again_changes_no_byte_and_no_row) {
     finish("r-1");
     const store::ReportRow first = must(write_report(*store_, RunId{"r-1"}, (root_ / "r-1").string(), 5'000));
@@ -126,6 +198,7 @@ TEST_F(WriteTest, Samples_come_back_from_the_store_as_they_were_measured) {
         EXPECT_EQ(facts.cases[0].series[i].metric, wanted.series[i].metric);
         EXPECT_EQ(facts.cases[0].series[i].samples, wanted.series[i].samples);
     }
+    EXPECT_EQ(facts.cases[0].max_rss_kib, 2048);
     EXPECT_EQ(facts.host.at("gpu_reason"), "nvidia-smi was not found");
 }
 

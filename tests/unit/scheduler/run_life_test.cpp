@@ -132,6 +132,9 @@ TEST(RunLife, AFailureOfAListedClassIsTriedAgainUpToTheCap) {
     d.apply(RemoteEnded{d.run_until_attached("r1", "a", retry), HostEnd::kSupervisorDead, ""});
     d.apply(Collected{d.one<Collect>().ticket});
     EXPECT_TRUE(d.all<Publish>().empty());
+    const FailedTry failed{Attempt{1}, {"a"}, Reason::kWorkerDied, "the worker's supervisor died: "};
+    EXPECT_EQ(d.one<SaveRun>().retries, 1);
+    EXPECT_EQ(d.one<SaveRun>().failed, failed) << "the save that spends the retry says on what";
     const Ticket second = d.attach_from_stage();
     EXPECT_EQ(second.attempt, Attempt{2});
     d.apply(RemoteEnded{second, HostEnd::kSupervisorDead, ""});

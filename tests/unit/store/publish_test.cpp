@@ -13,7 +13,9 @@ using namespace language;
 TEST_F(StoreTest, A_published_result_is_read_back_as_it_was) {
     Store store = open();
     launch(store, "r-1");
-    const Publication published = a_publication(1);
+    Publication published = a_publication(1);
+    published.artifacts_verified = true;
+    EXPECT_EQ(must(store.find_run(RunId{"r-1"})).artifacts_verified, std::nullopt);
     must(store.publish_result(RunId{"r-1"}, published));
     const RunRow run = must(store.find_run(RunId{"r-1"}));
     EXPECT_EQ(run.state, RunState::kDone);
@@ -21,6 +23,7 @@ TEST_F(StoreTest, A_published_result_is_read_back_as_it_was) {
     EXPECT_EQ(run.reason, Reason::kCompleted);
     EXPECT_EQ(run.finished_ms, 9'000);
     EXPECT_EQ(run.artifact_dir, "/artifacts/r-1/1");
+    EXPECT_EQ(run.artifacts_verified, true);
     EXPECT_EQ(run.cases[0].verdict, Verdict::kFail);
     EXPECT_EQ(run.cases[1].reason, "needs parity");
     EXPECT_EQ(must(store.artifacts(RunId{"r-1"})), published.artifacts);
@@ -58,6 +61,7 @@ TEST_F(StoreTest, A_result_is_published_once) {
     ASSERT_FALSE(again.has_value());
     EXPECT_EQ(again.error().code, ErrorCode::kConflict);
     EXPECT_EQ(must(store.find_run(RunId{"r-1"})).status, Status::kFail);
+    EXPECT_EQ(must(store.find_run(RunId{"r-1"})).artifacts_verified, false);
 }
 
 // A worker that was only slow must not overwrite the result of its replacement.

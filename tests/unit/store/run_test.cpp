@@ -184,6 +184,26 @@ TEST_F(StoreTest, What_is_over_and_the_retries_spent_never_go_back) {
     EXPECT_EQ(row.retries, 1);
 }
 
+TEST_F(StoreTest, A_failed_try_is_recorded_once_by_the_change_that_spends_its_retry) {
+    Store store = open();
+    launch(store, "r-1");
+    RunChange change;
+    change.retries = 1;
+    change.failed = FailedTry{1, Attempt{1}, InstanceName{"h200"}, Reason::kWorkerDied, "it died", 0};
+    change.at_ms = 3'000;
+    must(store.set_run_state(RunId{"r-1"}, change));
+    change.at_ms = 4'000;  // the same retry, in a later state
+    must(store.set_run_state(RunId{"r-1"}, change));
+    change.retries = 2;
+    change.failed = FailedTry{2, Attempt{0}, InstanceName{}, Reason::kQueueTimeout, "", 0};
+    must(store.set_run_state(RunId{"r-1"}, change));
+    const std::vector<FailedTry> tries = must(store.failed_tries(RunId{"r-1"}));
+    ASSERT_EQ(tries.size(), 2U);
+    EXPECT_EQ(tries[0],
+              (FailedTry{1, Attempt{1}, InstanceName{"h200"}, Reason::kWorkerDied, "it died", 3'000}));
+    EXPECT_EQ(tries[1], (FailedTry{2, Attempt{0}, InstanceName{}, Reason::kQueueTimeout, "", 4'000}));
+}
+
 TEST_F(StoreTest, An_instance_is_leased_to_one_run_at_a_time) {
     Store store = open();
     must(store.submit(a_run("r-1")));
