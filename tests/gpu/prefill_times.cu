@@ -136,7 +136,8 @@ class Bench {
         time("forward", "importance_top_n", 2 * 128 * seen_compressed(),
              [&] { return launch_importance_top_n(importance(), nullptr); });
         time("forward", "selected", 4 * 128 * seen_selected(), [&] {
-            return launch_selected_forward(selected(), plan_selected_forward(shape_, limits_.sm), nullptr);
+            return launch_selected_forward(selected(), plan_selected_forward(shape_, limits_.shared_bytes),
+                                           nullptr);
         });
         time("forward", "window", 4 * 128 * seen_window(),
              [&] { return launch_dense_forward(dense(DenseBranch::kWindow), nullptr); });
@@ -146,7 +147,8 @@ class Bench {
              [&] { return launch_combine_backward(combine_backward(), nullptr); });
         time("backward", "inverse_lists", 0, [&] { return launch_inverse_lists(make_lists(), nullptr); });
         time("backward", "selected_dq", 6 * 128 * seen_selected(), [&] {
-            return launch_selected_dq(selected_backward(), plan_selected_dq(shape_, limits_.sm), nullptr);
+            return launch_selected_dq(selected_backward(), plan_selected_dq(shape_, limits_.shared_bytes),
+                                      nullptr);
         });
         time("backward", "selected_dkdv", 8 * 128 * seen_selected(),
              [&] { return launch_selected_dkdv(selected_backward(), nullptr); });

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "nsa_core/cuda/decode/plan.hpp"
+#include "nsa_core/cuda/device_limits.hpp"
 #include "nsa_core/cuda/prefill/params.hpp"
 
 namespace nsa::core::cuda {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "nsa_core/cuda/device_limits.hpp"
 #include "nsa_core/cuda/prefill/selected_params.hpp"
 
 namespace nsa::core::cuda {
@@ -18,15 +19,13 @@ inline constexpr int kMaxStages = 8;
 inline constexpr int kChunkTokens = 256;     // of the inverse list, that a thread block sorts at a time
 inline constexpr int kMaxItemTokens = 2048;  // of a block's list that one thread block takes
 
-/// Shared memory that a thread block may have on a chip of this compute capability, 10 * major + minor.
-[[nodiscard]] int shared_memory_limit(int sm);
-
 /// Selection blocks of the longest sequence.
 [[nodiscard]] constexpr int max_blocks(const PrefillShape& shape) {
     return (shape.max_tokens - 1) / shape.l_sel + 1;
 }
 
-/// Nothing when importance_top_n runs this shape on such a chip; else what it takes and what does not fit.
+/// Nothing when importance_top_n runs this shape on a chip of compute capability `sm`, 10 * major + minor;
+/// else what it takes and what does not fit.
 [[nodiscard]] std::optional<std::string> top_n_unsupported(const PrefillShape& shape, int sm);
 
 /// Importance of one token in shared memory, in floats.
@@ -52,7 +51,7 @@ inline constexpr std::size_t kTopNBarrierBytes = 2 * sizeof(std::uint64_t) * kTo
 /// What top_n_unsupported says, for selected_forward, selected_dq, the inverse list and selected_dkdv.
 [[nodiscard]] std::optional<std::string> selected_unsupported(const PrefillShape& shape, int sm);
 
-/// The ring of stages that forward and dQ walk, as long as a thread block has room for.
+/// The ring of stages that forward and dQ walk, as long as DeviceLimits::shared_bytes has room for.
 struct RingPlan {
     int stages = 0;
     std::size_t shared_bytes = 0;  // of a thread block, dynamic
@@ -60,8 +59,8 @@ struct RingPlan {
 
     bool operator==(const RingPlan&) const = default;
 };
-[[nodiscard]] RingPlan plan_selected_forward(const PrefillShape& shape, int sm);
-[[nodiscard]] RingPlan plan_selected_dq(const PrefillShape& shape, int sm);
+[[nodiscard]] RingPlan plan_selected_forward(const PrefillShape& shape, int shared_bytes);
+[[nodiscard]] RingPlan plan_selected_dq(const PrefillShape& shape, int shared_bytes);
 
 /// Whether dQ has registers for queries beside a row's gradient and scores of `keys` keys and their
 /// gradients; else queries lie in shared memory.

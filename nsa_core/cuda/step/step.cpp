@@ -1,15 +1,15 @@
 #include "nsa_core/cuda/step/step.hpp"
 
+#include "nsa_core/cuda/device_limits.hpp"
 #include "nsa_core/cuda/step/launch.hpp"
 
 namespace nsa::core::cuda {
 namespace {
 
-constexpr std::size_t kClusterShared =
-    227 * 1024;                                  // bytes a thread block can have on sm_90, where clusters are
-constexpr std::size_t kGridShared = 163 * 1024;  // on sm_80
-constexpr int kMaxCapacity = 1 << 21;            // so that offsets of a layout stay within 32 bits
-constexpr std::size_t kCounterBytes = 256;       // before a grid's inbox: its arrival counter
+constexpr std::size_t kClusterShared = shared_memory_limit(90);  // where clusters are
+constexpr std::size_t kGridShared = shared_memory_limit(80);
+constexpr int kMaxCapacity = 1 << 21;       // so that offsets of a layout stay within 32 bits
+constexpr std::size_t kCounterBytes = 256;  // before a grid's inbox: its arrival counter
 
 int ranks_of(StepTeam team) {
     return team == StepTeam::kCluster8 ? 8 : 16;

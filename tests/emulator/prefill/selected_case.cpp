@@ -132,8 +132,10 @@ class Run {
                                      .lse = lse_.data(),
                                      .scale = static_cast<float>(in_.scale)};
         EXPECT_EQ(core::cuda::selected_unsupported(c_.shape, c_.sm), std::nullopt);
-        EXPECT_EQ(launch_selected_forward(params, plan_selected_forward(c_.shape, c_.sm), nullptr),
-                  cudaSuccess);
+        EXPECT_EQ(
+            launch_selected_forward(
+                params, plan_selected_forward(c_.shape, core::cuda::shared_memory_limit(c_.sm)), nullptr),
+            cudaSuccess);
         finish(seed);
     }
 
@@ -175,7 +177,10 @@ class Run {
                                       .add_to_d_q = c_.add_to_d_q,
                                       .parts = parts.data(),
                                       .scale = static_cast<float>(in_.scale)};
-        EXPECT_EQ(launch_selected_dq(params, ring(plan_selected_dq(c_.shape, c_.sm)), nullptr), cudaSuccess);
+        EXPECT_EQ(
+            launch_selected_dq(
+                params, ring(plan_selected_dq(c_.shape, core::cuda::shared_memory_limit(c_.sm))), nullptr),
+            cudaSuccess);
         EXPECT_EQ(launch_selected_dkdv(params, nullptr, c_.path), cudaSuccess);
         finish(seed);
         EXPECT_TRUE(inverse.intact() && counts.intact() && parts.intact());

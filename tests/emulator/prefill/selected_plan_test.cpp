@@ -91,22 +91,25 @@ TEST(SelectedPlan, refuses_sequences_whose_importance_does_not_fit_shared_memory
 }
 
 TEST(SelectedPlan, rings_are_as_long_as_shared_memory_allows) {
-    EXPECT_EQ(plan_selected_forward(paper(4096), 80).stages, 5);
-    EXPECT_EQ(plan_selected_forward(paper(4096), 90).stages, 7);
-    EXPECT_EQ(plan_selected_dq(paper(4096), 80).stages, 3);
-    EXPECT_EQ(plan_selected_dq(paper(4096), 90).stages, 5);
+    const int sm_80 = shared_memory_limit(80);
+    const int sm_90 = shared_memory_limit(90);
+    EXPECT_EQ(plan_selected_forward(paper(4096), sm_80).stages, 5);
+    EXPECT_EQ(plan_selected_forward(paper(4096), sm_90).stages, 7);
+    EXPECT_EQ(plan_selected_dq(paper(4096), sm_80).stages, 3);
+    EXPECT_EQ(plan_selected_dq(paper(4096), sm_90).stages, 5);
     PrefillShape wide = paper(4096);
     wide.dk = 192;
-    EXPECT_EQ(plan_selected_forward(wide, 80).stages, 4);
-    EXPECT_EQ(plan_selected_dq(wide, 80).stages, 2);
+    EXPECT_EQ(plan_selected_forward(wide, sm_80).stages, 4);
+    EXPECT_EQ(plan_selected_dq(wide, sm_80).stages, 2);
     for (const int sm : {80, 86, 90}) {
+        const int room = shared_memory_limit(sm);
         for (const int dk : {32, 64, 96, 128}) {
             PrefillShape shape = paper(4096);
             shape.dk = shape.dv = dk;
-            for (const RingPlan& plan : {plan_selected_forward(shape, sm), plan_selected_dq(shape, sm)}) {
+            for (const RingPlan& plan : {plan_selected_forward(shape, room), plan_selected_dq(shape, room)}) {
                 if (plan.stages == 0) continue;
                 EXPECT_LE(plan.stages, kMaxStages);
-                EXPECT_LE(plan.shared_bytes, static_cast<std::size_t>(shared_memory_limit(sm)));
+                EXPECT_LE(plan.shared_bytes, static_cast<std::size_t>(room));
             }
         }
     }
@@ -117,7 +120,7 @@ TEST(SelectedPlan, dq_takes_whole_stages_of_keys_where_registers_and_shared_memo
         PrefillShape shape = paper(4096);
         shape.dk = dk;
         shape.dv = std::min(dk, 128);
-        return plan_selected_dq(shape, sm).keys;
+        return plan_selected_dq(shape, shared_memory_limit(sm)).keys;
     };
     for (const int dk : {32, 64, 96, 128}) {
         EXPECT_EQ(keys(dk, 80), 64);
@@ -127,7 +130,8 @@ TEST(SelectedPlan, dq_takes_whole_stages_of_keys_where_registers_and_shared_memo
     EXPECT_EQ(keys(96, 86), 32);
     EXPECT_EQ(keys(128, 86), 32);
     EXPECT_EQ(keys(192, 90), 32);
-    EXPECT_GE(plan_selected_dq(paper(4096), 86).stages, 2) << "queries are then in registers";
+    EXPECT_GE(plan_selected_dq(paper(4096), shared_memory_limit(86)).stages, 2)
+        << "queries are then in registers";
 }
 
 TEST(SelectedPlan, items_are_small_where_there_are_few) {
