@@ -156,7 +156,7 @@ class Bench {
              {std::tuple{DenseBranch::kCompressed, "compressed", seen_compressed()},
               std::tuple{DenseBranch::kWindow, "window", seen_window()}}) {
             const DensePlan plan = plan_dense_backward(shape_, branch, limits_);
-            const Memory partials = allocate(dense_partials(shape_, branch, plan, false) * sizeof(float));
+            const Memory partials = allocate(dense_partials(shape_, branch, plan) * sizeof(float));
             const DenseBackward p = dense_backward(branch, static_cast<float*>(partials.get()));
             time("backward", name + std::string{"_dq"}, 6 * 128 * seen,
                  [&] { return launch_dense_backward(p, plan, nullptr, DensePart::kDq); });

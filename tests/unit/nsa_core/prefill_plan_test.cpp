@@ -87,14 +87,12 @@ TEST(PrefillPlan, tokens_are_shared_out_where_keys_alone_do_not_fill_the_device)
         }
 }
 
-TEST(PrefillPlan, only_shares_and_wanted_sums_need_room) {
+TEST(PrefillPlan, only_shares_need_room) {
     PrefillShape shape = shape_of(1024);
     shape.compressed = 63;
-    EXPECT_EQ(dense_partials(shape, DenseBranch::kWindow, {.splits = 1}, /*keep_sums=*/false), 0U);
-    EXPECT_EQ(dense_partials(shape, DenseBranch::kCompressed, {.splits = 1}, /*keep_sums=*/true),
-              63U * 4 * 256);
-    EXPECT_EQ(dense_partials(shape, DenseBranch::kWindow, {.splits = 3}, /*keep_sums=*/false),
-              3U * 1024 * 4 * 256);
+    EXPECT_EQ(dense_partials(shape, DenseBranch::kWindow, {.splits = 1}), 0U);
+    EXPECT_EQ(dense_partials(shape, DenseBranch::kCompressed, {.splits = 2}), 2U * 63 * 4 * 256);
+    EXPECT_EQ(dense_partials(shape, DenseBranch::kWindow, {.splits = 3}), 3U * 1024 * 4 * 256);
 }
 
 // Chips, the code that runs on each (sm_90's on 9.0, else that of 8.0 or its PTX), and what a thread block
