@@ -33,7 +33,7 @@ Inverse empty_inverse(const cuda::PrefillShape& shape, const PrefillKernels& ker
     const std::int64_t pairs = std::int64_t{shape.batch} * shape.groups;
     const std::int64_t ends = cuda::max_blocks(shape) + 1;
     Inverse inverse{.kernels = kernels};
-    inverse.lists = {.tokens = inverse.ints(pairs * shape.max_tokens * shape.n, options),
+    inverse.lists = {.tokens = inverse.ints(shape.tokens * shape.groups * shape.n, options),
                      .first = inverse.ints(pairs * ends, options),
                      .first_item = inverse.ints(pairs * ends, options),
                      .first_part = inverse.ints(pairs * ends, options),

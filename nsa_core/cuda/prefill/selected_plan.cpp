@@ -71,8 +71,8 @@ std::optional<std::size_t> warpgroup_top_n_shared_bytes(const PrefillShape& shap
 }
 
 std::size_t inverse_counts(const PrefillShape& shape) {
-    return static_cast<std::size_t>(shape.batch) * static_cast<std::size_t>(shape.groups) *
-           static_cast<std::size_t>(inverse_chunks(shape)) * static_cast<std::size_t>(max_blocks(shape));
+    return static_cast<std::size_t>(chunks_before(shape.tokens, shape.batch)) *
+           static_cast<std::size_t>(shape.groups) * static_cast<std::size_t>(max_blocks(shape));
 }
 
 int selected_item_tokens(const PrefillShape& shape, int multiprocessors) {
@@ -86,9 +86,8 @@ int selected_item_tokens(const PrefillShape& shape, int multiprocessors) {
 }
 
 std::size_t selected_parts(const PrefillShape& shape, int item_tokens) {
-    return static_cast<std::size_t>(shape.batch) * static_cast<std::size_t>(shape.groups) *
-           static_cast<std::size_t>(max_parts(shape, item_tokens)) * static_cast<std::size_t>(shape.l_sel) *
-           static_cast<std::size_t>(shape.dk + shape.dv);
+    return static_cast<std::size_t>(parts_before(shape, item_tokens, shape.tokens * shape.groups)) *
+           static_cast<std::size_t>(shape.l_sel) * static_cast<std::size_t>(shape.dk + shape.dv);
 }
 
 std::size_t inverse_shared_bytes(const PrefillShape& shape) {

@@ -74,9 +74,27 @@ struct RingPlan {
 }
 inline constexpr std::size_t kRingStateBytes = 1280;  // barriers and merged lists
 
-/// Of an inverse list: ints of its scratch, and shared memory of its kernels.
-[[nodiscard]] constexpr int inverse_chunks(const PrefillShape& shape) {
-    return (shape.max_tokens - 1) / kChunkTokens + 1;
+/// What lies before a (sequence, group) where all of them stand one behind the other. Sums over the lengths
+/// themselves: a batch of ragged sequences takes room for its tokens, not for its longest sequence that many
+/// times. `first` tokens are before the sequence, which has `length`.
+[[nodiscard]] constexpr std::int64_t tokens_before(const PrefillShape& shape, std::int64_t first, int length,
+                                                   int group) {
+    return first * shape.groups + std::int64_t{group} * length;
+}
+/// Parts: a block has them when it has more tokens than an item, so at most two for as many selections. A
+/// floor of a sum is no less than the sum of floors, so that none reaches into the next one's.
+[[nodiscard]] constexpr std::int64_t parts_before(const PrefillShape& shape, int item_tokens,
+                                                  std::int64_t tokens_of_groups) {
+    return 2 * tokens_of_groups * shape.n / item_tokens;
+}
+/// Chunks of the sequences before number `index`: one more each than their tokens fill.
+[[nodiscard]] constexpr std::int64_t chunks_before(std::int64_t first, int index) {
+    return first / kChunkTokens + index;
+}
+
+/// Of an inverse list: chunks of a sequence, ints of its scratch, and shared memory of its kernels.
+[[nodiscard]] constexpr int inverse_chunks(int length) {
+    return (length + kChunkTokens - 1) / kChunkTokens;
 }
 [[nodiscard]] std::size_t inverse_counts(const PrefillShape& shape);
 [[nodiscard]] std::size_t inverse_shared_bytes(const PrefillShape& shape);
@@ -85,12 +103,9 @@ inline constexpr std::size_t kRingStateBytes = 1280;  // barriers and merged lis
 /// each multiprocessor, for what does not fit one item passes through memory.
 [[nodiscard]] int selected_item_tokens(const PrefillShape& shape, int multiprocessors);
 
-/// At most, of one (sequence, group): items, and those whose gradients are parts.
+/// Items of one (sequence, group), at most.
 [[nodiscard]] constexpr int max_items(const PrefillShape& shape, int item_tokens) {
     return max_blocks(shape) + static_cast<int>(std::int64_t{shape.max_tokens} * shape.n / item_tokens);
-}
-[[nodiscard]] constexpr int max_parts(const PrefillShape& shape, int item_tokens) {
-    return static_cast<int>(2 * std::int64_t{shape.max_tokens} * shape.n / item_tokens);
 }
 /// Floats of SelectedBackward::parts.
 [[nodiscard]] std::size_t selected_parts(const PrefillShape& shape, int item_tokens);

@@ -139,7 +139,39 @@ TEST(SelectedPlan, items_are_small_where_there_are_few) {
     EXPECT_EQ(selected_item_tokens(paper(8192), 132), 512);
     EXPECT_EQ(selected_item_tokens(paper(64), 132), 512);
     EXPECT_EQ(max_items(paper(65536), 2048), 1024 + 512);
-    EXPECT_EQ(max_parts(paper(65536), 2048), 1024);
+    EXPECT_EQ(selected_parts(paper(65536), 2048), std::size_t{4 * 1024} * 64 * 256);
+}
+
+// One long document among short ones.
+TEST(SelectedPlan, ragged_sequences_take_room_for_their_tokens_not_for_the_longest_of_them_each) {
+    const PrefillShape alone = paper(65536);
+    PrefillShape ragged = alone;
+    ragged.batch = 64;
+    ragged.tokens = 65536 + 63 * 64;
+    EXPECT_LE(selected_parts(ragged, 2048), selected_parts(alone, 2048) * 11 / 10);
+    EXPECT_LE(inverse_counts(ragged), inverse_counts(alone) * 14 / 10) << "a chunk of tokens begins in each";
+}
+
+TEST(SelectedPlan, what_stands_one_behind_the_other_does_not_overlap) {
+    PrefillShape shape = paper(0);
+    shape.n = 3;
+    for (const int item_tokens : {7, 64, 512}) {
+        std::int64_t first = 0, parts = 0;
+        int index = 0;
+        for (const int length : {1, 70, 0, 255, 256, 257, 1000, 64}) {
+            EXPECT_GE(chunks_before(first + length, index + 1),
+                      chunks_before(first, index) + inverse_chunks(length));
+            for (int group = 0; group < shape.groups; ++group) {
+                const std::int64_t begin =
+                    parts_before(shape, item_tokens, tokens_before(shape, first, length, group));
+                EXPECT_GE(begin, parts);
+                parts = begin + 2 * length * shape.n / item_tokens;  // as many as it can have
+            }
+            first += length;
+            ++index;
+        }
+        EXPECT_GE(parts_before(shape, item_tokens, first * shape.groups), parts);
+    }
 }
 
 }  // namespace

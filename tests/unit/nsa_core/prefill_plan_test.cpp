@@ -68,6 +68,10 @@ TEST(PrefillPlan, shapes_that_the_kernels_do_not_take_are_refused_with_the_reaso
         reason([](PrefillShape& s) { s.max_tokens = 1 << 27; }),
         "the prefill kernels take up to 2^31 - 1 rows in a sequence, and S = 134217728 with H = 64 and G = 4 "
         "are more");
+    EXPECT_EQ(reason([](PrefillShape& s) { s.batch = 65535, s.max_tokens = 1 << 20; }),
+              "the prefill kernels take up to 2^30 tiles of 128 rows, those of the longest sequence for each "
+              "sequence and group; 65535 sequences of up to 1048576 tokens have 34359214080");
+    EXPECT_EQ(reason([](PrefillShape& s) { s.batch = 2048, s.max_tokens = 1 << 20; }), "none");
 }
 
 TEST(PrefillPlan, tokens_are_shared_out_where_keys_alone_do_not_fill_the_device) {
