@@ -186,7 +186,8 @@ void PagedCache::advance() {
 
 KeysValues PagedCache::gather(const KeysValues& pool, std::int64_t sequence, std::int64_t rows) const {
     const std::int64_t pages = divide_up(rows, pool.k.size(2));
-    const at::Tensor index = page_table_.select(0, sequence).narrow(0, 0, pages).to(at::kLong);
+    const auto b = static_cast<std::int64_t>(checked(sequence));
+    const at::Tensor index = page_table_.select(0, b).narrow(0, 0, pages).to(at::kLong);
     const auto in_order = [&](const at::Tensor& x) {
         return x.index_select(0, index).transpose(0, 1).flatten(1, 2).narrow(1, 0, rows);
     };

@@ -137,6 +137,7 @@ TEST(PagedCacheTest, a_sequence_that_is_not_there_is_refused_by_its_number) {
         EXPECT_THAT([&] { cache.fill(sequence, prefilled(small_config(), 5)); }, refusal);
         EXPECT_THAT([&] { cache.release(sequence); }, refusal);
         EXPECT_THAT([&] { (void)cache.place_of(cache.sel(), sequence, 0); }, refusal);
+        EXPECT_THAT([&] { (void)cache.gather(cache.sel(), sequence, 1); }, refusal);
     }
     cache.reserve(0, 32);
     EXPECT_THAT([&] { (void)cache.place_of(cache.sel(), 0, 32); },
