@@ -181,6 +181,8 @@ GraphResult measure(const DecodeBenchOptions& o, const NsaConfig& c, std::int64_
     const auto element_bytes = static_cast<std::int64_t>(options.dtype().itemsize());
     GraphResult result{.seq = seq,
                        .batch = o.batch,
+                       .why_no_monitor = monitor.why_not(),
+                       .max_sm_clock_mhz = monitor.max_sm_clock_mhz(),
                        .work = step_work(c, o.batch, seq, element_bytes),
                        .actual = counted_reads(step, setup),
                        .expected = expected_reads(seq - 1, c),

@@ -16,6 +16,7 @@ namespace {
 using tools::Fact;
 using tools::Labels;
 using tools::Metric;
+using Numbers = std::map<std::string, double>;
 
 constexpr std::array kPeers{"cudnn", "fa2", "eager"};
 constexpr std::array kParts{"ms_cmp", "ms_sel", "ms_win"};
@@ -56,7 +57,7 @@ const char* unit_of(std::string_view name) {
     return name == "bytes" ? "B" : "1";
 }
 
-void add_peers(Row& row) {
+void add_peers(Numbers& row) {
     for (const std::string peer : kPeers) {
         if (row.contains("ms_" + peer)) row["speedup_vs_" + peer] = row["ms_" + peer] / row["ms_total"];
         if (row.contains("ms_step_" + peer)) {
@@ -66,7 +67,7 @@ void add_peers(Row& row) {
 }
 
 // How many samples were slowed down, and the lowest clock that was seen.
-void add_states(Row& row, const std::string& suffix, const std::vector<tools::GpuState>& states) {
+void add_states(Numbers& row, const std::string& suffix, const std::vector<tools::GpuState>& states) {
     if (states.empty()) return;
     const auto throttled = std::ranges::count_if(
         states, [](const tools::GpuState& state) { return tools::is_throttled(state.throttle_reasons); });
@@ -75,7 +76,7 @@ void add_states(Row& row, const std::string& suffix, const std::vector<tools::Gp
         std::ranges::min(states, {}, &tools::GpuState::sm_clock_mhz).sm_clock_mhz;
 }
 
-std::string cell(const Row& row, const std::string& column) {
+std::string cell(const Numbers& row, const std::string& column) {
     const auto value = row.find(column);
     if (value == row.end()) return {};
     // Counts are whole; nine digits would cut the bytes of a large step.
@@ -83,7 +84,8 @@ std::string cell(const Row& row, const std::string& column) {
     return count ? tools::json_number(value->second) : tools::csv_number(value->second);
 }
 
-void print_row(const Row& row, const std::string& plan) {
+void print_row(const GraphRow& whole, const std::string& plan) {
+    const Numbers& row = whole.numbers;
     const auto part = [&](const char* before, const std::string& column, const char* after = "") {
         if (row.contains(column)) std::cout << before << cell(row, column) << after;
     };
@@ -110,13 +112,34 @@ void print_row(const Row& row, const std::string& plan) {
     part(" of ", "reads_expected");
     part("; throttled ", "throttled_samples");
     part(" of ", "samples");
-    std::cout << "; " << plan << std::endl;
+    std::cout << "; " << plan << "; " << name(whole.validity.validity);
+    if (!whole.validity.reasons.empty()) std::cout << " (" << whole.validity.reason() << ")";
+    std::cout << std::endl;
+}
+
+RowValidity judge(const GraphResult& result) {
+    const auto judged = [&](const std::vector<tools::GpuState>& states, const char* samples) {
+        return judge_row({.gpu = true,
+                          .why_no_monitor = result.why_no_monitor,
+                          .max_sm_clock_mhz = result.max_sm_clock_mhz,
+                          .states = states,
+                          .samples_ms = result.series.at(samples)});
+    };
+    RowValidity single = judged(result.states, "ms_total");
+    if (!result.series.contains("ms_step")) return single;
+    RowValidity row = judged(result.step_states.empty() ? result.states : result.step_states, "ms_step");
+    for (std::string& reason : row.reasons)
+        reason = "in a row: " + reason;
+    if (row.validity < single.validity) return single;
+    if (row.validity == single.validity)
+        row.reasons.insert(row.reasons.begin(), single.reasons.begin(), single.reasons.end());
+    return row;
 }
 
 }  // namespace
 
-Row summarise(const GraphResult& result, const Ceilings& ceilings) {
-    Row row{{"S", static_cast<double>(result.seq)}, {"batch", static_cast<double>(result.batch)}};
+GraphRow summarise(const GraphResult& result, const Ceilings& ceilings) {
+    Numbers row{{"S", static_cast<double>(result.seq)}, {"batch", static_cast<double>(result.batch)}};
     for (const auto& [name, samples] : result.series) {
         const tools::MedianInterval median = tools::median_interval(samples);
         row[name] = median.median;
@@ -140,21 +163,26 @@ Row summarise(const GraphResult& result, const Ceilings& ceilings) {
     row["reads_actual"] = static_cast<double>(result.actual.total());
     row["reads_expected"] = static_cast<double>(result.expected.total());
     row["samples"] = static_cast<double>(result.series.at("ms_total").size());
-    return row;
+    return {.numbers = std::move(row), .validity = judge(result)};
 }
 
 GraphReport::GraphReport(tools::Output& output)
-    : output_{output}, csv_{output.artifacts / "decode.csv", {kColumns.begin(), kColumns.end()}} {}
+    : output_{output}, csv_{output.artifacts / "decode.csv", [] {
+                                std::vector<std::string> header{kColumns.begin(), kColumns.end()};
+                                header.insert(header.end(), {"validity", "validity_reason"});
+                                return header;
+                            }()} {}
 
-void GraphReport::add(const GraphResult& result, const Row& row) {
+void GraphReport::add(const GraphResult& result, const GraphRow& row) {
     const Labels labels{{"S", std::to_string(result.seq)}};
     write_samples(output_, labels, result.series, result.states);
-    for (const char* name : kDerived) {
-        const auto value = row.find(name);
-        if (value == row.end()) continue;
+    for (const char* derived : kDerived) {
+        const auto value = row.numbers.find(derived);
+        if (value == row.numbers.end()) continue;
         output_.results.write(
-            Metric{.name = name, .value = value->second, .unit = unit_of(name), .labels = labels});
+            Metric{.name = derived, .value = value->second, .unit = unit_of(derived), .labels = labels});
     }
+    write_validity(output_, labels, row.validity);
     write_reads(output_, labels, "reads_actual", result.actual);
     write_reads(output_, labels, "reads_expected", result.expected);
     output_.results.write(Fact{.name = "plan", .value = result.plan, .labels = labels});
@@ -163,7 +191,8 @@ void GraphReport::add(const GraphResult& result, const Row& row) {
 
     std::vector<std::string> cells;
     for (const char* column : kColumns)
-        cells.push_back(cell(row, column));
+        cells.push_back(cell(row.numbers, column));
+    cells.insert(cells.end(), {std::string{name(row.validity.validity)}, row.validity.reason()});
     csv_.row(cells);
     print_row(row, result.plan);
     rows_.push_back(row);
@@ -172,12 +201,14 @@ void GraphReport::add(const GraphResult& result, const Row& row) {
 void GraphReport::finish() const {
     const std::filesystem::path path = output_.artifacts / "decode.json";
     std::string text;
-    for (const Row& row : rows_) {
+    for (const GraphRow& row : rows_) {
         std::string fields;
-        for (const auto& [name, value] : row) {
+        for (const auto& [column, value] : row.numbers) {
             fields += fields.empty() ? "{" : ", ";
-            fields += tools::json_text(name) + ": " + tools::json_number(value);
+            fields += tools::json_text(column) + ": " + tools::json_number(value);
         }
+        fields += ", \"validity\": " + tools::json_text(name(row.validity.validity));
+        fields += ", \"validity_reason\": " + tools::json_text(row.validity.reason());
         text += (text.empty() ? "[" : ",\n ") + fields + "}";
     }
     std::ofstream file{path};

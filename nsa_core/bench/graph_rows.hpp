@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "nsa_core/bench/floor.hpp"
+#include "nsa_core/bench/validity.hpp"
 #include "nsa_core/geometry.hpp"
 #include "nsa_core/tools/csv.hpp"
 #include "nsa_core/tools/gpu_monitor.hpp"
@@ -23,7 +24,9 @@ struct GraphResult {
     std::int64_t batch = 1;
     std::map<std::string, std::vector<double>> series = {};
     std::vector<tools::GpuState> states = {};       // one for each sample of ms_total, where NVML gave them
-    std::vector<tools::GpuState> step_states = {};  // and of ms_step
+    std::vector<tools::GpuState> step_states = {};  // and of ms_step, where those were taken apart
+    std::string why_no_monitor = {};
+    unsigned max_sm_clock_mhz = 0;
     Work work;
     Reads actual;  // counted by the kernels
     Reads expected;
@@ -32,23 +35,26 @@ struct GraphResult {
 };
 
 // Medians with their intervals (NAME_low, NAME_high) and what follows from them, by column name. What was not
-// measured is absent.
-using Row = std::map<std::string, double>;
-[[nodiscard]] Row summarise(const GraphResult& result, const Ceilings& ceilings);
+// measured is absent. Valid when both are: single replays (ms_total), and those in a row (ms_step).
+struct GraphRow {
+    std::map<std::string, double> numbers;
+    RowValidity validity;
+};
+[[nodiscard]] GraphRow summarise(const GraphResult& result, const Ceilings& ceilings);
 
 // Writes results.jsonl, decode.csv, decode.json and a line on stdout for each length.
 class GraphReport {
   public:
     explicit GraphReport(tools::Output& output);
 
-    void add(const GraphResult& result, const Row& row);
+    void add(const GraphResult& result, const GraphRow& row);
     // Throws std::runtime_error, naming the file, when the JSON cannot be written.
     void finish() const;
 
   private:
     tools::Output& output_;
     tools::CsvWriter csv_;
-    std::vector<Row> rows_;
+    std::vector<GraphRow> rows_;
 };
 
 }  // namespace nsa::core::bench

@@ -86,6 +86,8 @@ GraphResult measure(const NSAAttention& module, const DecodeBenchOptions& o, std
     const auto element_bytes = static_cast<std::int64_t>(options.dtype().itemsize());
     GraphResult result{.seq = seq,
                        .batch = o.batch,
+                       .why_no_monitor = monitor.why_not(),
+                       .max_sm_clock_mhz = monitor.max_sm_clock_mhz(),
                        .work = layer_work(module.config(), weight_count(module), seq, element_bytes),
                        .actual = layer.counted_reads(),
                        .expected = expected_reads(seq - 1, module.config()),

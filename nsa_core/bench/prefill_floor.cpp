@@ -155,9 +155,4 @@ Work prefill_work(Pass pass, const PrefillShape& s) {
     return of_pass(pass, [&](Pass way) { return whole_one_way(way, s); });
 }
 
-Work full_attention_work(Pass pass, const PrefillShape& s) {
-    const double pairs = as_double(s.seq) * as_double(s.seq + 1) / 2;
-    return of_pass(pass, [&](Pass way) { return attention(s, way, pairs); });
-}
-
 }  // namespace nsa::core::bench

@@ -63,7 +63,4 @@ struct VisiblePairs {
 /// and values of the compression, and of the module x, its output and the weights.
 [[nodiscard]] Work prefill_work(Pass pass, const PrefillShape& shape);
 
-/// Plain causal attention over all keys: what full attention must do, whoever computes it.
-[[nodiscard]] Work full_attention_work(Pass pass, const PrefillShape& shape);
-
 }  // namespace nsa::core::bench

@@ -122,17 +122,10 @@ std::string cell(const Numbers& row, const std::string& column) {
     return count ? tools::json_number(value->second) : tools::csv_number(value->second);
 }
 
-std::string joined(const std::vector<std::string>& reasons) {
-    std::string text;
-    for (const std::string& reason : reasons)
-        text += (text.empty() ? "" : "; ") + reason;
-    return text;
-}
-
 std::string json_row(const PrefillTimes& times, const PrefillRow& row) {
     std::string text = "{\"pass\": " + tools::json_text(name(times.pass)) +
                        ", \"validity\": " + tools::json_text(name(row.validity.validity)) +
-                       ", \"validity_reason\": " + tools::json_text(joined(row.validity.reasons));
+                       ", \"validity_reason\": " + tools::json_text(row.validity.reason());
     for (const auto& [name, value] : row.numbers)
         text += ", " + tools::json_text(name) + ": " + tools::json_number(value);
     return text + "}";
@@ -157,7 +150,7 @@ void print_row(const PrefillTimes& times, const PrefillRow& row) {
         part("; full attention by " + peer + " ", "ms_" + peer);
     part("; unique blocks of 8 tokens ", "unique_blocks_8");
     std::cout << "; " << name(row.validity.validity);
-    if (!row.validity.reasons.empty()) std::cout << " (" << joined(row.validity.reasons) << ")";
+    if (!row.validity.reasons.empty()) std::cout << " (" << row.validity.reason() << ")";
     std::cout << std::endl;
 }
 
@@ -208,18 +201,14 @@ void PrefillReport::add(const PrefillTimes& times, const PrefillRow& row) {
     for (const auto& [metric_name, value] : row.numbers) {
         if (is_derived(metric_name)) metric(metric_name, value);
     }
-    metric("invalid", row.validity.validity == Validity::kInvalid ? 1 : 0);
-    metric("degraded", row.validity.validity == Validity::kDegraded ? 1 : 0);
-    const auto fact = [&](const std::string& fact_name, std::string value) {
-        output_.results.write(tools::Fact{.name = fact_name, .value = std::move(value), .labels = labels});
-    };
-    fact("validity", std::string{name(row.validity.validity)});
-    fact("validity_reason", joined(row.validity.reasons));
-    for (const auto& [peer, why] : times.not_there)
-        fact("no_" + peer, "unavailable: " + why);
+    write_validity(output_, labels, row.validity);
+    for (const auto& [peer, why] : times.not_there) {
+        output_.results.write(
+            tools::Fact{.name = "no_" + peer, .value = "unavailable: " + why, .labels = labels});
+    }
 
     std::vector<std::string> cells{std::string{name(times.pass)}, std::string{name(row.validity.validity)},
-                                   joined(row.validity.reasons)};
+                                   row.validity.reason()};
     for (const std::string& column : columns_)
         cells.push_back(cell(row.numbers, column));
     csv_.row(cells);

@@ -24,4 +24,17 @@ void write_samples(tools::Output& output, const tools::Labels& labels, const Tim
     }
 }
 
+void write_validity(tools::Output& output, const tools::Labels& labels, const RowValidity& row) {
+    for (const auto& [metric, verdict] :
+         {std::pair{"invalid", Validity::kInvalid}, std::pair{"degraded", Validity::kDegraded}}) {
+        output.results.write(tools::Metric{
+            .name = metric, .value = row.validity == verdict ? 1.0 : 0.0, .unit = "1", .labels = labels});
+    }
+    const auto fact = [&](const char* fact_name, std::string value) {
+        output.results.write(tools::Fact{.name = fact_name, .value = std::move(value), .labels = labels});
+    };
+    fact("validity", std::string{name(row.validity)});
+    fact("validity_reason", row.reason());
+}
+
 }  // namespace nsa::core::bench

@@ -91,6 +91,13 @@ std::string_view name(Validity validity) {
     return "INVALID";
 }
 
+std::string RowValidity::reason() const {
+    std::string text;
+    for (const std::string& each : reasons)
+        text += (text.empty() ? "" : "; ") + each;
+    return text;
+}
+
 RowValidity judge_row(const RowConditions& conditions) {
     RowValidity row{.validity = Validity::kInvalid, .reasons = invalid_reasons(conditions)};
     if (!row.reasons.empty()) return row;

@@ -30,6 +30,8 @@ struct RowConditions {
 struct RowValidity {
     Validity validity = Validity::kValid;
     std::vector<std::string> reasons = {};  // in words, of this verdict; empty when valid
+
+    [[nodiscard]] std::string reason() const;  // all of them
 };
 
 /// INVALID: a sample that is not a positive number; hardware slowdown, heat or power brake in any sample;

@@ -2,8 +2,6 @@
 
 #include <cuda_runtime.h>
 
-#include <algorithm>
-
 namespace nsa::core::cuda {
 namespace {
 
@@ -15,15 +13,19 @@ __global__ void variant_probe() {}
 cudaError_t device_limits(int device, DeviceLimits& limits) {
     int major = 0;
     int minor = 0;
+    int multiprocessors = 0;
+    int shared_bytes = 0;
     cudaFuncAttributes attributes{};
     cudaError_t error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
     if (error == cudaSuccess)
         error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
-    if (error == cudaSuccess) {
-        error = cudaDeviceGetAttribute(&limits.multiprocessors, cudaDevAttrMultiProcessorCount, device);
-    }
+    if (error == cudaSuccess)
+        error = cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
+    if (error == cudaSuccess)
+        error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
     if (error == cudaSuccess) error = cudaFuncGetAttributes(&attributes, variant_probe);
-    if (error == cudaSuccess) limits.sm = std::min(10 * major + minor, attributes.ptxVersion);
+    if (error == cudaSuccess)
+        limits = limits_of(10 * major + minor, attributes.ptxVersion, multiprocessors, shared_bytes);
     return error;
 }
 

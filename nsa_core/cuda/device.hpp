@@ -3,13 +3,12 @@
 
 #include <driver_types.h>
 
-#include "nsa_core/cuda/decode/plan.hpp"
+#include "nsa_core/cuda/device_limits.hpp"
 
 namespace nsa::core::cuda {
 
-/// Limits of a device. `sm` is what the code in use was compiled for: 90 for the sm_90 code, 80 when the
-/// driver was made to compile the compute_80 PTX (CUDA_FORCE_PTX_JIT=1), which is how the A100 path runs on a
-/// newer chip.
+/// Limits of a device for the code in use: sm is 90 for the sm_90 code, 80 when the driver was made to
+/// compile the compute_80 PTX (CUDA_FORCE_PTX_JIT=1), which is how the A100 path runs on a newer chip.
 [[nodiscard]] cudaError_t device_limits(int device, DeviceLimits& limits);
 
 }  // namespace nsa::core::cuda

@@ -1,8 +1,9 @@
-// PTX stands here and in warpgroup.cuh, and nowhere else: thin names for the instructions that C++ does not
-// have, and for the builtins whose meaning lies in the hardware. sm_80 and newer; what only sm_90 has
-// (dependent launch, clusters) does nothing, or is a cluster of one, on older chips. tests/emulator has the
-// same functions in plain C++, so that every kernel also runs on a host without a GPU: a function that is
-// added here is added there.
+// PTX of attention kernels stands here and in warpgroup.cuh, and nowhere else: thin names for the
+// instructions that C++ does not have, and for the builtins whose meaning lies in the hardware. (measure.cu,
+// which measures the device and runs on no emulator, reads the clock by itself.) sm_80 and newer; what only
+// sm_90 has (dependent launch, clusters) does nothing, or is a cluster of one, on older chips. tests/emulator
+// has the same functions in plain C++, so that every kernel also runs on a host without a GPU: a function
+// that is added here is added there.
 #pragma once
 
 #include <cuda_bf16.h>

@@ -61,12 +61,9 @@ __device__ __forceinline__ void release_registers() {
     asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));
 }
 
-/// Barrier `id`, 1 to 15, of `threads` threads, whole warps: those that wait and those that only arrive.
+/// Barrier `id`, 1 to 15, of `threads` threads, whole warps.
 __device__ __forceinline__ void group_sync(int id, int threads) {
     asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
-}
-__device__ __forceinline__ void group_arrive(int id, int threads) {
-    asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
 
 // The instruction has its accumulators, N/2 a thread, in its text and as operands.

@@ -7,6 +7,7 @@
 
 #include "nsa_core/errors.hpp"
 #include "nsa_core/geometry.hpp"
+#include "nsa_core/src/parameter_shapes.hpp"
 
 namespace nsa::core::golden {
 namespace {
@@ -208,6 +209,25 @@ void check_gradients(const Golden& golden, const std::string& of_output) {
     }
 }
 
+// The weights of such a layer, no more and no fewer. A configuration is a few numbers: what they ask for is
+// made only once the file has been seen to hold as much.
+void check_weights(const Golden& golden) {
+    std::size_t of_layer = 0;
+    for (const auto& [name, shape] : parameter_shapes(golden.config)) {
+        const std::string weight = std::string{kWeight} + name;
+        const auto found = golden.tensors.find(weight);
+        if (found == golden.tensors.end()) {
+            throw InputError{"it has no tensor " + weight + " " + text_of(shape) +
+                             ", which a layer of this configuration has"};
+        }
+        expect_shape(weight, found->second, shape);
+        ++of_layer;
+    }
+    const auto is_weight = [](const auto& named) { return named.first.starts_with(kWeight); };
+    if (std::ranges::count_if(golden.tensors, is_weight) != static_cast<std::ptrdiff_t>(of_layer))
+        throw InputError{"it has weights that a layer of this configuration has not"};
+}
+
 void read_attention_shapes(Golden& golden) {
     const StoredTensor& q = input(golden, "q", 4, "[B,H,S,dk]");
     const StoredTensor& v = input(golden, "v", 4, "[B,G,S,dv]");
@@ -246,7 +266,10 @@ void read_shapes(Golden& golden) {
 void check_contents(const Golden& golden) {
     for (const auto& [name, tensor] : golden.tensors)
         check_tensor(golden, name, tensor);
-    if (golden.scope == Scope::kLayer) return check_gradients(golden, "");
+    if (golden.scope == Scope::kLayer) {
+        check_weights(golden);
+        return check_gradients(golden, "");
+    }
     for (const std::string& output : outputs_of(golden.scope))
         check_gradients(golden, output + ".");
 }

@@ -125,15 +125,17 @@ at::Tensor selected_attention(const at::Tensor& q, const at::Tensor& k, const at
                               const at::Tensor& blocks, const NsaConfig& c, const Execution& how) {
     check_heads("selected_attention", q, k, v);
     check_same_length("selected_attention", q, k);
+    check_blocks("selected_attention", blocks, q, k, c);
     if (how.route == Route::kCuda) return selected_on_cuda(q, {.k = k, .v = v}, blocks, c);
     const std::int64_t length = q.size(2);
     return in_chunks(0, length, queries_per_chunk(q, length), [&](std::int64_t begin, std::int64_t end) {
         const at::Tensor picked = blocks.narrow(2, begin, end - begin);
         const std::int64_t count = block_count(end, c);
-        // One column more than there are blocks takes the -1 entries, and is cut off.
+        const at::Tensor none = picked.lt(0).logical_or(picked.ge(count));
+        // One column more than there are blocks takes what is none of them, and is cut off.
         const at::Tensor chosen = at::zeros({picked.size(0), picked.size(1), end - begin, count + 1},
                                             picked.options().dtype(at::kBool))
-                                      .scatter(3, picked.masked_fill(picked.lt(0), count), true)
+                                      .scatter(3, picked.masked_fill(none, count), true)
                                       .narrow(3, 0, count);
         const at::Tensor causal = positions(0, end, q).unsqueeze(0) <= positions(begin, end, q).unsqueeze(1);
         const at::Tensor mask = chosen.repeat_interleave(c.l_sel, 3).narrow(3, 0, end).logical_and(causal);

@@ -10,13 +10,9 @@
 namespace nsa::core {
 namespace {
 
-constexpr int kFirstLargeWidth = 128;  // of keys; see has_small_shared_memory
-
-// Chips that give a thread block 99 KiB of shared memory; all others from 8.0 on give 163 or more, which
-// every width fits. Rings of keys and values of 128 and more take 112.
-bool has_small_shared_memory(int sm) {
-    return sm == 86 || sm == 89 || sm / 10 == 12;
-}
+constexpr int kFirstLargeWidth = 128;  // of keys
+// Rings of keys and values of that and more; others take less than any chip from 8.0 on has.
+constexpr int kLargeRingBytes = 112 * 1024;
 
 std::optional<std::string> cuda_unsupported(const StepRequest& request) {
     if (const auto reason = cuda_host_unsupported(
@@ -27,12 +23,12 @@ std::optional<std::string> cuda_unsupported(const StepRequest& request) {
         return "route cuda counts tokens in 32 bits, and sequences of " + std::to_string(request.max_tokens) +
                " were asked for";
     }
-    if (request.config.dk >= kFirstLargeWidth && has_small_shared_memory(request.sm)) {
-        return "route cuda needs more shared memory than the 99 KiB that a thread block has on compute "
-               "capability " +
-               std::to_string(request.sm / 10) + "." + std::to_string(request.sm % 10) +
-               " for heads with dk = " + std::to_string(request.config.dk) + "; dk below " +
-               std::to_string(kFirstLargeWidth) + " fits";
+    const int shared_bytes = cuda::shared_memory_limit(request.sm);
+    if (request.config.dk >= kFirstLargeWidth && shared_bytes < kLargeRingBytes) {
+        return "route cuda needs more shared memory than the " + std::to_string(shared_bytes / 1024) +
+               " KiB that a thread block has on compute capability " + std::to_string(request.sm / 10) + "." +
+               std::to_string(request.sm % 10) + " for heads with dk = " + std::to_string(request.config.dk) +
+               "; dk below " + std::to_string(kFirstLargeWidth) + " fits";
     }
     return cuda::decode_unsupported(decode_shape(request, /*batch=*/1));
 }

@@ -46,6 +46,10 @@ void check_packed(const PackedInputs& in, const NsaConfig& c) {
         expect("values", rows->v, c.groups, c.dv);
     }
     expect("gates", in.gates, c.heads, 3);
+    if (in.cu_tokens.device() != in.q.device()) {
+        throw InputError(c10::str("packed_attention: cu_tokens must be on ", in.q.device(),
+                                  ", as q is; it is on ", in.cu_tokens.device()));
+    }
 }
 
 }  // namespace

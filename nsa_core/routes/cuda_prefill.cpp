@@ -141,7 +141,7 @@ BranchGradients CudaPrefill::dense_backward(cuda::DenseBranch branch, const at::
     const at::Tensor d_out = readable(given_d_out);
     const KeysValues rows = readable(given);
     const cuda::DensePlan plan = cuda::plan_dense_backward(shape_, branch, kernels_.limits());
-    const auto floats = static_cast<std::int64_t>(cuda::dense_partials(shape_, branch, plan, false));
+    const auto floats = static_cast<std::int64_t>(cuda::dense_partials(shape_, branch, plan));
     const at::Tensor partials = kernels_.empty({floats}, options_.dtype(at::kFloat));
     cuda::DenseBackward p;
     p.shape = shape_;

@@ -49,12 +49,13 @@ class CudaPrefillKernels final : public PrefillKernels {
     }
     void selected_forward(const cuda::SelectedForward& p) const override {
         launch("the selected branch", [&](cudaStream_t stream) {
-            return cuda::launch_selected_forward(p, cuda::plan_selected_forward(p.shape, limits_.sm), stream);
+            return cuda::launch_selected_forward(
+                p, cuda::plan_selected_forward(p.shape, limits_.shared_bytes), stream);
         });
     }
     void selected_backward(const cuda::SelectedBackward& p) const override {
         launch("the selected branch, dQ", [&](cudaStream_t stream) {
-            return cuda::launch_selected_dq(p, cuda::plan_selected_dq(p.shape, limits_.sm), stream);
+            return cuda::launch_selected_dq(p, cuda::plan_selected_dq(p.shape, limits_.shared_bytes), stream);
         });
         launch("the selected branch, dK and dV",
                [&](cudaStream_t stream) { return cuda::launch_selected_dkdv(p, stream); });

@@ -33,7 +33,7 @@ Inverse empty_inverse(const cuda::PrefillShape& shape, const PrefillKernels& ker
     const std::int64_t pairs = std::int64_t{shape.batch} * shape.groups;
     const std::int64_t ends = cuda::max_blocks(shape) + 1;
     Inverse inverse{.kernels = kernels};
-    inverse.lists = {.tokens = inverse.ints(pairs * shape.max_tokens * shape.n, options),
+    inverse.lists = {.tokens = inverse.ints(shape.tokens * shape.groups * shape.n, options),
                      .first = inverse.ints(pairs * ends, options),
                      .first_item = inverse.ints(pairs * ends, options),
                      .first_part = inverse.ints(pairs * ends, options),
@@ -125,8 +125,16 @@ at::Tensor CudaPrefill::to_blocks(const SelectedLists& lists) const {
         .to(at::kLong);
 }
 
-SelectedLists CudaPrefill::to_lists(const at::Tensor& blocks) const {
-    const at::Tensor padded = at::constant_pad_nd(blocks, {0, shape_.n - blocks.size(3)}, -1);
+SelectedLists CudaPrefill::to_lists(const at::Tensor& given) const {
+    // Kernels read what a list names. What is no block of the query's prefix, or named twice, goes.
+    const at::Tensor own = at::arange(length_, given.options()).floor_divide(shape_.l_sel).view({-1, 1});
+    const auto none = std::int64_t{cuda::max_blocks(shape_)};
+    const auto ascending = [](const at::Tensor& x) { return std::get<0>(x.sort(-1)); };
+    const at::Tensor sorted = ascending(given.masked_fill(given.lt(0).logical_or(given.gt(own)), none));
+    const at::Tensor again = at::constant_pad_nd(sorted.diff(1, 3).eq(0), {1, 0}, 0);
+    const at::Tensor blocks = ascending(sorted.masked_fill(again, none));
+    const at::Tensor padded =
+        at::constant_pad_nd(blocks.masked_fill(blocks.eq(none), -1), {0, shape_.n - blocks.size(3)}, -1);
     const at::Tensor rows =
         padded.transpose(1, 2).to(at::kInt).reshape({shape_.tokens, shape_.groups, shape_.n}).contiguous();
     return {.blocks = rows, .count = rows.ge(0).sum(-1, /*keepdim=*/false, at::kInt)};

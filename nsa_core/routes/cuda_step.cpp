@@ -126,6 +126,11 @@ std::optional<std::string> CudaStep::unsupported_reason(const NSAAttention& modu
     const c10::cuda::CUDAGuard on_device{weight.device()};
     if (cuda::choose_step_team(shape)) return std::nullopt;
     if (auto reason = cuda::step_unsupported(shape, cuda::StepTeam::kGrid)) return reason;
+    int shared_bytes = 0;
+    check(cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin,
+                                 weight.device().index()),
+          "the shared memory of the device");
+    if (auto reason = cuda::step_unsupported(shape, cuda::StepTeam::kGrid, shared_bytes)) return reason;
     return "the device runs neither clusters of 8 thread blocks nor cooperative launches of 16";
 }
 

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdint>
 #include <limits>
 #include <string>
 
@@ -22,12 +23,13 @@ cuda::NewRows new_rows_of(const KeysValues& rows) {
     return {.k = data_of(rows.k), .v = data_of(rows.v)};
 }
 
-// A tensor that kernels read or write by its address alone.
+// A tensor that kernels read or write by its address alone, 16 bytes at a time.
 void expect(const char* name, const at::Tensor& tensor, at::IntArrayRef shape, at::ScalarType type,
             at::Device device) {
     if (tensor.sizes() == shape && tensor.scalar_type() == type && tensor.device() == device &&
         tensor.is_contiguous()) {
-        return;
+        if (reinterpret_cast<std::uintptr_t>(tensor.const_data_ptr()) % 16 == 0) return;
+        throw InputError(std::string{name} + " must begin at a multiple of 16 bytes");
     }
     throw InputError(c10::str(name, " must be a contiguous tensor ", shape, " of ", type, " on ", device,
                               "; got ", tensor.sizes(), " of ", tensor.scalar_type(), " on ", tensor.device(),

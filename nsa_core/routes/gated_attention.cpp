@@ -2,7 +2,6 @@
 #include <ATen/ATen.h>
 
 #include "nsa_core/attention.hpp"
-#include "nsa_core/errors.hpp"
 #include "nsa_core/geometry.hpp"
 #include "nsa_core/routes/cuda_branches.hpp"
 #include "nsa_core/src/checks.hpp"
@@ -10,19 +9,12 @@
 namespace nsa::core {
 namespace {
 
-void check(const BranchInputs& in, const NsaConfig& c) {
-    check_heads("gated_attention, compressed", in.q, in.cmp.k, in.cmp.v);
-    check_heads("gated_attention, selected", in.q, in.sel.k, in.sel.v);
-    check_heads("gated_attention, sliding", in.q, in.win.k, in.win.v);
+void check(const BranchInputs& in, const at::Tensor& blocks, const NsaConfig& c) {
+    check_branches("gated_attention", in);
     check_compressed_length("gated_attention", in.q, in.cmp.k, c);
     check_same_length("gated_attention", in.q, in.sel.k);
     check_same_length("gated_attention", in.q, in.win.k);
-    const bool gates_fit = in.gates.sizes() == at::IntArrayRef{in.q.size(0), in.q.size(1), in.q.size(2), 3} &&
-                           in.gates.scalar_type() == in.q.scalar_type();
-    if (gates_fit) return;
-    throw InputError(c10::str("gated_attention: the gates must be [B,H,S,3] of ", in.q.scalar_type(),
-                              " for q ", in.q.sizes(), "; got ", in.gates.sizes(), " of ",
-                              in.gates.scalar_type()));
+    if (blocks.defined()) check_blocks("gated_attention", blocks, in.q, in.sel.k, c);
 }
 
 }  // namespace
@@ -32,6 +24,7 @@ bool all_on_cuda(const BranchExecutions& how) {
 }
 
 KeysValues compress_mean(const KeysValues& rows, const NsaConfig& config, const Execution& how) {
+    check_rows("compress_mean", rows);
     if (how.route == Route::kCuda) return compress_on_cuda(rows, config);
     return {.k = compress_mean(rows.k, config), .v = compress_mean(rows.v, config)};
 }
@@ -46,7 +39,7 @@ at::Tensor choose_blocks(const at::Tensor& q, const KeysValues& cmp, const NsaCo
 
 GatedAttention gated_attention(const BranchInputs& in, const NsaConfig& c, const BranchExecutions& how,
                                const at::Tensor& blocks) {
-    check(in, c);
+    check(in, blocks, c);
     if (all_on_cuda(how)) return gated_on_cuda(in, blocks, c);
     GatedAttention r;
     r.blocks = blocks.defined() ? blocks : choose_blocks(in.q, in.cmp, c, {});

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <sstream>
+#include <string>
 
 #include "nsa_core/errors.hpp"
 #include "nsa_core/geometry.hpp"
@@ -35,6 +36,47 @@ void check_heads(const char* where, const at::Tensor& q, const at::Tensor& k, co
             v.scalar_type());
     require(q.device() == k.device() && q.device() == v.device(), where,
             "q, k and v must be on one device, not ", q.device(), ", ", k.device(), " and ", v.device());
+}
+
+void check_rows(const char* where, const KeysValues& rows) {
+    const at::Tensor &k = rows.k, &v = rows.v;
+    require(k.dim() == 4 && v.dim() == 4 && k.sizes().slice(0, 3) == v.sizes().slice(0, 3), where,
+            "keys [B,G,N,dk] and values [B,G,N,dv] do not agree: ", k.sizes(), " and ", v.sizes());
+    require(k.scalar_type() == v.scalar_type() && k.device() == v.device(), where,
+            "keys and values must be of one dtype and on one device, not ", k.scalar_type(), " on ",
+            k.device(), " and ", v.scalar_type(), " on ", v.device());
+}
+
+void check_branches(const char* where, const BranchInputs& in) {
+    const at::Tensor& q = in.q;
+    const auto text = [&](const char* branch) { return std::string{where} + ", " + branch; };
+    check_heads(text("compressed").c_str(), q, in.cmp.k, in.cmp.v);
+    check_heads(text("selected").c_str(), q, in.sel.k, in.sel.v);
+    check_heads(text("sliding").c_str(), q, in.win.k, in.win.v);
+    // Kernels take groups and widths of all three from one of them.
+    const auto alike = [&](const char* branch, const KeysValues& rows) {
+        require(rows.k.size(1) == in.sel.k.size(1) && rows.v.size(3) == in.sel.v.size(3), where,
+                "all branches must have the same groups and width of values; the ", branch, " one has ",
+                rows.k.size(1), " and ", rows.v.size(3), ", the selected one ", in.sel.k.size(1), " and ",
+                in.sel.v.size(3));
+    };
+    alike("compressed", in.cmp);
+    alike("sliding", in.win);
+    require(in.gates.sizes() == at::IntArrayRef{q.size(0), q.size(1), q.size(2), 3} &&
+                in.gates.scalar_type() == q.scalar_type() && in.gates.device() == q.device(),
+            where, "the gates must be [B,H,S,3] of ", q.scalar_type(), " on ", q.device(), " for q ",
+            q.sizes(), "; got ", in.gates.sizes(), " of ", in.gates.scalar_type(), " on ", in.gates.device());
+}
+
+void check_blocks(const char* where, const at::Tensor& blocks, const at::Tensor& q, const at::Tensor& k,
+                  const NsaConfig& config) {
+    const bool fits = blocks.dim() == 4 &&
+                      blocks.sizes().slice(0, 3) == at::IntArrayRef{q.size(0), k.size(1), q.size(2)} &&
+                      blocks.size(3) >= 1 && blocks.size(3) <= config.n &&
+                      blocks.scalar_type() == at::kLong && blocks.device() == q.device();
+    require(fits, where, "the blocks must be [B,G,S,1 to n] int64 with n = ", config.n, " on ", q.device(),
+            " for q ", q.sizes(), " and k ", k.sizes(), "; got ", blocks.sizes(), " of ",
+            blocks.scalar_type(), " on ", blocks.device());
 }
 
 void check_same_length(const char* where, const at::Tensor& q, const at::Tensor& k) {

@@ -29,13 +29,6 @@ std::string_view name_in(const Names<Enum, N>& names, Enum value) {
     return std::ranges::find(names, value, &std::pair<Enum, std::string_view>::first)->second;
 }
 
-template <class Enum, std::size_t N>
-std::optional<Enum> value_in(const Names<Enum, N>& names, std::string_view text) {
-    const auto found = std::ranges::find(names, text, &std::pair<Enum, std::string_view>::second);
-    if (found == names.end()) return std::nullopt;
-    return found->first;
-}
-
 }  // namespace
 
 std::string_view name(DType dtype) {
@@ -46,15 +39,6 @@ std::string_view name(Branch branch) {
 }
 std::string_view name(Route route) {
     return name_in(kRouteNames, route);
-}
-std::optional<DType> parse_dtype(std::string_view text) {
-    return value_in(kDTypeNames, text);
-}
-std::optional<Branch> parse_branch(std::string_view text) {
-    return value_in(kBranchNames, text);
-}
-std::optional<Route> parse_route(std::string_view text) {
-    return value_in(kRouteNames, text);
 }
 
 }  // namespace nsa::core

@@ -56,6 +56,17 @@ KeysValues empty_rows(std::int64_t count, std::int64_t groups, std::int64_t rows
             .v = at::empty({count, groups, rows, config.dv}, options)};
 }
 
+// [G, N, dk] and [G, N, dv].
+void check_rows_of(const NsaConfig& c, const char* branch, const KeysValues& rows) {
+    const auto fits = [&](const at::Tensor& x, std::int64_t width) {
+        return x.dim() == 3 && x.size(0) == c.groups && x.size(2) == width;
+    };
+    if (fits(rows.k, c.dk) && fits(rows.v, c.dv) && rows.k.size(1) == rows.v.size(1)) return;
+    throw InputError(c10::str("a prefill's ", branch, " rows must be [", c.groups, ", tokens, ", c.dk,
+                              "] and [", c.groups, ", tokens, ", c.dv, "]; got ", rows.k.sizes(), " and ",
+                              rows.v.sizes()));
+}
+
 }  // namespace
 
 PagedCache::PagedCache(const NsaConfig& config, const PagedCacheSize& size, at::TensorOptions options,
@@ -88,12 +99,18 @@ PagedCache PagedCache::copy_to(at::Device device) const {
     return other;
 }
 
+std::size_t PagedCache::checked(std::int64_t sequence) const {
+    if (sequence >= 0 && sequence < size_.batch) return static_cast<std::size_t>(sequence);
+    throw InputError("the cache holds sequences 0 to " + std::to_string(size_.batch - 1) + ", and sequence " +
+                     std::to_string(sequence) + " was asked for");
+}
+
 void PagedCache::reserve(std::int64_t sequence, std::int64_t tokens) {
     if (tokens > size_.max_tokens) {
         throw InputError("sequence " + std::to_string(sequence) + " would hold " + std::to_string(tokens) +
                          " tokens; the cache was made for at most " + std::to_string(size_.max_tokens));
     }
-    auto& pages = pages_of_.at(static_cast<std::size_t>(sequence));
+    auto& pages = pages_of_[checked(sequence)];
     const auto had = std::ssize(pages);
     const std::int64_t wanted = divide_up(tokens, size_.page_tokens);
     if (wanted <= had) return;
@@ -126,6 +143,10 @@ void PagedCache::put(at::Tensor pool, std::int64_t sequence, const at::Tensor& r
 }
 
 void PagedCache::fill(std::int64_t sequence, const PrefilledSequence& rows) {
+    check_rows_of(config_, "raw", rows.raw);
+    check_rows_of(config_, "compressed", rows.cmp);
+    check_rows_of(config_, "selected", rows.sel);
+    check_rows_of(config_, "window", rows.win);
     const std::int64_t tokens = rows.sel.k.size(1);
     if (rows.raw.k.size(1) != tokens || rows.win.k.size(1) != tokens ||
         rows.cmp.k.size(1) != compressed_count(tokens, config_)) {
@@ -152,7 +173,7 @@ void PagedCache::fill(std::int64_t sequence, const PrefilledSequence& rows) {
 }
 
 void PagedCache::release(std::int64_t sequence) {
-    auto& pages = pages_of_.at(static_cast<std::size_t>(sequence));
+    auto& pages = pages_of_[checked(sequence)];
     free_pages_.insert(free_pages_.end(), pages.rbegin(), pages.rend());
     pages.clear();
     page_table_.select(0, sequence).fill_(kNoPage);
@@ -165,7 +186,8 @@ void PagedCache::advance() {
 
 KeysValues PagedCache::gather(const KeysValues& pool, std::int64_t sequence, std::int64_t rows) const {
     const std::int64_t pages = divide_up(rows, pool.k.size(2));
-    const at::Tensor index = page_table_.select(0, sequence).narrow(0, 0, pages).to(at::kLong);
+    const auto b = static_cast<std::int64_t>(checked(sequence));
+    const at::Tensor index = page_table_.select(0, b).narrow(0, 0, pages).to(at::kLong);
     const auto in_order = [&](const at::Tensor& x) {
         return x.index_select(0, index).transpose(0, 1).flatten(1, 2).narrow(1, 0, rows);
     };
@@ -175,8 +197,14 @@ KeysValues PagedCache::gather(const KeysValues& pool, std::int64_t sequence, std
 PagedCache::Place PagedCache::place_of(const KeysValues& pool, std::int64_t sequence,
                                        std::int64_t row) const {
     const std::int64_t per_page = pool.k.size(2);
-    const auto& pages = pages_of_.at(static_cast<std::size_t>(sequence));
-    return {.page = pages.at(static_cast<std::size_t>(row / per_page)), .row = row % per_page};
+    const auto& pages = pages_of_[checked(sequence)];
+    const std::int64_t page = row / per_page;
+    if (row < 0 || page >= std::ssize(pages)) {
+        throw InputError("row " + std::to_string(row) + " of sequence " + std::to_string(sequence) +
+                         " has no page; it has " + std::to_string(pages.size()) + " pages of " +
+                         std::to_string(per_page) + " rows");
+    }
+    return {.page = pages[static_cast<std::size_t>(page)], .row = row % per_page};
 }
 
 }  // namespace nsa::core

@@ -124,7 +124,7 @@ TEST(NamedBarriers, those_who_wait_see_what_those_who_arrive_did_before) {
         return [=](int* value, int* seen) {
             if (warp_index() == 2) {
                 if (lane_index() == 0) *value = 7;
-                group_arrive(1, 64);
+                emulator::named_barrier(1, 64, /*waits=*/false);
             } else if (warp_index() == 1) {
                 group_sync(id_of_waiting, threads);
                 *seen = *value;

@@ -136,7 +136,8 @@ class Bench {
         time("forward", "importance_top_n", 2 * 128 * seen_compressed(),
              [&] { return launch_importance_top_n(importance(), nullptr); });
         time("forward", "selected", 4 * 128 * seen_selected(), [&] {
-            return launch_selected_forward(selected(), plan_selected_forward(shape_, limits_.sm), nullptr);
+            return launch_selected_forward(selected(), plan_selected_forward(shape_, limits_.shared_bytes),
+                                           nullptr);
         });
         time("forward", "window", 4 * 128 * seen_window(),
              [&] { return launch_dense_forward(dense(DenseBranch::kWindow), nullptr); });
@@ -146,7 +147,8 @@ class Bench {
              [&] { return launch_combine_backward(combine_backward(), nullptr); });
         time("backward", "inverse_lists", 0, [&] { return launch_inverse_lists(make_lists(), nullptr); });
         time("backward", "selected_dq", 6 * 128 * seen_selected(), [&] {
-            return launch_selected_dq(selected_backward(), plan_selected_dq(shape_, limits_.sm), nullptr);
+            return launch_selected_dq(selected_backward(), plan_selected_dq(shape_, limits_.shared_bytes),
+                                      nullptr);
         });
         time("backward", "selected_dkdv", 8 * 128 * seen_selected(),
              [&] { return launch_selected_dkdv(selected_backward(), nullptr); });
@@ -154,7 +156,7 @@ class Bench {
              {std::tuple{DenseBranch::kCompressed, "compressed", seen_compressed()},
               std::tuple{DenseBranch::kWindow, "window", seen_window()}}) {
             const DensePlan plan = plan_dense_backward(shape_, branch, limits_);
-            const Memory partials = allocate(dense_partials(shape_, branch, plan, false) * sizeof(float));
+            const Memory partials = allocate(dense_partials(shape_, branch, plan) * sizeof(float));
             const DenseBackward p = dense_backward(branch, static_cast<float*>(partials.get()));
             time("backward", name + std::string{"_dq"}, 6 * 128 * seen,
                  [&] { return launch_dense_backward(p, plan, nullptr, DensePart::kDq); });

@@ -151,9 +151,10 @@ __global__ void __launch_bounds__(kDecodeWarps* kWarpSize)
     const int sequence = static_cast<int>(blockIdx.z);
     const int group = static_cast<int>(blockIdx.y);
     const RawToken step{p, sequence * shape.groups + group, p.position[sequence]};
-    if (!takes_part(step.t, shape)) return;  // the second kernel does not look at the workspace either
-
     const int* pages = p.page_table + static_cast<std::int64_t>(sequence) * p.page_stride;
+    if (!takes_part(step.t, pages, shape, constants.page_tokens))
+        return;  // the second kernel does not look at the workspace either
+
     const int visible = visible_compressed(step.t, shape);
     const ChunkRange block =
         share_of(0, compressed_chunks(visible), static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x));

@@ -9,11 +9,6 @@ namespace nsa::core::cuda {
 
 inline constexpr int kBlocksPerChunk = kChunkRows / kTokensPerBlock;
 
-/// Whether there is a step at this position: not in an idle slot, nor behind what the cache was made for.
-__device__ __forceinline__ bool takes_part(int t, const DecodeShape& shape) {
-    return static_cast<unsigned>(t) < static_cast<unsigned>(shape.max_tokens);
-}
-
 /// Compressed tokens that token t sees. A case of its own below l: dividing a negative number truncates to 1.
 __device__ __forceinline__ int visible_compressed(int t, const DecodeShape& shape) {
     return t + 1 < shape.l ? 0 : (t + 1 - shape.l) / shape.d + 1;
@@ -43,6 +38,15 @@ struct DecodeConstants {
     int splits;
     int block_rows;  // selection blocks that the workspace has room for, of each pair
 };
+
+/// Whether there is a step at this position: not in an idle slot, nor behind what the cache was made for, nor
+/// where no page has been reserved for its token, which would be written ahead of the pool. Earlier tokens
+/// have pages where this one has. The page is one that the step is about to look up anyhow.
+__device__ __forceinline__ bool takes_part(int t, const int* pages, const DecodeShape& shape,
+                                           const Divisor& page_tokens) {
+    return static_cast<unsigned>(t) < static_cast<unsigned>(shape.max_tokens) &&
+           pages[page_tokens.quotient(t)] >= 0;
+}
 
 /// Number of the row in a pool [pages, G, page_rows, width] that holds row `index` of a sequence and group.
 __device__ __forceinline__ int pool_row(const int* pages, int index, const Divisor& page_rows, int group,

@@ -17,10 +17,12 @@ struct PairStep {
         const int at = (pair() * p.shape.heads_per_group() + head) * 3 + branch;
         return Half<T>::to_float(static_cast<const T*>(p.gates)[at]);
     }
+    [[nodiscard]] __device__ const int* pages() const {
+        return p.page_table + static_cast<std::int64_t>(b) * p.page_stride;
+    }
     /// Row of a token in the pools of the selected and the sliding branch.
     [[nodiscard]] __device__ int row_of(int token) const {
-        const int* pages = p.page_table + static_cast<std::int64_t>(b) * p.page_stride;
-        return pool_row(pages, token, constants.page_tokens, g, p.shape.groups);
+        return pool_row(pages(), token, constants.page_tokens, g, p.shape.groups);
     }
 };
 

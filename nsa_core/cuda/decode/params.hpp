@@ -56,7 +56,8 @@ struct NewRows {
 
 /// The step appends `position[b]` to sequence b, emits the compressed token that it completes, and attends.
 /// A negative position marks an idle slot: nothing is written to the caches, and its output is 0. One of
-/// max_tokens or more is a fault of the caller that must not pass for a result: the same, with NaN for 0.
+/// max_tokens or more, or one whose page is -1, is a fault of the caller that must not pass for a result: the
+/// same, with NaN for 0.
 struct DecodeParams {
     DecodeShape shape;
     const void* q = nullptr;          // [B, H, dk]

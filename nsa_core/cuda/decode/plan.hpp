@@ -8,17 +8,12 @@
 #include <string>
 
 #include "nsa_core/cuda/decode/params.hpp"
+#include "nsa_core/cuda/device_limits.hpp"
 
 namespace nsa::core::cuda {
 
 /// Nothing when the kernels run this shape; else what they take and what does not fit.
 [[nodiscard]] std::optional<std::string> decode_unsupported(const DecodeShape& shape);
-
-/// What planning must know of a device.
-struct DeviceLimits {
-    int sm = 0;  // compute capability, 10 * major + minor; 80 for code that was built as compute_80 PTX
-    int multiprocessors = 0;
-};
 
 inline constexpr int kChunkRows = 16;      // keys that a warp takes at a time: the n of two MMA tiles
 inline constexpr int kDecodeWarps = 4;     // of a thread block

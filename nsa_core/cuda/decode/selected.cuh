@@ -73,8 +73,9 @@ __global__ void __launch_bounds__(kDecodeWarps* kWarpSize)
     auto& shared = *dynamic_shared<SelectedShared<kDk, kDv>>();
     const PairStep<T> step{p, constants, static_cast<int>(blockIdx.z), static_cast<int>(blockIdx.y),
                            p.position[blockIdx.z]};
-    if (!takes_part(step.t, p.shape)) return write_no_step<T, kDv>(step);  // the whole cluster
-    cluster_arrive_relaxed();  // waited for before the first message to a neighbour
+    if (!takes_part(step.t, step.pages(), p.shape, constants.page_tokens))
+        return write_no_step<T, kDv>(step);  // the whole cluster
+    cluster_arrive_relaxed();                // waited for before the first message to a neighbour
 
     const int heads = p.shape.heads_per_group();
     const int warp = warp_index();

@@ -133,7 +133,7 @@ struct DenseItems {
                      .tile_keys = tile_keys,
                      .tiles = blocks(keys, tile_keys),
                      .splits = plan.splits,
-                     .to_partials = through_partials(plan, p.d_k.data == nullptr),
+                     .to_partials = plan.splits > 1,
                      .key_rows = key_rows(shape, p.branch)};
     // A share is rounded up to whole steps, of at most kShareRows tokens.
     if (!window)

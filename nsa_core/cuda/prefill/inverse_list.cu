@@ -7,7 +7,7 @@ namespace nsa::core::cuda {
 
 cudaError_t launch_inverse_lists(const MakeInverseLists& params, cudaStream_t stream) {
     const PrefillShape& shape = params.shape;
-    const LaunchShape chunks{.blocks = std::int64_t{inverse_chunks(shape)} * shape.groups,
+    const LaunchShape chunks{.blocks = std::int64_t{inverse_chunks(shape.max_tokens)} * shape.groups,
                              .sequences = shape.batch,
                              .threads = kChunkTokens,
                              .shared_bytes = inverse_shared_bytes(shape)};

@@ -40,8 +40,10 @@ __device__ __forceinline__ TokenChunk token_chunk(const MakeInverseLists& p) {
 }
 
 /// The chunk's counts, then its places, of every block.
-__device__ __forceinline__ int* chunk_counts(const MakeInverseLists& p, int group, int chunk) {
-    return p.counts + (pair_index(p.shape, group) * inverse_chunks(p.shape) + chunk) * max_blocks(p.shape);
+__device__ __forceinline__ int* chunk_counts(const MakeInverseLists& p, const Sequence& sequence, int group,
+                                             int chunk) {
+    const std::int64_t before = chunks_before(sequence.first, sequence.index) * p.shape.groups;
+    return p.counts + (before + group * inverse_chunks(sequence.length) + chunk) * max_blocks(p.shape);
 }
 
 /// Which tokens of the chunk select which block: a bit each in masks [blocks, kChunkWords] of shared memory.
@@ -91,7 +93,7 @@ __global__ void __launch_bounds__(kChunkTokens)
     const TokenChunk chunk = token_chunk(p);
     if (chunk.empty()) return;
     mark_tokens(p, chunk, masks);
-    int* const counts = chunk_counts(p, chunk.group, chunk.index);
+    int* const counts = chunk_counts(p, chunk.sequence, chunk.group, chunk.index);
     for (int block = static_cast<int>(threadIdx.x); block < chunk.blocks; block += kChunkTokens) {
         int count = 0;
         for (int word = 0; word < kChunkWords; ++word)
@@ -106,10 +108,12 @@ __global__ void __launch_bounds__(kChunkTokens)
     const TokenChunk chunk = token_chunk(p);
     if (chunk.empty()) return;
     mark_tokens(p, chunk, masks);
-    const int* const places = chunk_counts(p, chunk.group, chunk.index);
+    const int* const places = chunk_counts(p, chunk.sequence, chunk.group, chunk.index);
     const std::int64_t pair = pair_index(p.shape, chunk.group);
     const int* const first = p.out.first + pair * (chunk.blocks + 1);
-    int* const tokens = p.out.tokens + pair * p.shape.max_tokens * p.shape.n;
+    int* const tokens =
+        p.out.tokens +
+        tokens_before(p.shape, chunk.sequence.first, chunk.sequence.length, chunk.group) * p.shape.n;
     // A warp takes 32 blocks at a time, and a lane a word of one of them: a block's tokens lie side by side.
     const int lane = lane_index();
     for (int base = warp_index() * kWarpSize; base < chunk.blocks; base += kChunkTokens) {
@@ -148,14 +152,14 @@ __global__ void __launch_bounds__(kSumWarps* kWarpSize)
     int* const sums = dynamic_shared<int>();  // [kSumWarps, kWarpSize]
     const int group = static_cast<int>(blockIdx.x) % p.shape.groups;
     const int block = static_cast<int>(blockIdx.x) / p.shape.groups * kWarpSize + lane_index();
-    const int length = tokens_of(p.sequences, static_cast<int>(blockIdx.y)).length;
+    const Sequence sequence = tokens_of(p.sequences, static_cast<int>(blockIdx.y));
     const int blocks = max_blocks(p.shape);
-    const int chunks = (length + kChunkTokens - 1) / kChunkTokens;
+    const int chunks = inverse_chunks(sequence.length);
     const int run = (chunks + kSumWarps - 1) / kSumWarps;
     const int warp = warp_index();
     const int begin = warp * run;
     const int end = block < blocks ? min(begin + run, chunks) : 0;
-    int* const counts = chunk_counts(p, group, 0) + block;
+    int* const counts = chunk_counts(p, sequence, group, 0) + block;
     int sum = 0;
 #pragma unroll 8
     for (int chunk = begin; chunk < end; ++chunk)

@@ -104,8 +104,8 @@ struct DenseBackward {
     const void* gates = nullptr;  // this branch's gate of row 0, dtype of q, the next gate_stride on; null: 1
     int gate_stride = 3;
     Rows d_q;
-    Rows d_k;  // null: the gradients of keys and values stay in `partials`, from its start on,
-    Rows d_v;  // as fp32 [key rows, G, dk + dv]
+    Rows d_k;
+    Rows d_v;
     float* partials = nullptr;  // dense_partials() floats; else holds nothing between launches
     bool add_to_d_q = false;    // d_q += in place of =, so that branches add up in one tensor
     float scale = 0.0F;
@@ -128,8 +128,7 @@ struct MeanPoolBackward {
     Sequences sequences;
     ConstRows d_k_out;  // compressed rows, dtype of the shape
     ConstRows d_v_out;
-    const float* sums = nullptr;  // in place of both: fp32 [compressed rows, G, dk + dv] of a DenseBackward
-    Rows d_k;                     // tokens
+    Rows d_k;  // tokens
     Rows d_v;
 };
 

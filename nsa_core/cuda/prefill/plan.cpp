@@ -36,9 +36,8 @@ DensePlan plan_dense_backward(const PrefillShape& shape, DenseBranch branch, con
     return {.splits = static_cast<int>(std::clamp<std::int64_t>(shares, 1, finest))};
 }
 
-std::size_t dense_partials(const PrefillShape& shape, DenseBranch branch, const DensePlan& plan,
-                           bool keep_sums) {
-    if (!through_partials(plan, keep_sums)) return 0;
+std::size_t dense_partials(const PrefillShape& shape, DenseBranch branch, const DensePlan& plan) {
+    if (plan.splits == 1) return 0;
     return static_cast<std::size_t>(plan.splits) * static_cast<std::size_t>(key_rows(shape, branch)) *
            static_cast<std::size_t>(shape.groups) * static_cast<std::size_t>(shape.dk + shape.dv);
 }

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "nsa_core/cuda/decode/plan.hpp"
+#include "nsa_core/cuda/device_limits.hpp"
 #include "nsa_core/cuda/prefill/params.hpp"
 
 namespace nsa::core::cuda {
@@ -32,13 +32,8 @@ struct DensePlan {
     return branch == DenseBranch::kWindow ? shape.tokens : shape.compressed;
 }
 
-/// Whether dK and dV pass through DenseBackward::partials: they are in parts, or wanted there.
-[[nodiscard]] constexpr bool through_partials(const DensePlan& plan, bool keep_sums) {
-    return plan.splits > 1 || keep_sums;
-}
-
-/// Floats of DenseBackward::partials. `keep_sums`: d_k and d_v are null, and the sums stay there.
-[[nodiscard]] std::size_t dense_partials(const PrefillShape& shape, DenseBranch branch, const DensePlan& plan,
-                                         bool keep_sums);
+/// Floats of DenseBackward::partials, which dK and dV pass through when they are in parts.
+[[nodiscard]] std::size_t dense_partials(const PrefillShape& shape, DenseBranch branch,
+                                         const DensePlan& plan);
 
 }  // namespace nsa::core::cuda

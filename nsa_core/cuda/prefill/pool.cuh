@@ -33,8 +33,7 @@ __global__ void __launch_bounds__(kPoolThreads) mean_pool_kernel(const __grid_co
     store_piece(first_row<T>(to, out, at.group, packed) + at.row * to.token + at.piece * 8, mean);
 }
 
-// From is T, or float for sums of partials.
-template <class T, class From>
+template <class T>
 __global__ void __launch_bounds__(kPoolThreads)
     mean_pool_backward_kernel(const __grid_constant__ MeanPoolBackward p) {
     const PrefillShape& shape = p.shape;
@@ -46,25 +45,16 @@ __global__ void __launch_bounds__(kPoolThreads)
     const int rows = shape.compressed_of(tokens.length);
     const int first = at.row < shape.l ? 0 : (at.row - shape.l) / shape.d + 1;  // covering row at.row
     const int last = min(at.row / shape.d, rows - 1);
-    const From* from = nullptr;
-    std::int64_t stride = 0;
-    if constexpr (std::is_same_v<From, float>) {
-        const int width = shape.dk + shape.dv;
-        stride = static_cast<std::int64_t>(shape.groups) * width;
-        from = p.sums + out.first * stride + at.group * width + at.column(shape.dk);
-    } else {
-        const ConstRows& gradient = at.value ? p.d_v_out : p.d_k_out;
-        stride = gradient.token;
-        from = first_row<T>(gradient, out, at.group, packed) + at.piece * 8;
-    }
+    const ConstRows& gradient = at.value ? p.d_v_out : p.d_k_out;
+    const T* from = first_row<T>(gradient, out, at.group, packed) + at.piece * 8;
     Piece sum{};
     for (int i = first; i <= last; ++i)
-        add_scaled(sum, 1.0F / static_cast<float>(shape.l), load_piece(from + i * stride));
+        add_scaled(sum, 1.0F / static_cast<float>(shape.l), load_piece(from + i * gradient.token));
     const Rows& to = at.value ? p.d_v : p.d_k;
     store_piece(first_row<T>(to, tokens, at.group, packed) + at.row * to.token + at.piece * 8, sum);
 }
 
-// Sums the splits of a DenseBackward, in their order: into d_k and d_v, or into the first split itself.
+// Sums the splits of a DenseBackward, in their order.
 template <class T>
 __global__ void __launch_bounds__(kPoolThreads)
     sum_partials_kernel(const __grid_constant__ DenseBackward p, int splits, std::int64_t key_rows) {
@@ -76,13 +66,12 @@ __global__ void __launch_bounds__(kPoolThreads)
     const KeyOrValue at = key_or_value(thread_of_grid(), shape.groups, shape.dk, shape.dv);
     if (at.row >= keys.length) return;
     const int width = shape.dk + shape.dv;
-    float* const first =
+    const float* const first =
         p.partials + ((keys.first + at.row) * shape.groups + at.group) * width + at.column(shape.dk);
     const std::int64_t split_stride = key_rows * shape.groups * width;
-    Piece sum = load_piece(static_cast<const float*>(first));
+    Piece sum = load_piece(first);
     for (int split = 1; split < splits; ++split)
-        add_scaled(sum, 1.0F, load_piece(static_cast<const float*>(first + split * split_stride)));
-    if (p.d_k.data == nullptr) return store_piece(first, sum);
+        add_scaled(sum, 1.0F, load_piece(first + split * split_stride));
     const Rows& to = at.value ? p.d_v : p.d_k;
     store_piece(first_row<T>(to, keys, at.group, packed) + at.row * to.token + at.piece * 8, sum);
 }

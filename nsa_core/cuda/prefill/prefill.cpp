@@ -60,8 +60,7 @@ cudaError_t launch_dense_backward(const DenseBackward& p, const DensePlan& plan,
                                   DensePart part, KernelPath path) {
     const Instance* instance = instance_of(p.shape);
     if (instance == nullptr || !(p.scale > 0.0F)) return cudaErrorInvalidValue;
-    const bool needs_partials = through_partials(plan, p.d_k.data == nullptr) && part != DensePart::kDq;
-    if (needs_partials && p.partials == nullptr) return cudaErrorInvalidValue;
+    if (plan.splits > 1 && part != DensePart::kDq && p.partials == nullptr) return cudaErrorInvalidValue;
     if (!aligned(p.q, p.k, p.v, p.d_out, p.d_q, p.d_k, p.d_v)) return cudaErrorMisalignedAddress;
     const WarpgroupBackward* warpgroup = instance->warpgroup_backward;
     const bool by_warpgroups = warpgroup != nullptr && warpgroup->takes(path);

@@ -23,9 +23,7 @@ cudaError_t launch_mean_pool_of(const MeanPool& p, cudaStream_t stream) {
 
 template <class T>
 cudaError_t launch_mean_pool_backward_of(const MeanPoolBackward& p, cudaStream_t stream) {
-    const LaunchShape shape = pool_shape(p.shape, p.shape.max_tokens);
-    return p.sums != nullptr ? launch(mean_pool_backward_kernel<T, float>, shape, stream, p)
-                             : launch(mean_pool_backward_kernel<T, T>, shape, stream, p);
+    return launch(mean_pool_backward_kernel<T>, pool_shape(p.shape, p.shape.max_tokens), stream, p);
 }
 
 template <class T>

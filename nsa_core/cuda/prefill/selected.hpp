@@ -19,7 +19,7 @@ namespace nsa::core::cuda {
 [[nodiscard]] cudaError_t launch_importance_top_n(const ImportanceTopN& params, cudaStream_t stream,
                                                   KernelPath path = KernelPath::kAuto);
 
-/// `ring`: plan_selected_forward of the device; and plan_selected_dq below.
+/// `ring`: plan_selected_forward of the device's limits; and plan_selected_dq below.
 [[nodiscard]] cudaError_t launch_selected_forward(const SelectedForward& params, const RingPlan& ring,
                                                   cudaStream_t stream);
 

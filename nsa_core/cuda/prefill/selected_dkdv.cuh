@@ -45,22 +45,24 @@ struct PairLists {
     const int* first;
     const int* first_item;
     const int* first_part;
-    std::int64_t pair;
+    std::int64_t before;  // tokens, of all groups
 
-    __device__ PairLists(const InverseLists& lists, const PrefillShape& shape, int sequence, int group)
-        : pair{static_cast<std::int64_t>(sequence) * shape.groups + group} {
+    __device__ PairLists(const InverseLists& lists, const PrefillShape& shape, const Sequence& sequence,
+                         int group)
+        : before{tokens_before(shape, sequence.first, sequence.length, group)} {
+        const std::int64_t pair = static_cast<std::int64_t>(sequence.index) * shape.groups + group;
         const std::int64_t block = pair * (max_blocks(shape) + 1);
-        tokens = lists.tokens + pair * shape.max_tokens * shape.n;
+        tokens = lists.tokens + before * shape.n;
         first = lists.first + block;
         first_item = lists.first_item + block;
         first_part = lists.first_part + block;
     }
 };
 
-/// Where item `part` of those that are parts has its rows: fp32 [B, G, parts, l', dk + dv].
+/// Where item `part` of those that are parts has its rows: fp32 [parts, l', dk + dv].
 __device__ __forceinline__ std::int64_t part_offset(const PrefillShape& shape, int item_tokens,
-                                                    std::int64_t pair, int part) {
-    return (pair * max_parts(shape, item_tokens) + part) * shape.l_sel * (shape.dk + shape.dv);
+                                                    const PairLists& lists, int part) {
+    return (parts_before(shape, item_tokens, lists.before) + part) * shape.l_sel * (shape.dk + shape.dv);
 }
 
 /// Grid: x = (group, item, piece of 64 keys of its block), the piece fastest: items of one group that run
@@ -75,14 +77,13 @@ struct SelectedItems {
     [[nodiscard]] __device__ __forceinline__ SelectedItem item(const DenseBackward& p,
                                                                const GroupHeads& /*heads*/) const {
         const PrefillShape& shape = p.shape;
-        const int sequence = static_cast<int>(blockIdx.y);
         const int of_group = static_cast<int>(gridDim.x) / shape.groups;
         const int group = static_cast<int>(blockIdx.x) / of_group;
         const int pieces = (shape.l_sel - 1) / kDkdvKeys + 1;
         const int piece = static_cast<int>(blockIdx.x) % of_group % pieces;
         const int number = static_cast<int>(blockIdx.x) % of_group / pieces;
-        const Sequence rows = tokens_of(p.sequences, sequence);
-        const PairLists mine{lists, shape, sequence, group};
+        const Sequence rows = tokens_of(p.sequences, static_cast<int>(blockIdx.y));
+        const PairLists mine{lists, shape, rows, group};
         const int block = block_of(mine.first_item, max_blocks(shape), number);
         if (block < 0) return {};
 
@@ -95,7 +96,7 @@ struct SelectedItems {
         PartialRows partial;
         if (mine.first_part[block + 1] > mine.first_part[block]) {
             const std::int64_t part =
-                part_offset(shape, lists.item_tokens, mine.pair, mine.first_part[block] + item);
+                part_offset(shape, lists.item_tokens, mine, mine.first_part[block] + item);
             partial = {parts + part + in_block * width, width};
         }
         return {.tokens = rows,
@@ -170,17 +171,17 @@ __global__ void __launch_bounds__(kSumThreads)
     const int pieces = (shape.l_sel - 1) / kSumKeys + 1;
     const int piece = static_cast<int>(blockIdx.x) / shape.groups % pieces;
     const int block = static_cast<int>(blockIdx.x) / shape.groups / pieces;
-    const PairLists mine{items.lists, shape, static_cast<int>(blockIdx.y), group};
+    const Sequence rows = tokens_of(p.sequences, static_cast<int>(blockIdx.y));
+    const PairLists mine{items.lists, shape, rows, group};
     const int begin = mine.first_part[block];
     const int count = mine.first_part[block + 1] - begin;
     if (count == 0) return;
-    const Sequence rows = tokens_of(p.sequences, static_cast<int>(blockIdx.y));
     const bool packed = p.sequences.cu_tokens != nullptr;
     const int width = shape.dk + shape.dv;
     const std::int64_t part_size = std::int64_t{shape.l_sel} * width;
     const int in_block = piece * kSumKeys;
     const float* const parts =
-        items.parts + part_offset(shape, items.lists.item_tokens, mine.pair, begin) + in_block * width;
+        items.parts + part_offset(shape, items.lists.item_tokens, mine, begin) + in_block * width;
     const int first_key = block * shape.l_sel + in_block;
     const int keys = min(min(kSumKeys, shape.l_sel - in_block), rows.length - first_key);
     for (int i = static_cast<int>(threadIdx.x); i < keys * width / 8; i += kSumThreads) {

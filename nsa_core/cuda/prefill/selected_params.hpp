@@ -47,7 +47,7 @@ struct SelectedForward {
 /// `item_tokens`: the first block is selected by every token. `first` counts from the start of the (sequence,
 /// group), and the number after the last is one behind the last block of max_tokens.
 struct InverseLists {
-    int* tokens = nullptr;      // [B, G, max_tokens n]: those of block j from first[j] to first[j + 1]
+    int* tokens = nullptr;      // [T G n], by tokens_before(): those of block j from first[j] to first[j + 1]
     int* first = nullptr;       // [B, G, blocks + 1]
     int* first_item = nullptr;  // [B, G, blocks + 1]: every block has an item, also one that nobody selects
     int* first_part = nullptr;  // [B, G, blocks + 1]: items whose gradients are parts, of blocks with several

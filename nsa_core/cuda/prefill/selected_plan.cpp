@@ -44,9 +44,9 @@ constexpr std::size_t tile_bytes(int rows, int width) {
 }
 
 // Stages of a ring beside `other` bytes; 0 when not even two fit, which the outputs need as well.
-RingPlan plan_ring(const PrefillShape& shape, int sm, std::size_t other) {
+RingPlan plan_ring(const PrefillShape& shape, int shared_bytes, std::size_t other) {
     const std::size_t stage = tile_bytes(kStageRows, shape.dk) + tile_bytes(kStageRows, shape.dv);
-    const auto limit = static_cast<std::size_t>(shared_memory_limit(sm));
+    const auto limit = static_cast<std::size_t>(shared_bytes);
     const std::size_t fixed = other + kRingStateBytes;
     const std::size_t room = limit < fixed ? 0 : (limit - fixed) / stage;
     const int stages = static_cast<int>(std::min<std::size_t>(room, kMaxStages));
@@ -55,21 +55,6 @@ RingPlan plan_ring(const PrefillShape& shape, int sm, std::size_t other) {
 }
 
 }  // namespace
-
-int shared_memory_limit(int sm) {
-    constexpr int kKiB = 1024;
-    switch (sm) {
-        case 80:
-        case 87:
-            return 163 * kKiB;
-        case 86:
-        case 89:
-        case 120:
-            return 99 * kKiB;
-        default:
-            return sm >= 90 ? 227 * kKiB : 0;
-    }
-}
 
 std::size_t importance_shared_bytes(const PrefillShape& shape) {
     return kImportanceStages * tile_bytes(kCompressedTile, shape.dk) +
@@ -86,8 +71,8 @@ std::optional<std::size_t> warpgroup_top_n_shared_bytes(const PrefillShape& shap
 }
 
 std::size_t inverse_counts(const PrefillShape& shape) {
-    return static_cast<std::size_t>(shape.batch) * static_cast<std::size_t>(shape.groups) *
-           static_cast<std::size_t>(inverse_chunks(shape)) * static_cast<std::size_t>(max_blocks(shape));
+    return static_cast<std::size_t>(chunks_before(shape.tokens, shape.batch)) *
+           static_cast<std::size_t>(shape.groups) * static_cast<std::size_t>(max_blocks(shape));
 }
 
 int selected_item_tokens(const PrefillShape& shape, int multiprocessors) {
@@ -101,26 +86,25 @@ int selected_item_tokens(const PrefillShape& shape, int multiprocessors) {
 }
 
 std::size_t selected_parts(const PrefillShape& shape, int item_tokens) {
-    return static_cast<std::size_t>(shape.batch) * static_cast<std::size_t>(shape.groups) *
-           static_cast<std::size_t>(max_parts(shape, item_tokens)) * static_cast<std::size_t>(shape.l_sel) *
-           static_cast<std::size_t>(shape.dk + shape.dv);
+    return static_cast<std::size_t>(parts_before(shape, item_tokens, shape.tokens * shape.groups)) *
+           static_cast<std::size_t>(shape.l_sel) * static_cast<std::size_t>(shape.dk + shape.dv);
 }
 
 std::size_t inverse_shared_bytes(const PrefillShape& shape) {
     return static_cast<std::size_t>(max_blocks(shape)) * kChunkTokens / 8;
 }
 
-RingPlan plan_selected_forward(const PrefillShape& shape, int sm) {
-    return plan_ring(shape, sm, 0);
+RingPlan plan_selected_forward(const PrefillShape& shape, int shared_bytes) {
+    return plan_ring(shape, shared_bytes, 0);
 }
 
-RingPlan plan_selected_dq(const PrefillShape& shape, int sm) {
+RingPlan plan_selected_dq(const PrefillShape& shape, int shared_bytes) {
     constexpr int kFewStages = 3;  // fewer hold warps up by more than a step of all keys is worth
     RingPlan plan;
     for (int keys = dq_most_keys(shape.dk); keys >= kStageRows / 2 && plan.stages < kFewStages; keys /= 2) {
         const std::size_t token =
             tile_bytes(16, shape.dv) + (dq_holds_queries(shape.dk, keys) ? 0 : tile_bytes(16, shape.dk));
-        plan = plan_ring(shape, sm, kTileTokens * token);
+        plan = plan_ring(shape, shared_bytes, kTileTokens * token);
         plan.keys = keys;
     }
     return plan;
@@ -144,9 +128,10 @@ std::optional<std::string> top_n_unsupported(const PrefillShape& s, int sm) {
 std::optional<std::string> selected_unsupported(const PrefillShape& s, int sm) {
     const std::string takes = "the selected branch takes ";
     if (const auto reason = shape_unsupported(s)) return takes + *reason;
-    if (const auto reason = room_unsupported(plan_selected_forward(s, sm).shared_bytes, sm))
+    const int room = shared_memory_limit(sm);
+    if (const auto reason = room_unsupported(plan_selected_forward(s, room).shared_bytes, sm))
         return takes + *reason;
-    if (const auto reason = room_unsupported(plan_selected_dq(s, sm).shared_bytes, sm))
+    if (const auto reason = room_unsupported(plan_selected_dq(s, room).shared_bytes, sm))
         return takes + *reason;
     if (const auto reason = room_unsupported(inverse_shared_bytes(s), sm)) return takes + *reason;
     return std::nullopt;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "nsa_core/cuda/device_limits.hpp"
 #include "nsa_core/cuda/prefill/selected_params.hpp"
 
 namespace nsa::core::cuda {
@@ -18,15 +19,13 @@ inline constexpr int kMaxStages = 8;
 inline constexpr int kChunkTokens = 256;     // of the inverse list, that a thread block sorts at a time
 inline constexpr int kMaxItemTokens = 2048;  // of a block's list that one thread block takes
 
-/// Shared memory that a thread block may have on a chip of this compute capability, 10 * major + minor.
-[[nodiscard]] int shared_memory_limit(int sm);
-
 /// Selection blocks of the longest sequence.
 [[nodiscard]] constexpr int max_blocks(const PrefillShape& shape) {
     return (shape.max_tokens - 1) / shape.l_sel + 1;
 }
 
-/// Nothing when importance_top_n runs this shape on such a chip; else what it takes and what does not fit.
+/// Nothing when importance_top_n runs this shape on a chip of compute capability `sm`, 10 * major + minor;
+/// else what it takes and what does not fit.
 [[nodiscard]] std::optional<std::string> top_n_unsupported(const PrefillShape& shape, int sm);
 
 /// Importance of one token in shared memory, in floats.
@@ -52,7 +51,7 @@ inline constexpr std::size_t kTopNBarrierBytes = 2 * sizeof(std::uint64_t) * kTo
 /// What top_n_unsupported says, for selected_forward, selected_dq, the inverse list and selected_dkdv.
 [[nodiscard]] std::optional<std::string> selected_unsupported(const PrefillShape& shape, int sm);
 
-/// The ring of stages that forward and dQ walk, as long as a thread block has room for.
+/// The ring of stages that forward and dQ walk, as long as DeviceLimits::shared_bytes has room for.
 struct RingPlan {
     int stages = 0;
     std::size_t shared_bytes = 0;  // of a thread block, dynamic
@@ -60,8 +59,8 @@ struct RingPlan {
 
     bool operator==(const RingPlan&) const = default;
 };
-[[nodiscard]] RingPlan plan_selected_forward(const PrefillShape& shape, int sm);
-[[nodiscard]] RingPlan plan_selected_dq(const PrefillShape& shape, int sm);
+[[nodiscard]] RingPlan plan_selected_forward(const PrefillShape& shape, int shared_bytes);
+[[nodiscard]] RingPlan plan_selected_dq(const PrefillShape& shape, int shared_bytes);
 
 /// Whether dQ has registers for queries beside a row's gradient and scores of `keys` keys and their
 /// gradients; else queries lie in shared memory.
@@ -75,9 +74,27 @@ struct RingPlan {
 }
 inline constexpr std::size_t kRingStateBytes = 1280;  // barriers and merged lists
 
-/// Of an inverse list: ints of its scratch, and shared memory of its kernels.
-[[nodiscard]] constexpr int inverse_chunks(const PrefillShape& shape) {
-    return (shape.max_tokens - 1) / kChunkTokens + 1;
+/// What lies before a (sequence, group) where all of them stand one behind the other. Sums over the lengths
+/// themselves: a batch of ragged sequences takes room for its tokens, not for its longest sequence that many
+/// times. `first` tokens are before the sequence, which has `length`.
+[[nodiscard]] constexpr std::int64_t tokens_before(const PrefillShape& shape, std::int64_t first, int length,
+                                                   int group) {
+    return first * shape.groups + std::int64_t{group} * length;
+}
+/// Parts: a block has them when it has more tokens than an item, so at most two for as many selections. A
+/// floor of a sum is no less than the sum of floors, so that none reaches into the next one's.
+[[nodiscard]] constexpr std::int64_t parts_before(const PrefillShape& shape, int item_tokens,
+                                                  std::int64_t tokens_of_groups) {
+    return 2 * tokens_of_groups * shape.n / item_tokens;
+}
+/// Chunks of the sequences before number `index`: one more each than their tokens fill.
+[[nodiscard]] constexpr std::int64_t chunks_before(std::int64_t first, int index) {
+    return first / kChunkTokens + index;
+}
+
+/// Of an inverse list: chunks of a sequence, ints of its scratch, and shared memory of its kernels.
+[[nodiscard]] constexpr int inverse_chunks(int length) {
+    return (length + kChunkTokens - 1) / kChunkTokens;
 }
 [[nodiscard]] std::size_t inverse_counts(const PrefillShape& shape);
 [[nodiscard]] std::size_t inverse_shared_bytes(const PrefillShape& shape);
@@ -86,12 +103,9 @@ inline constexpr std::size_t kRingStateBytes = 1280;  // barriers and merged lis
 /// each multiprocessor, for what does not fit one item passes through memory.
 [[nodiscard]] int selected_item_tokens(const PrefillShape& shape, int multiprocessors);
 
-/// At most, of one (sequence, group): items, and those whose gradients are parts.
+/// Items of one (sequence, group), at most.
 [[nodiscard]] constexpr int max_items(const PrefillShape& shape, int item_tokens) {
     return max_blocks(shape) + static_cast<int>(std::int64_t{shape.max_tokens} * shape.n / item_tokens);
-}
-[[nodiscard]] constexpr int max_parts(const PrefillShape& shape, int item_tokens) {
-    return static_cast<int>(2 * std::int64_t{shape.max_tokens} * shape.n / item_tokens);
 }
 /// Floats of SelectedBackward::parts.
 [[nodiscard]] std::size_t selected_parts(const PrefillShape& shape, int item_tokens);

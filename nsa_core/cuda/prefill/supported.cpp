@@ -10,7 +10,9 @@ namespace nsa::core::cuda {
 namespace {
 
 constexpr std::array kHeadsPerGroup{1, 2, 4, 8, 16};
-constexpr int kMaxBatch = 65535;  // thread blocks along y of a grid
+constexpr int kMaxBatch = 65535;     // thread blocks along y of a grid
+constexpr int kQueryTileRows = 128;  // queries of a group that a warpgroup kernel takes at a time
+constexpr std::int64_t kMostTiles = std::int64_t{1} << 30;  // so that a round of the grid more fits 32 bits
 
 }  // namespace
 
@@ -42,6 +44,15 @@ std::optional<std::string> prefill_unsupported(const PrefillShape& s) {
         std::numeric_limits<int>::max()) {
         return takes + "up to 2^31 - 1 rows in a sequence, and S = " + std::to_string(s.max_tokens) +
                " with H = " + std::to_string(s.heads) + " and G = " + std::to_string(s.groups) + " are more";
+    }
+    // Warpgroups count the tiles of queries, those of the longest sequence for each sequence and group.
+    const std::int64_t tiles =
+        std::int64_t{(s.max_tokens - 1) / (kQueryTileRows / s.heads_per_group()) + 1} * s.groups * s.batch;
+    if (tiles > kMostTiles) {
+        return takes + "up to 2^30 tiles of " + std::to_string(kQueryTileRows) +
+               " rows, those of the longest sequence for each sequence and group; " +
+               std::to_string(s.batch) + " sequences of up to " + std::to_string(s.max_tokens) +
+               " tokens have " + std::to_string(tiles);
     }
     return std::nullopt;
 }

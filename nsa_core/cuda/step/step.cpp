@@ -1,15 +1,15 @@
 #include "nsa_core/cuda/step/step.hpp"
 
+#include "nsa_core/cuda/device_limits.hpp"
 #include "nsa_core/cuda/step/launch.hpp"
 
 namespace nsa::core::cuda {
 namespace {
 
-constexpr std::size_t kClusterShared =
-    227 * 1024;                                  // bytes a thread block can have on sm_90, where clusters are
-constexpr std::size_t kGridShared = 163 * 1024;  // on sm_80
-constexpr int kMaxCapacity = 1 << 21;            // so that offsets of a layout stay within 32 bits
-constexpr std::size_t kCounterBytes = 256;       // before a grid's inbox: its arrival counter
+constexpr int kClusterShared = shared_memory_limit(90);  // where clusters are
+constexpr int kGridShared = shared_memory_limit(80);
+constexpr int kMaxCapacity = 1 << 21;       // so that offsets of a layout stay within 32 bits
+constexpr std::size_t kCounterBytes = 256;  // before a grid's inbox: its arrival counter
 
 int ranks_of(StepTeam team) {
     return team == StepTeam::kCluster8 ? 8 : 16;
@@ -79,6 +79,10 @@ std::optional<std::string> bad_blocks(const StepShape& s) {
 }  // namespace
 
 std::optional<std::string> step_unsupported(const StepShape& shape, StepTeam team) {
+    return step_unsupported(shape, team, team == StepTeam::kGrid ? kGridShared : kClusterShared);
+}
+
+std::optional<std::string> step_unsupported(const StepShape& shape, StepTeam team, int shared_bytes) {
     if (auto reason = bad_sizes(shape)) return reason;
     if (auto reason = bad_blocks(shape)) return reason;
     const int ranks = ranks_of(team);
@@ -86,12 +90,11 @@ std::optional<std::string> step_unsupported(const StepShape& shape, StepTeam tea
         return number("groups", shape.groups) + "; the kernel shares " + std::to_string(ranks) +
                " thread blocks evenly among them, so it must divide that";
     }
-    const std::size_t limit = team == StepTeam::kGrid ? kGridShared : kClusterShared;
     const std::size_t needed = geometry_of(shape, team).shared_bytes;
-    if (needed > limit) {
+    if (needed > static_cast<std::size_t>(shared_bytes)) {
         return number("capacity", shape.capacity) + ", " + number("dim", shape.dim) + ", " +
                number("heads", shape.heads) + " need " + std::to_string(needed) +
-               " bytes of shared memory in a thread block, and there are " + std::to_string(limit) +
+               " bytes of shared memory in a thread block, and there are " + std::to_string(shared_bytes) +
                "; a smaller one of these fits";
     }
     return std::nullopt;

@@ -24,6 +24,11 @@ enum class StepTeam : std::uint8_t {
 /// Pure.
 [[nodiscard]] std::optional<std::string> step_unsupported(const StepShape& shape, StepTeam team);
 
+/// The same on a device that gives a thread block so many bytes of shared memory at most: 8.6, 8.9 and 12.x
+/// have the grid, and less of it than 8.0.
+[[nodiscard]] std::optional<std::string> step_unsupported(const StepShape& shape, StepTeam team,
+                                                          int shared_bytes);
+
 /// Whether `team` runs a supported shape on the current device with the code that this program carries for
 /// it. Asks the driver; not under capture.
 [[nodiscard]] bool step_runs(const StepShape& shape, StepTeam team);

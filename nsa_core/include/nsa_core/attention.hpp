@@ -3,8 +3,10 @@
 //
 // Layouts: q [B,H,S,dk], keys [B,G,S,dk], values [B,G,S,dv], outputs [B,H,S,dv]. `scale` multiplies the
 // scores. Routes `reference` and `sdpa` keep what a query may not see from reaching it even when it is NaN or
-// Inf; a visible NaN or Inf row makes the query's output NaN. FlashAttention-2 gives no such promise. A route
-// that cannot run the request throws InputError: choose first (routes.hpp), then call.
+// Inf; a visible NaN or Inf row makes the query's output NaN. FlashAttention-2 gives no such promise, and
+// neither does route `cuda`: a NaN or Inf in a value reaches every query that shares a tile with it, also
+// those that must not see it, for tiles are multiplied whole and 0 * NaN is NaN. A route that cannot run the
+// request throws InputError: choose first (routes.hpp), then call.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -65,7 +67,8 @@ struct PhiWeights {
 [[nodiscard]] at::Tensor choose_blocks(const at::Tensor& q, const KeysValues& cmp, const NsaConfig& config,
                                        const Execution& how);
 
-/// Query t attends the tokens up to t of its group's selected blocks [B,G,S,n].
+/// Query t attends the tokens up to t of its group's selected blocks [B,G,S,1 to n] int64. A number that is
+/// no block of its prefix, -1 above all, stands for none.
 [[nodiscard]] at::Tensor selected_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                             const at::Tensor& blocks, const NsaConfig& config,
                                             const Execution& how);

@@ -48,21 +48,26 @@ class PagedCache {
     [[nodiscard]] const NsaConfig& config() const { return config_; }
     [[nodiscard]] const PagedCacheSize& size() const { return size_; }
 
+    // A sequence that the cache does not have is an InputError everywhere below.
+
     /// Pages for `tokens` tokens of the sequence, those it has included. Throws InputError when none are
     /// left.
     void reserve(std::int64_t sequence, std::int64_t tokens);
     /// Takes the sequence over after its prefill; its next token gets position `tokens`. Reserves its pages.
+    /// Throws InputError when rows do not fit the configuration or one another.
     void fill(std::int64_t sequence, const PrefilledSequence& rows);
     /// Gives the pages of the sequence back and makes its slot idle.
     void release(std::int64_t sequence);
     /// The step's token is part of every sequence that is not idle; on the device, without waiting for it. A
-    /// sequence of max_tokens stays where it is, and route cuda refuses a further step of it (its output is
-    /// NaN). Pages for the next token are the caller's to reserve before its step.
+    /// sequence of max_tokens stays where it is. Pages for the next token are the caller's to reserve before
+    /// its step. Route cuda refuses a step behind max_tokens or without a page: its output is NaN, and
+    /// nothing is written to the cache. Route reference throws InputError.
     void advance();
 
     /// Rows of one sequence in order, copied out of the pages: [G, rows, c].
     [[nodiscard]] KeysValues gather(const KeysValues& pool, std::int64_t sequence, std::int64_t rows) const;
-    /// Where row `row` of the sequence lies in a pool: its page, and the row in that page.
+    /// Where row `row` of the sequence lies in a pool: its page, and the row in that page. Throws InputError
+    /// when no page was reserved for it.
     struct Place {
         std::int64_t page;
         std::int64_t row;
@@ -79,6 +84,7 @@ class PagedCache {
     [[nodiscard]] const KeysValues& win() const { return win_; }
 
   private:
+    [[nodiscard]] std::size_t checked(std::int64_t sequence) const;
     void put(at::Tensor pool, std::int64_t sequence, const at::Tensor& rows);
 
     NsaConfig config_;

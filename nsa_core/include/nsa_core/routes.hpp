@@ -32,8 +32,6 @@ inline constexpr Route kRoutes[] = {Route::kReference,          Route::kSdpa,
 
 [[nodiscard]] std::string_view name(Branch branch);  // "compressed", "selected", "sliding"
 [[nodiscard]] std::string_view name(Route route);    // "reference", "sdpa", "fa2_dense", ...
-[[nodiscard]] std::optional<Branch> parse_branch(std::string_view text);
-[[nodiscard]] std::optional<Route> parse_route(std::string_view text);  // "auto" is no route: pass nullopt on
 
 /// What the environment flags say. A flag that is not set leaves its field empty or at the default.
 struct RoutePolicy {

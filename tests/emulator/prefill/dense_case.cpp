@@ -164,9 +164,8 @@ class DenseRun {
 
   private:
     [[nodiscard]] Written written() {
-        Written written{out_.bits(), d_q_.bits(), d_k_.bits(), d_v_.bits(), lse_.values(), sums_, mma_};
+        Written written{out_.bits(), d_q_.bits(), d_k_.bits(), d_v_.bits(), lse_.values(), mma_};
         std::erase_if(written.lse, [](float x) { return std::isnan(x); });  // the gaps
-        std::erase_if(written.sums, [](float x) { return std::isnan(x); });
         return written;
     }
     [[nodiscard]] std::size_t gap() const { return c_.packed ? kGap : 0; }
@@ -240,7 +239,7 @@ class DenseRun {
     }
     void backward() {
         const DensePlan plan{.splits = c_.splits};
-        Buffer<float> partials{dense_partials(shape(), c_.branch, plan, c_.keep_sums)};
+        Buffer<float> partials{dense_partials(shape(), c_.branch, plan)};
         DenseBackward p{.shape = shape(),
                         .sequences = sequences(),
                         .branch = c_.branch,
@@ -257,11 +256,9 @@ class DenseRun {
                         .partials = partials.data(),
                         .add_to_d_q = c_.add_to_d_q,
                         .scale = static_cast<float>(inputs_.scale)};
-        if (c_.keep_sums) p.d_k = p.d_v = {};
         ASSERT_EQ(launch_dense_backward(p, plan, nullptr, DensePart::kAll, c_.path), cudaSuccess);
         finish();
         EXPECT_TRUE(partials.intact());
-        if (c_.keep_sums) sums_ = partials.values();
     }
 
     [[nodiscard]] Results results(double (*round)(double)) const {
@@ -291,26 +288,14 @@ class DenseRun {
             }
         const double noise = 4e-6 * factor_of(c_.data);
         expect_close<T>("dQ", d_q, true_d_q, plain_d_q, noise);
-        expect_close<T>("dK", c_.keep_sums ? sums(0, inputs_.k.width) : d_k_.values(), truth.d_k, plain.d_k,
-                        noise);
-        expect_close<T>("dV", c_.keep_sums ? sums(inputs_.k.width, inputs_.v.width) : d_v_.values(),
-                        truth.d_v, plain.d_v);
+        expect_close<T>("dK", d_k_.values(), truth.d_k, plain.d_k, noise);
+        expect_close<T>("dV", d_v_.values(), truth.d_v, plain.d_v);
         for (RowsBuffer<T>* rows : {&q_, &k_, &v_, &d_out_, &out_, &d_q_, &d_k_, &d_v_})
             EXPECT_TRUE(rows->intact());
         EXPECT_TRUE(lse_.intact() && delta_.intact() && gates_.intact());
         for (std::size_t i = 0; i < gap() * inputs_.q.heads; ++i)
             EXPECT_TRUE(std::isnan(lse_[i]) && std::isnan(lse_[lse_.size() - 1 - i]))
                 << "beside the sequences";
-    }
-    [[nodiscard]] Array sums(std::size_t column, std::size_t width) const {
-        Array a{inputs_.k.rows, inputs_.k.heads, width};
-        const std::size_t all = inputs_.k.width + inputs_.v.width;
-        for (std::size_t row = 0; row < a.rows; ++row)
-            for (std::size_t group = 0; group < a.heads; ++group)
-                for (std::size_t i = 0; i < width; ++i)
-                    a.at(row, group)[i] =
-                        static_cast<double>(sums_[((row + gap()) * a.heads + group) * all + column + i]);
-        return a;
     }
 
     DenseCase c_;
@@ -321,7 +306,6 @@ class DenseRun {
     Buffer<float> lse_, delta_;
     Buffer<T> gates_;
     Buffer<int> cu_tokens_, cu_keys_;
-    std::vector<float> sums_;
     std::uint64_t mma_ = 0;
 };
 

@@ -33,7 +33,6 @@ struct DenseCase {
     bool head_major = false;  // [B, H, S, width] in place of [B, S, H, width]
     bool gated = false;
     int splits = 1;
-    bool keep_sums = false;   // dK and dV as fp32 sums
     bool add_to_d_q = false;  // to rows that hold 1
     std::uint64_t seed = 0;   // of the emulator's schedule
     core::cuda::KernelPath path = core::cuda::KernelPath::kMma;
@@ -43,7 +42,7 @@ struct DenseCase {
 /// What the kernels wrote, as bits, for comparing runs.
 struct Written {
     std::vector<std::uint16_t> out, d_q, d_k, d_v;
-    std::vector<float> lse, sums;
+    std::vector<float> lse;
     std::uint64_t mma = 0;  // matrix instructions that it took; 0 on a GPU, which does not count
 
     bool operator==(const Written&) const = default;

@@ -121,18 +121,10 @@ TEST(DenseBranches, queries_that_see_nothing_give_zeros_in_any_order_of_threads)
 }
 
 TEST(DenseBranches, shares_of_the_tokens_add_up) {
-    for (const int splits : {2, 3, 7})
-        for (const bool keep_sums : {false, true}) {
-            SCOPED_TRACE("splits " + std::to_string(splits));
-            expect_both({.groups = 2,
-                         .lengths = {130},
-                         .l = 4,
-                         .d = 2,
-                         .gated = true,
-                         .splits = splits,
-                         .keep_sums = keep_sums});
-        }
-    expect_both({.lengths = {70, 70}, .l = 4, .d = 2, .keep_sums = true});
+    for (const int splits : {2, 3, 7}) {
+        SCOPED_TRACE("splits " + std::to_string(splits));
+        expect_both({.groups = 2, .lengths = {130}, .l = 4, .d = 2, .gated = true, .splits = splits});
+    }
 }
 
 TEST(DenseBranches, gradients_of_queries_add_to_what_is_there) {

@@ -23,7 +23,9 @@ void run(cudaError_t error, const char* what) {
 class EmulatedKernels final : public core::PrefillKernels {
   public:
     // A small chip, so that short sequences are cut into parts too.
-    cuda::DeviceLimits limits() const override { return {.sm = 80, .multiprocessors = 4}; }
+    cuda::DeviceLimits limits() const override {
+        return cuda::limits_of(80, 80, 4, cuda::shared_memory_limit(80));
+    }
 
     void mean_pool(const cuda::MeanPool& p) const override {
         run(cuda::launch_mean_pool(p, nullptr), "mean_pool");
@@ -44,11 +46,12 @@ class EmulatedKernels final : public core::PrefillKernels {
         run(cuda::launch_inverse_lists(p, nullptr), "inverse_lists");
     }
     void selected_forward(const cuda::SelectedForward& p) const override {
-        run(cuda::launch_selected_forward(p, cuda::plan_selected_forward(p.shape, limits().sm), nullptr),
+        run(cuda::launch_selected_forward(p, cuda::plan_selected_forward(p.shape, limits().shared_bytes),
+                                          nullptr),
             "selected_forward");
     }
     void selected_backward(const cuda::SelectedBackward& p) const override {
-        run(cuda::launch_selected_dq(p, cuda::plan_selected_dq(p.shape, limits().sm), nullptr),
+        run(cuda::launch_selected_dq(p, cuda::plan_selected_dq(p.shape, limits().shared_bytes), nullptr),
             "selected_dq");
         run(cuda::launch_selected_dkdv(p, nullptr), "selected_dkdv");
     }

@@ -35,10 +35,10 @@ Lists lists_of(const SelectedCase& c, Numbers& numbers) {
     return lists;
 }
 
-// Tokens behind the last of a (sequence, group) are -1.
+// Tokens behind the last of a (sequence, group), which has room for n of each of its own, are -1.
 Inverse expected(const SelectedCase& c, const Lists& lists) {
     const auto blocks = static_cast<std::size_t>(core::cuda::max_blocks(c.shape));
-    const auto room = static_cast<std::size_t>(c.shape.max_tokens * c.shape.n);
+    std::size_t room = 0;
     const Lists inverse = inverse_lists(c, lists);
     Inverse all;
     for (std::size_t pair = 0; pair * blocks < inverse.size(); ++pair) {
@@ -57,7 +57,8 @@ Inverse expected(const SelectedCase& c, const Lists& lists) {
             first_item += items;
             first_part += items > 1 ? items : 0;
         }
-        all.tokens.resize((pair + 1) * room, -1);
+        room += static_cast<std::size_t>(length * c.shape.n);
+        all.tokens.resize(room, -1);
     }
     return all;
 }
@@ -72,7 +73,7 @@ Inverse computed(const SelectedCase& c, const Lists& lists, std::uint64_t seed) 
     }
     const auto pairs = static_cast<std::size_t>(c.shape.batch * c.shape.groups);
     const std::size_t ends = pairs * static_cast<std::size_t>(core::cuda::max_blocks(c.shape) + 1);
-    const std::size_t room = pairs * static_cast<std::size_t>(c.shape.max_tokens) * n;
+    const std::size_t room = lists.size() * n;
     Buffer<int> tokens{room}, first{ends}, first_item{ends}, first_part{ends};
     Buffer<int> counts{core::cuda::inverse_counts(c.shape)}, cu_tokens{c.batch.first_tokens()};
     std::fill_n(tokens.data(), room, -1);

@@ -105,34 +105,21 @@ class PoolRun {
         EXPECT_TRUE(k_out.intact() && v_out.intact());
     }
 
-    // From gradients in T, or from the fp32 sums of a DenseBackward.
-    void backward(bool from_sums) {
+    void backward() {
         const Array d_k_out = draw<T>(keys(), kGroups, width(c_.dk), 3);
         const Array d_v_out = draw<T>(keys(), kGroups, width(c_.dv), 4);
         RowsBuffer<T> d_k_out_rows{d_k_out, key_order_};
         RowsBuffer<T> d_v_out_rows{d_v_out, key_order_};
         RowsBuffer<T> d_k{tokens(), kGroups, width(c_.dk), token_order_};
         RowsBuffer<T> d_v{tokens(), kGroups, width(c_.dv), token_order_};
-        const std::size_t all = width(c_.dk + c_.dv);
-        Buffer<float> sums{(keys() + 2 * gap()) * kGroups * all};
-        for (std::size_t row = 0; row < keys(); ++row)
-            for (std::size_t group = 0; group < kGroups; ++group)
-                for (std::size_t i = 0; i < all; ++i)
-                    sums[((row + gap()) * kGroups + group) * all + i] =
-                        static_cast<float>(i < width(c_.dk) ? d_k_out.at(row, group)[i]
-                                                            : d_v_out.at(row, group)[i - width(c_.dk)]);
-        MeanPoolBackward p{.shape = shape(),
-                           .sequences = sequences(),
-                           .d_k_out = d_k_out_rows.rows(),
-                           .d_v_out = d_v_out_rows.rows(),
-                           .sums = nullptr,
-                           .d_k = d_k.rows(),
-                           .d_v = d_v.rows()};
-        if (from_sums) {
-            p.d_k_out = p.d_v_out = ConstRows{};
-            p.sums = sums.data();
-        }
-        ASSERT_EQ(launch_mean_pool_backward(p, nullptr), cudaSuccess);
+        ASSERT_EQ(launch_mean_pool_backward({.shape = shape(),
+                                             .sequences = sequences(),
+                                             .d_k_out = d_k_out_rows.rows(),
+                                             .d_v_out = d_v_out_rows.rows(),
+                                             .d_k = d_k.rows(),
+                                             .d_v = d_v.rows()},
+                                            nullptr),
+                  cudaSuccess);
         emulator::finish();
         expect_rounded<T>(d_k.values(), spread(d_k_out), "gradient of keys");
         expect_rounded<T>(d_v.values(), spread(d_v_out), "gradient of values");
@@ -206,8 +193,7 @@ TYPED_TEST(PrefillRows, pooling_and_its_gradient_equal_the_loops) {
         SCOPED_TRACE("l " + std::to_string(c.l) + ", d " + std::to_string(c.d));
         PoolRun<TypeParam> run{c};
         run.forward();
-        run.backward(/*from_sums=*/false);
-        run.backward(/*from_sums=*/true);
+        run.backward();
     }
 }
 

@@ -37,12 +37,17 @@ class StoredInverse {
     StoredInverse(const SelectedCase& c, int item_tokens)
         : pairs_{static_cast<std::size_t>(c.shape.batch * c.shape.groups)},
           blocks_{static_cast<std::size_t>(core::cuda::max_blocks(c.shape))},
-          room_{static_cast<std::size_t>(c.shape.max_tokens * c.shape.n)},
           item_tokens_{item_tokens},
-          tokens_{pairs_ * room_},
+          tokens_{static_cast<std::size_t>(c.shape.tokens * c.shape.groups * c.shape.n)},
           first_{pairs_ * (blocks_ + 1)},
           first_item_{pairs_ * (blocks_ + 1)},
-          first_part_{pairs_ * (blocks_ + 1)} {}
+          first_part_{pairs_ * (blocks_ + 1)} {
+        std::size_t before = 0;
+        for (const int length : c.batch.lengths)
+            for (int group = 0; group < c.shape.groups;
+                 ++group, before += static_cast<std::size_t>(length * c.shape.n))
+                begin_.push_back(before);
+    }
 
     [[nodiscard]] core::cuda::InverseLists view() {
         return {tokens_.data(), first_.data(), first_item_.data(), first_part_.data(), item_tokens_};
@@ -52,8 +57,8 @@ class StoredInverse {
         for (std::size_t pair = 0; pair < pairs_; ++pair) {
             const int* first = first_.data() + pair * (blocks_ + 1);
             for (std::size_t block = 0; block < blocks_; ++block)
-                lists.emplace_back(tokens_.data() + pair * room_ + first[block],
-                                   tokens_.data() + pair * room_ + first[block + 1]);
+                lists.emplace_back(tokens_.data() + begin_[pair] + first[block],
+                                   tokens_.data() + begin_[pair] + first[block + 1]);
         }
         return lists;
     }
@@ -62,7 +67,8 @@ class StoredInverse {
     }
 
   private:
-    std::size_t pairs_, blocks_, room_;
+    std::size_t pairs_, blocks_;
+    std::vector<std::size_t> begin_ = {};  // of the tokens of each
     int item_tokens_;
     Buffer<int> tokens_, first_, first_item_, first_part_;
 };
@@ -132,8 +138,10 @@ class Run {
                                      .lse = lse_.data(),
                                      .scale = static_cast<float>(in_.scale)};
         EXPECT_EQ(core::cuda::selected_unsupported(c_.shape, c_.sm), std::nullopt);
-        EXPECT_EQ(launch_selected_forward(params, plan_selected_forward(c_.shape, c_.sm), nullptr),
-                  cudaSuccess);
+        EXPECT_EQ(
+            launch_selected_forward(
+                params, plan_selected_forward(c_.shape, core::cuda::shared_memory_limit(c_.sm)), nullptr),
+            cudaSuccess);
         finish(seed);
     }
 
@@ -175,7 +183,10 @@ class Run {
                                       .add_to_d_q = c_.add_to_d_q,
                                       .parts = parts.data(),
                                       .scale = static_cast<float>(in_.scale)};
-        EXPECT_EQ(launch_selected_dq(params, ring(plan_selected_dq(c_.shape, c_.sm)), nullptr), cudaSuccess);
+        EXPECT_EQ(
+            launch_selected_dq(
+                params, ring(plan_selected_dq(c_.shape, core::cuda::shared_memory_limit(c_.sm))), nullptr),
+            cudaSuccess);
         EXPECT_EQ(launch_selected_dkdv(params, nullptr, c_.path), cudaSuccess);
         finish(seed);
         EXPECT_TRUE(inverse.intact() && counts.intact() && parts.intact());

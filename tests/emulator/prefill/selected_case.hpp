@@ -17,7 +17,7 @@ struct SelectedCase {
     bool add_to_d_q = false;                                     // to rows that hold 1
     int stages = 0;                                              // of the ring; 0: as planned
     core::cuda::KernelPath path = core::cuda::KernelPath::kMma;  // of dK and dV
-    int sm = 80;  // whose shared memory the ring is planned for
+    int sm = 80;  // of the chip whose shared memory the ring is planned for
 };
 
 void PrintTo(const SelectedCase& c, std::ostream* out);

@@ -91,22 +91,25 @@ TEST(SelectedPlan, refuses_sequences_whose_importance_does_not_fit_shared_memory
 }
 
 TEST(SelectedPlan, rings_are_as_long_as_shared_memory_allows) {
-    EXPECT_EQ(plan_selected_forward(paper(4096), 80).stages, 5);
-    EXPECT_EQ(plan_selected_forward(paper(4096), 90).stages, 7);
-    EXPECT_EQ(plan_selected_dq(paper(4096), 80).stages, 3);
-    EXPECT_EQ(plan_selected_dq(paper(4096), 90).stages, 5);
+    const int sm_80 = shared_memory_limit(80);
+    const int sm_90 = shared_memory_limit(90);
+    EXPECT_EQ(plan_selected_forward(paper(4096), sm_80).stages, 5);
+    EXPECT_EQ(plan_selected_forward(paper(4096), sm_90).stages, 7);
+    EXPECT_EQ(plan_selected_dq(paper(4096), sm_80).stages, 3);
+    EXPECT_EQ(plan_selected_dq(paper(4096), sm_90).stages, 5);
     PrefillShape wide = paper(4096);
     wide.dk = 192;
-    EXPECT_EQ(plan_selected_forward(wide, 80).stages, 4);
-    EXPECT_EQ(plan_selected_dq(wide, 80).stages, 2);
+    EXPECT_EQ(plan_selected_forward(wide, sm_80).stages, 4);
+    EXPECT_EQ(plan_selected_dq(wide, sm_80).stages, 2);
     for (const int sm : {80, 86, 90}) {
+        const int room = shared_memory_limit(sm);
         for (const int dk : {32, 64, 96, 128}) {
             PrefillShape shape = paper(4096);
             shape.dk = shape.dv = dk;
-            for (const RingPlan& plan : {plan_selected_forward(shape, sm), plan_selected_dq(shape, sm)}) {
+            for (const RingPlan& plan : {plan_selected_forward(shape, room), plan_selected_dq(shape, room)}) {
                 if (plan.stages == 0) continue;
                 EXPECT_LE(plan.stages, kMaxStages);
-                EXPECT_LE(plan.shared_bytes, static_cast<std::size_t>(shared_memory_limit(sm)));
+                EXPECT_LE(plan.shared_bytes, static_cast<std::size_t>(room));
             }
         }
     }
@@ -117,7 +120,7 @@ TEST(SelectedPlan, dq_takes_whole_stages_of_keys_where_registers_and_shared_memo
         PrefillShape shape = paper(4096);
         shape.dk = dk;
         shape.dv = std::min(dk, 128);
-        return plan_selected_dq(shape, sm).keys;
+        return plan_selected_dq(shape, shared_memory_limit(sm)).keys;
     };
     for (const int dk : {32, 64, 96, 128}) {
         EXPECT_EQ(keys(dk, 80), 64);
@@ -127,7 +130,8 @@ TEST(SelectedPlan, dq_takes_whole_stages_of_keys_where_registers_and_shared_memo
     EXPECT_EQ(keys(96, 86), 32);
     EXPECT_EQ(keys(128, 86), 32);
     EXPECT_EQ(keys(192, 90), 32);
-    EXPECT_GE(plan_selected_dq(paper(4096), 86).stages, 2) << "queries are then in registers";
+    EXPECT_GE(plan_selected_dq(paper(4096), shared_memory_limit(86)).stages, 2)
+        << "queries are then in registers";
 }
 
 TEST(SelectedPlan, items_are_small_where_there_are_few) {
@@ -135,7 +139,39 @@ TEST(SelectedPlan, items_are_small_where_there_are_few) {
     EXPECT_EQ(selected_item_tokens(paper(8192), 132), 512);
     EXPECT_EQ(selected_item_tokens(paper(64), 132), 512);
     EXPECT_EQ(max_items(paper(65536), 2048), 1024 + 512);
-    EXPECT_EQ(max_parts(paper(65536), 2048), 1024);
+    EXPECT_EQ(selected_parts(paper(65536), 2048), std::size_t{4 * 1024} * 64 * 256);
+}
+
+// One long document among short ones.
+TEST(SelectedPlan, ragged_sequences_take_room_for_their_tokens_not_for_the_longest_of_them_each) {
+    const PrefillShape alone = paper(65536);
+    PrefillShape ragged = alone;
+    ragged.batch = 64;
+    ragged.tokens = 65536 + 63 * 64;
+    EXPECT_LE(selected_parts(ragged, 2048), selected_parts(alone, 2048) * 11 / 10);
+    EXPECT_LE(inverse_counts(ragged), inverse_counts(alone) * 14 / 10) << "a chunk of tokens begins in each";
+}
+
+TEST(SelectedPlan, what_stands_one_behind_the_other_does_not_overlap) {
+    PrefillShape shape = paper(0);
+    shape.n = 3;
+    for (const int item_tokens : {7, 64, 512}) {
+        std::int64_t first = 0, parts = 0;
+        int index = 0;
+        for (const int length : {1, 70, 0, 255, 256, 257, 1000, 64}) {
+            EXPECT_GE(chunks_before(first + length, index + 1),
+                      chunks_before(first, index) + inverse_chunks(length));
+            for (int group = 0; group < shape.groups; ++group) {
+                const std::int64_t begin =
+                    parts_before(shape, item_tokens, tokens_before(shape, first, length, group));
+                EXPECT_GE(begin, parts);
+                parts = begin + 2 * length * shape.n / item_tokens;  // as many as it can have
+            }
+            first += length;
+            ++index;
+        }
+        EXPECT_GE(parts_before(shape, item_tokens, first * shape.groups), parts);
+    }
 }
 
 }  // namespace

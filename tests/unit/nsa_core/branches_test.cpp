@@ -176,6 +176,96 @@ TEST(Branches, inputs_that_do_not_fit_are_refused_with_their_shapes) {
     EXPECT_THAT(refusal(in.q, in.k, in.v, Route::kFa2Dense), HasSubstr("needs a CUDA device"));
     EXPECT_THROW((void)compressed_attention(in.q, in.k, in.v, c.config, {}), InputError)
         << "83 is not 19 tokens";
+    EXPECT_THROW((void)compress_mean({.k = in.k, .v = in.v.narrow(2, 0, 9)}, c.config, {}), InputError);
+    EXPECT_THROW((void)compress_mean({.k = in.k, .v = in.v.to(at::kMeta)}, c.config, {}), InputError);
+    EXPECT_THROW((void)compress_mean({.k = in.k[0], .v = in.v[0]}, c.config, {.route = Route::kCuda}),
+                 InputError);
+}
+
+// On which device a tensor lies is told by one that has no memory at all.
+struct Gated {
+    NsaConfig config = grid()[3].config;
+    Inputs in = random_inputs(grid()[3], at::kFloat);
+    at::Tensor gates = at::ones({in.q.size(0), in.q.size(1), in.q.size(2), 3});
+    at::Tensor blocks = at::zeros({in.q.size(0), in.k.size(1), in.q.size(2), 1}, at::kLong);
+    BranchInputs all = {.q = in.q,
+                        .cmp = compress_mean({.k = in.k, .v = in.v}, config, {}),
+                        .sel = {.k = in.k, .v = in.v},
+                        .win = {.k = in.k, .v = in.v},
+                        .gates = gates};
+
+    [[nodiscard]] std::string refusal() const {
+        std::string reason;
+        for (const Route route : {Route::kReference, Route::kCuda}) {
+            const Execution how{.route = route};
+            try {
+                (void)gated_attention(all, config, {.cmp = how, .sel = how, .win = how}, blocks);
+                return "accepted";
+            } catch (const InputError& error) {
+                EXPECT_TRUE(reason.empty() || reason == error.what());
+                reason = error.what();
+            }
+        }
+        return reason;
+    }
+};
+
+TEST(GatedAttention, branches_that_differ_from_one_another_are_refused_with_both) {
+    using testing::HasSubstr;
+    Gated fewer;
+    fewer.all.win = {.k = fewer.in.k.narrow(1, 0, 1), .v = fewer.in.v.narrow(1, 0, 1)};
+    EXPECT_THAT(fewer.refusal(), HasSubstr("the sliding one has 1 and "));
+    Gated wider;
+    wider.all.cmp.v = at::cat({wider.all.cmp.v, wider.all.cmp.v}, 3);
+    EXPECT_THAT(wider.refusal(), HasSubstr("the compressed one has 2 and "));
+    Gated elsewhere;
+    elsewhere.all.gates = elsewhere.gates.to(at::kMeta);
+    EXPECT_THAT(elsewhere.refusal(), HasSubstr("on cpu for q"));
+}
+
+TEST(GatedAttention, blocks_that_do_not_fit_are_refused_with_their_shape) {
+    using testing::HasSubstr;
+    Gated given;
+    const at::Tensor blocks = given.blocks;
+    const auto refusal = [&](const at::Tensor& wrong) {
+        given.blocks = wrong;
+        return given.refusal();
+    };
+    EXPECT_THAT(refusal(blocks.to(at::kInt)), HasSubstr("got [1, 2, 83, 1] of Int"));
+    EXPECT_THAT(refusal(blocks.narrow(2, 0, 82)), HasSubstr("got [1, 2, 82, 1]"));
+    EXPECT_THAT(refusal(blocks.narrow(1, 0, 1)), HasSubstr("got [1, 1, 83, 1]"));
+    EXPECT_THAT(refusal(blocks.repeat({1, 1, 1, given.config.n + 1})), HasSubstr("1 to n"));
+    EXPECT_THAT(refusal(blocks.to(at::kMeta)), HasSubstr("of Long on meta"));
+}
+
+TEST(GatedAttention, numbers_that_are_no_block_of_the_prefix_stand_for_none) {
+    const Gated given;
+    const Case& c = grid()[3];
+    const at::Tensor blocks = select_blocks(
+        block_importance(given.in.q, given.all.cmp.k, 0, block_count(c.length, c.config), c.config), 0,
+        c.config);
+    const auto attend = [&](const at::Tensor& chosen) {
+        return selected_attention(given.in.q, given.in.k, given.in.v, chosen, c.config, {});
+    };
+    const at::Tensor outside = blocks.masked_fill(blocks.lt(0), std::int64_t{1} << 40);
+    EXPECT_TRUE(blocks.lt(0).any().item<bool>());
+    EXPECT_TRUE(at::equal(attend(outside), attend(blocks)));
+}
+
+TEST(PackedAttention, where_the_sequences_begin_must_be_known_on_the_device_of_the_rows) {
+    const NsaConfig c;
+    const auto rows = [&] {
+        return KeysValues{at::zeros({9, c.groups, c.dk}), at::zeros({9, c.groups, c.dv})};
+    };
+    const PackedInputs in{.q = at::zeros({9, c.heads, c.dk}),
+                          .raw = rows(),
+                          .sel = rows(),
+                          .win = rows(),
+                          .gates = at::zeros({9, c.heads, 3}),
+                          .cu_tokens = at::zeros({2}, at::TensorOptions{at::kInt}.device(at::kMeta)),
+                          .longest = 9};
+    EXPECT_THAT([&] { (void)packed_attention(in, c); },
+                testing::ThrowsMessage<InputError>(testing::HasSubstr("cu_tokens must be on cpu")));
 }
 
 }  // namespace

@@ -220,27 +220,50 @@ TEST(EmulatedDecode, steps_of_growing_sequences_equal_the_oracle_at_each_step) {
     }
 }
 
-TEST(EmulatedDecode, a_position_beyond_the_cache_gives_nan_and_touches_nothing) {
-    StepCase c = case_of(small_config(32, 32, 4), DType::kBf16);
-    c.positions = {40, 63};  // of 64
+// The second sequence's step is a fault: its output is NaN, and of the cache it touches nothing.
+void expect_no_step(const StepCase& c, PagedCache& cache, const PagedStepInputs& in) {
     for (const cuda::DecodePlan& plan : {kSm90, kSm80}) {
-        StepProblem problem{c};
-        problem.cache.position().select(0, 1).fill_(64);
-        const PagedCache before = problem.cache.copy_to(at::kCPU);
+        const PagedCache before = cache.copy_to(at::kCPU);
         const PagedStepOutputs out{.out = at::zeros({2, c.config.heads, c.config.dv}, at::kBFloat16),
                                    .blocks = at::zeros({2, 2, c.config.n}, at::kInt),
                                    .reads = at::zeros({2, 2, 3}, at::kInt)};
-        (void)run_emulated(plan, 3, problem.in, problem.cache, out);
+        (void)run_emulated(plan, 3, in, cache, out);
         EXPECT_FALSE(out.out[0].isnan().any().item<bool>());
         EXPECT_TRUE(out.out[1].isnan().all().item<bool>());
         EXPECT_TRUE(out.blocks[1].eq(-1).all().item<bool>());
         EXPECT_TRUE(out.reads[1].eq(0).all().item<bool>());
-        const auto of_second = [&](const PagedCache& cache) {
-            return cache.gather(cache.sel(), 1, 64).k.view(at::kShort).clone();
+        const auto of_second = [&](const PagedCache& from) {
+            return from.gather(from.sel(), 1, 64).k.view(at::kShort).clone();
         };
-        EXPECT_TRUE(at::equal(of_second(before), of_second(problem.cache)));
-        EXPECT_TRUE(at::equal(before.raw().k[1].view(at::kShort), problem.cache.raw().k[1].view(at::kShort)));
+        EXPECT_TRUE(at::equal(of_second(before), of_second(cache)));
+        EXPECT_TRUE(at::equal(before.raw().k[1].view(at::kShort), cache.raw().k[1].view(at::kShort)));
     }
+}
+
+TEST(EmulatedDecode, a_position_beyond_the_cache_gives_nan_and_touches_nothing) {
+    StepCase c = case_of(small_config(32, 32, 4), DType::kBf16);
+    c.positions = {40, 63};  // of 64
+    StepProblem problem{c};
+    problem.cache.position().select(0, 1).fill_(64);
+    expect_no_step(c, problem.cache, problem.in);
+}
+
+// Page -1 would lie ahead of the pool.
+TEST(EmulatedDecode, a_position_whose_page_is_not_reserved_gives_nan_and_touches_nothing) {
+    StepCase c = case_of(small_config(32, 32, 4), DType::kBf16);
+    c.positions = {80, 63};  // pages of 32 tokens
+    StepProblem problem{c};
+    problem.cache.position().select(0, 0).fill_(70);  // the cache ends behind 80
+    const PagedStepOutputs out{
+        .out = at::zeros({2, c.config.heads, c.config.dv}, at::kBFloat16), .blocks = {}, .reads = {}};
+    (void)run_emulated(kSm90, 3, problem.in, problem.cache, out);  // tokens 70 and 63
+    problem.cache.advance();
+    EXPECT_EQ(problem.cache.position()[1].item<int>(), 64);
+    EXPECT_EQ(problem.cache.page_table()[1][2].item<int>(), -1);
+    expect_no_step(c, problem.cache, problem.in);
+    problem.cache.reserve(1, 65);
+    (void)run_emulated(kSm90, 3, problem.in, problem.cache, out);
+    EXPECT_FALSE(out.out.isnan().any().item<bool>()) << "a step, once it has its page";
 }
 
 TEST(EmulatedDecode, parts_that_are_timed_alone_run_alone) {
@@ -281,6 +304,17 @@ TEST(EmulatedDecode, tensors_that_do_not_fit_are_refused_by_name) {
     PagedStepInputs in = problem.in;
     in.gates = in.gates.to(at::kFloat);
     EXPECT_THAT(refusal(in, shape), testing::HasSubstr("gates must be a contiguous tensor"));
+    const auto shifted = [](const at::Tensor& x) {  // by 2 bytes
+        return at::zeros({x.numel() + 1}, x.options()).narrow(0, 1, x.numel()).view(x.sizes());
+    };
+    for (at::Tensor PagedStepInputs::*tensor : {&PagedStepInputs::q, &PagedStepInputs::gates}) {
+        PagedStepInputs moved = problem.in;
+        moved.*tensor = shifted(problem.in.*tensor);
+        EXPECT_THAT(refusal(moved, shape), testing::HasSubstr("must begin at a multiple of 16 bytes"));
+    }
+    in = problem.in;
+    in.sel.v = shifted(in.sel.v);
+    EXPECT_THAT(refusal(in, shape), testing::HasSubstr("the selected branch's row must begin"));
     cuda::DecodeShape other = shape;
     other.dtype = cuda::HalfType::kFp16;
     EXPECT_THAT(refusal(problem.in, other), testing::HasSubstr("the cache's raw rows must be"));

@@ -255,6 +255,25 @@ TEST(EmulatedBranches, narrow_heads_select_the_blocks_that_the_fused_function_se
                   fused.out));
 }
 
+// In any order, twice, ahead of the first block and behind the last: kernels read what a list names, and the
+// backward marks it in shared memory.
+TEST(EmulatedBranches, blocks_that_the_query_cannot_have_are_left_out) {
+    const NsaConfig c = config_of(2, 1, 32, 32);
+    const Alone in = random_rows(c, 70);
+    const at::Tensor one = at::zeros({2, 1, 70, 1}, at::kLong);
+    const auto attend = [&](const at::Tensor& blocks) {
+        const at::Tensor q = in.q.detach().requires_grad_(true);
+        const at::Tensor k = in.k.detach().requires_grad_(true);
+        const at::Tensor out = cuda_selected_attention(q, {k, in.v}, blocks, call_of(c));
+        out.backward(in.d_out);
+        return std::array{out.detach(), q.grad(), k.grad()};
+    };
+    const std::array plain = attend(one);
+    const std::array strange = attend(at::cat({one + 1000, one - 7, one, one}, 3));
+    for (std::size_t i = 0; i < plain.size(); ++i)
+        EXPECT_TRUE(at::equal(plain[i], strange[i])) << i;
+}
+
 TEST(EmulatedBranches, tensors_that_kernels_cannot_read_where_they_lie_are_copied) {
     const NsaConfig c = config_of(2, 1, 32, 32);
     const Alone in = random_rows(c, 33);

@@ -165,5 +165,14 @@ TEST(EmulatedStep, sizes_near_the_largest_int_are_refused) {
     EXPECT_EQ(step_shape(NsaConfig{}, std::int64_t{1} << 40).capacity, kLargest);
 }
 
+TEST(EmulatedStep, what_a_chip_with_little_shared_memory_cannot_hold_is_said_in_its_own_numbers) {
+    cuda::StepShape shape = step_shape(NsaConfig{}, 64);
+    while (!cuda::step_unsupported(shape, StepTeam::kGrid, 99 * 1024))
+        shape.capacity += 1024;
+    EXPECT_EQ(cuda::step_unsupported(shape, StepTeam::kGrid), std::nullopt);
+    EXPECT_THAT(cuda::step_unsupported(shape, StepTeam::kGrid, 99 * 1024).value_or(""),
+                testing::HasSubstr("and there are 101376"));
+}
+
 }  // namespace
 }  // namespace nsa::core

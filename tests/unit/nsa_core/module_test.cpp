@@ -8,6 +8,7 @@
 #include "cases.hpp"
 #include "nsa_core/errors.hpp"
 #include "nsa_core/reference.hpp"
+#include "nsa_core/src/parameter_shapes.hpp"
 
 namespace nsa::core {
 namespace {
@@ -22,6 +23,20 @@ at::Tensor input(const Case& c, at::ScalarType type) {
 
 NSAAttention module_of(const NsaConfig& config, at::ScalarType type, RoutePolicy policy = {}) {
     return {config, at::TensorOptions{}.dtype(type), /*seed=*/7, policy};
+}
+
+TEST(Module, has_the_weights_that_its_configuration_says_without_one) {
+    for (const Compressor compressor : {Compressor::kMean, Compressor::kMlp}) {
+        NsaConfig config = grid()[0].config;
+        config.compressor = compressor;
+        const NSAAttention module = module_of(config, at::kFloat);
+        const std::vector<ParameterShape> shapes = parameter_shapes(config);
+        ASSERT_EQ(shapes.size(), module.parameters().size());
+        for (std::size_t i = 0; i < shapes.size(); ++i) {
+            EXPECT_EQ(shapes[i].name, module.parameters()[i].name);
+            EXPECT_EQ(at::IntArrayRef{shapes[i].shape}, module.parameters()[i].tensor.sizes());
+        }
+    }
 }
 
 // Rounding may turn a near tie of two blocks around; then the smaller of the two picks must be as important

@@ -128,5 +128,38 @@ TEST(PagedCacheTest, what_does_not_fit_is_refused_with_the_numbers) {
     EXPECT_THAT([&] { cache.fill(0, wrong); }, ThrowsMessage<InputError>(HasSubstr("4 compressed ones")));
 }
 
+TEST(PagedCacheTest, a_sequence_that_is_not_there_is_refused_by_its_number) {
+    PagedCache cache = cache_of(small_config());
+    for (const std::int64_t sequence : {-1, 2}) {
+        const auto refusal = ThrowsMessage<InputError>(
+            HasSubstr("sequences 0 to 1, and sequence " + std::to_string(sequence)));
+        EXPECT_THAT([&] { cache.reserve(sequence, 5); }, refusal);
+        EXPECT_THAT([&] { cache.fill(sequence, prefilled(small_config(), 5)); }, refusal);
+        EXPECT_THAT([&] { cache.release(sequence); }, refusal);
+        EXPECT_THAT([&] { (void)cache.place_of(cache.sel(), sequence, 0); }, refusal);
+        EXPECT_THAT([&] { (void)cache.gather(cache.sel(), sequence, 1); }, refusal);
+    }
+    cache.reserve(0, 32);
+    EXPECT_THAT([&] { (void)cache.place_of(cache.sel(), 0, 32); },
+                ThrowsMessage<InputError>(HasSubstr("row 32 of sequence 0 has no page")));
+}
+
+TEST(PagedCacheTest, a_prefill_of_other_groups_or_widths_is_refused_with_its_shapes) {
+    PagedCache cache = cache_of(small_config());
+    NsaConfig other = small_config();
+    other.dk += 2;
+    PrefilledSequence wrong = prefilled(small_config(), 20);
+    wrong.win = rows(other, 20, 9);
+    EXPECT_THAT([&] { cache.fill(0, wrong); },
+                ThrowsMessage<InputError>(HasSubstr("a prefill's window rows must be [")));
+    other = small_config();
+    other.groups *= 2;
+    wrong = prefilled(small_config(), 20);
+    wrong.raw = rows(other, 20, 9);
+    EXPECT_THAT([&] { cache.fill(0, wrong); },
+                ThrowsMessage<InputError>(HasSubstr("a prefill's raw rows must be [")));
+    EXPECT_EQ(cache.position()[0].item<int>(), -1);
+}
+
 }  // namespace
 }  // namespace nsa::core

@@ -3,6 +3,9 @@
 
 #include "nsa_core/cuda/prefill/interval.hpp"
 #include "nsa_core/cuda/prefill/plan.hpp"
+#include "nsa_core/cuda/prefill/selected_plan.hpp"
+#include "nsa_core/cuda/prefill/widths.hpp"
+#include "nsa_core/routes.hpp"
 
 namespace nsa::core::cuda {
 namespace {
@@ -65,6 +68,10 @@ TEST(PrefillPlan, shapes_that_the_kernels_do_not_take_are_refused_with_the_reaso
         reason([](PrefillShape& s) { s.max_tokens = 1 << 27; }),
         "the prefill kernels take up to 2^31 - 1 rows in a sequence, and S = 134217728 with H = 64 and G = 4 "
         "are more");
+    EXPECT_EQ(reason([](PrefillShape& s) { s.batch = 65535, s.max_tokens = 1 << 20; }),
+              "the prefill kernels take up to 2^30 tiles of 128 rows, those of the longest sequence for each "
+              "sequence and group; 65535 sequences of up to 1048576 tokens have 34359214080");
+    EXPECT_EQ(reason([](PrefillShape& s) { s.batch = 2048, s.max_tokens = 1 << 20; }), "none");
 }
 
 TEST(PrefillPlan, tokens_are_shared_out_where_keys_alone_do_not_fill_the_device) {
@@ -84,14 +91,65 @@ TEST(PrefillPlan, tokens_are_shared_out_where_keys_alone_do_not_fill_the_device)
         }
 }
 
-TEST(PrefillPlan, only_shares_and_wanted_sums_need_room) {
+TEST(PrefillPlan, only_shares_need_room) {
     PrefillShape shape = shape_of(1024);
     shape.compressed = 63;
-    EXPECT_EQ(dense_partials(shape, DenseBranch::kWindow, {.splits = 1}, /*keep_sums=*/false), 0U);
-    EXPECT_EQ(dense_partials(shape, DenseBranch::kCompressed, {.splits = 1}, /*keep_sums=*/true),
-              63U * 4 * 256);
-    EXPECT_EQ(dense_partials(shape, DenseBranch::kWindow, {.splits = 3}, /*keep_sums=*/false),
-              3U * 1024 * 4 * 256);
+    EXPECT_EQ(dense_partials(shape, DenseBranch::kWindow, {.splits = 1}), 0U);
+    EXPECT_EQ(dense_partials(shape, DenseBranch::kCompressed, {.splits = 2}), 2U * 63 * 4 * 256);
+    EXPECT_EQ(dense_partials(shape, DenseBranch::kWindow, {.splits = 3}), 3U * 1024 * 4 * 256);
+}
+
+// Chips, the code that runs on each (sm_90's on 9.0, else that of 8.0 or its PTX), and what a thread block
+// has.
+struct Chip {
+    int sm;
+    int code;
+    int kib;
+};
+constexpr Chip kChips[]{{80, 80, 163}, {86, 80, 99},   {87, 80, 163},  {89, 80, 99},  {90, 90, 227},
+                        {90, 80, 227}, {100, 80, 227}, {110, 80, 227}, {120, 80, 99}, {121, 80, 99}};
+
+TEST(PrefillPlan, rings_fit_the_device_wherever_the_chooser_takes_the_shape) {
+    int taken = 0;
+    for (const Chip& chip : kChips)
+        for (const HeadWidths& widths : kHeadWidths) {
+            SCOPED_TRACE("sm_" + std::to_string(chip.sm) + ", code of " + std::to_string(chip.code) +
+                         ", dk " + std::to_string(widths.dk));
+            RouteRequest request{.branch = Branch::kSelected,
+                                 .dtype = DType::kBf16,
+                                 .cuda = true,
+                                 .sm = chip.sm,
+                                 .kernels = true,
+                                 .length = 4096};
+            request.config.dk = widths.dk;
+            request.config.dv = widths.dv;
+            if (unsupported_reason(Route::kCuda, request)) continue;
+            ++taken;
+            PrefillShape shape = shape_of(4096);
+            shape.dk = widths.dk;
+            shape.dv = widths.dv;
+            const int device = chip.kib * 1024;
+            const DeviceLimits limits = limits_of(chip.sm, chip.code, /*multiprocessors=*/1, device);
+            for (const RingPlan& ring : {plan_selected_forward(shape, limits.shared_bytes),
+                                         plan_selected_dq(shape, limits.shared_bytes)}) {
+                EXPECT_GE(ring.stages, 2);
+                EXPECT_LE(ring.shared_bytes, static_cast<std::size_t>(device));
+            }
+        }
+    EXPECT_EQ(taken, 5 * 10 - 4) << "all but dk = 192 where a thread block has 99 KiB";
+}
+
+TEST(PrefillPlan, code_for_a_chip_is_planned_alike_on_a_newer_one_that_has_the_room) {
+    for (const Chip& chip : kChips) {
+        SCOPED_TRACE(chip.sm);
+        const int device = chip.kib * 1024;
+        EXPECT_EQ(shared_memory_limit(chip.sm), device);
+        const DeviceLimits limits = limits_of(chip.sm, chip.code, 132, device);
+        EXPECT_EQ(limits.sm, chip.code);
+        EXPECT_EQ(limits.shared_bytes, std::min(shared_memory_limit(chip.code), device));
+    }
+    EXPECT_EQ(shared_memory_limit(75), 0);
+    EXPECT_EQ(shared_memory_limit(130), 99 * 1024) << "the least, of a chip that is not known";
 }
 
 }  // namespace

@@ -69,7 +69,7 @@ TEST(StepRoutes, wide_heads_are_refused_where_a_thread_block_has_little_shared_m
         EXPECT_THAT(reason(128), HasSubstr("compute capability " + std::to_string(sm / 10) + "."));
         EXPECT_EQ(reason(96), "supported");
     }
-    for (const int sm : {80, 87, 90, 100})
+    for (const int sm : {80, 87, 90, 100, 103, 110})
         EXPECT_EQ(cuda_reason([&](StepRequest& r) { r.sm = sm; }), "supported");
 }
 

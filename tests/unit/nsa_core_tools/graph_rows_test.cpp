@@ -60,7 +60,7 @@ GraphResult result_of() {
 constexpr Ceilings kCeilings{.bytes_per_s = 4e12, .flops_per_s = 500e12};
 
 TEST(GraphRows, SayWhatFollowsFromTheMedians) {
-    const Row row = summarise(result_of(), kCeilings);
+    const auto row = summarise(result_of(), kCeilings).numbers;
     EXPECT_DOUBLE_EQ(row.at("ms_total"), 0.11);
     EXPECT_DOUBLE_EQ(row.at("ms_total_low"), 0.10);
     EXPECT_NEAR(row.at("ms_residual"), 0.11 - 0.12 - 0.004, 1e-12);  // the kernels overlap
@@ -77,10 +77,46 @@ TEST(GraphRows, WithoutPartsThereIsNoResidual) {
     whole.series.erase("ms_sel");
     whole.series.erase("ms_step");
     whole.states.clear();
-    const Row row = summarise(whole, kCeilings);
+    const auto row = summarise(whole, kCeilings).numbers;
     EXPECT_FALSE(row.contains("ms_residual"));
     EXPECT_FALSE(row.contains("percent_of_floor_step"));
     EXPECT_FALSE(row.contains("throttled_samples"));
+}
+
+// Twelve samples at full speed, single and in a row.
+GraphResult steady() {
+    GraphResult result = result_of();
+    result.max_sm_clock_mhz = 1980;
+    for (auto& [name, samples] : result.series)
+        samples.assign(12, samples.front());
+    result.states.assign(12, {.sm_clock_mhz = 1980});
+    result.step_states = result.states;
+    return result;
+}
+
+TEST(GraphRows, AreValidWhenBothSingleReplaysAndThoseInARowAre) {
+    EXPECT_EQ(summarise(steady(), kCeilings).validity.validity, Validity::kValid);
+    GraphResult hot = steady();
+    hot.step_states[3].throttle_reasons = 0x40;  // the hardware's slowdown for heat
+    const RowValidity in_a_row = summarise(hot, kCeilings).validity;
+    EXPECT_EQ(in_a_row.validity, Validity::kInvalid);
+    EXPECT_EQ(in_a_row.reason(), "in a row: hardware slowdown, heat or power brake");
+    GraphResult slow = steady();
+    for (tools::GpuState& state : slow.states)
+        state.sm_clock_mhz = 1800;
+    EXPECT_EQ(summarise(slow, kCeilings).validity.reason(), "median clock at 91 % of the highest");
+    slow.step_states[3].throttle_reasons = 0x40;
+    EXPECT_EQ(summarise(slow, kCeilings).validity.reason(), in_a_row.reason()) << "the worse of the two";
+    GraphResult blind = steady();
+    blind.states.clear();
+    blind.step_states.clear();
+    blind.why_no_monitor = "no NVML";
+    EXPECT_EQ(summarise(blind, kCeilings).validity.reason(),
+              "clocks are not known: no NVML; in a row: clocks are not known: no NVML");
+    GraphResult few = steady();
+    few.series.erase("ms_step");
+    few.series["ms_total"].resize(5);
+    EXPECT_EQ(summarise(few, kCeilings).validity.validity, Validity::kDegraded);
 }
 
 std::string text_of(const std::filesystem::path& path) {
@@ -105,11 +141,14 @@ TEST(GraphRows, AreWrittenAsCsvJsonAndRecords) {
                 AllOf(HasSubstr("S,batch,ms_total,ms_total_low"), HasSubstr("\n8192,2,0.11,0.1,0.12,0.08,")));
     EXPECT_THAT(csv, HasSubstr(",400000000,"));
     EXPECT_THAT(text_of(folder / "decode.json"),
-                AllOf(HasSubstr("[{\"S\": 8192"), HasSubstr("\"speedup_vs_cudnn\": "), HasSubstr("}]\n")));
+                AllOf(HasSubstr("[{\"S\": 8192"), HasSubstr("\"speedup_vs_cudnn\": "),
+                      HasSubstr("\"validity\": \"DEGRADED\""), HasSubstr("}]\n")));
     EXPECT_THAT(
         text_of(folder / "results.jsonl"),
         AllOf(HasSubstr(R"({"metric":"ms_total","value":0.12)"), HasSubstr(R"("metric":"percent_of_floor")"),
               HasSubstr(R"({"fact":"no_fa2","value":"no kernel")"),
+              HasSubstr(R"("metric":"degraded","value":1)"),
+              HasSubstr(R"({"fact":"validity","value":"DEGRADED")"),
               HasSubstr(R"("metric":"throttle_reasons","value":4)"), Not(HasSubstr("speedup_vs_fa2"))));
     std::filesystem::remove_all(folder);
 }

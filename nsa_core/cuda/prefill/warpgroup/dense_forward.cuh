@@ -4,6 +4,7 @@
 // made while the values of this one are summed, and the softmax of the next runs beside that sum.
 #pragma once
 
+#include "nsa_core/cuda/device_limits.hpp"
 #include "nsa_core/cuda/prefill/dense_results.cuh"
 #include "nsa_core/cuda/prefill/warpgroup/query_walk.cuh"
 #include "nsa_core/cuda/prefill/warpgroup/roles.cuh"
@@ -16,7 +17,7 @@ inline constexpr int kForwardRows = kConsumers * kWarpgroupRows;
 inline constexpr int kForwardRegisters = 224;
 inline constexpr int kForwardCopyRegisters = 56;
 inline constexpr int kForwardQueryStages = 2;  // the next queries arrive while outputs are staged in these
-inline constexpr int kForwardSharedLimit = 227 * 1024;
+inline constexpr int kForwardSharedLimit = shared_memory_limit(90);
 
 template <int kDk, int kDv, int kKeys>
 struct alignas(1024) WarpgroupForwardShared {

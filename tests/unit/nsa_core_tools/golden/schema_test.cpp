@@ -43,11 +43,18 @@ TensorFile layer_file() {
                      {"groups", "1"},
                      {"dk", "4"},
                      {"dv", "2"},
+                     {"gate_hidden", "5"},
                      {"rope", "true"},
                      {"gate", "softmax"}};
-    file.tensors = {{"x", tensor(Element::kF32, {1, 3, 8})},
-                    {"out", tensor(Element::kF32, {1, 3, 8})},
-                    {"weight.wq", tensor(Element::kF32, {8, 8})}};
+    file.tensors = {
+        {"x", tensor(Element::kF32, {1, 3, 8})},        {"out", tensor(Element::kF32, {1, 3, 8})},
+        {"weight.wq", tensor(Element::kF32, {8, 8})},   {"weight.gate_w1", tensor(Element::kF32, {5, 8})},
+        {"weight.gate_b1", tensor(Element::kF32, {5})}, {"weight.gate_w2", tensor(Element::kF32, {6, 5})},
+        {"weight.gate_b2", tensor(Element::kF32, {6})}, {"weight.wo", tensor(Element::kF32, {8, 4})}};
+    for (const std::string branch : {"cmp", "sel", "win"}) {
+        file.tensors["weight.wk_" + branch] = tensor(Element::kF32, {4, 8});
+        file.tensors["weight.wv_" + branch] = tensor(Element::kF32, {2, 8});
+    }
     return file;
 }
 
@@ -185,8 +192,8 @@ TEST(GoldenSchema, GradientsOfALayerAreOfItsInputAndAllItsWeights) {
     const auto with = [](const std::function<void(TensorFile&)>& change) {
         TensorFile file = layer_file();
         file.tensors["d_out"] = tensor(Element::kF32, {1, 3, 8});
-        file.tensors["d_x"] = tensor(Element::kF64, {1, 3, 8});
-        file.tensors["d_weight.wq"] = tensor(Element::kF64, {8, 8});
+        for (const auto& [name, input] : layer_file().tensors)
+            if (name != "out") file.tensors["d_" + name] = tensor(Element::kF64, input.shape);
         return fault_with(change, std::move(file));
     };
     EXPECT_EQ(with([](auto&) {}), "good");
@@ -199,6 +206,27 @@ TEST(GoldenSchema, GradientsOfALayerAreOfItsInputAndAllItsWeights) {
                     f.tensors["d_weight.wq"] = tensor(Element::kF64, {8, 4});
                 }),
                 HasSubstr("must be [8,8]"));
+}
+
+// A layer is drawn before the file's weights are copied into it: a small file must not ask for a large one.
+TEST(GoldenSchema, ALayersWeightsAreThoseThatItsConfigurationAsksFor) {
+    const auto with = [](const std::function<void(TensorFile&)>& change) {
+        return fault_with(change, layer_file());
+    };
+    EXPECT_EQ(with([](auto&) {}), "good");
+    EXPECT_THAT(with([](auto& f) { f.metadata["heads"] = f.metadata["dk"] = f.metadata["dv"] = "1048576"; }),
+                HasSubstr("tensor weight.wq is [8,8]; with these inputs and this configuration it must be "
+                          "[1099511627776,8]"));
+    EXPECT_THAT(with([](auto& f) { f.metadata["gate_hidden"] = "1048576"; }),
+                HasSubstr("weight.gate_w1 is [5,8]"));
+    EXPECT_THAT(with([](auto& f) { f.metadata["compressor"] = "mlp"; }),
+                HasSubstr("it has no tensor weight.phi_k.position [4,4]"));
+    EXPECT_THAT(with([](auto& f) { f.tensors.erase("weight.wo"); }),
+                HasSubstr("it has no tensor weight.wo [8,4]"));
+    EXPECT_THAT(with([](auto& f) {
+                    f.tensors["weight.wz"] = tensor(Element::kF32, {8, 8});
+                }),
+                HasSubstr("it has weights that a layer of this configuration has not"));
 }
 
 TEST(GoldenSchema, OnlyACandidateMayHoldWhatIsNotANumber) {

@@ -35,9 +35,6 @@ void release_registers() {
 inline void group_sync(int id, int threads) {
     emulator::named_barrier(id, threads, /*waits=*/true);
 }
-inline void group_arrive(int id, int threads) {
-    emulator::named_barrier(id, threads, /*waits=*/false);
-}
 
 template <class T, int kN, bool kTransposeB>
 emulator::Product product_of(std::uint64_t b, bool scale_d) {
