@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::array kParams = table_of(
     alone(whole("steps", "10", "optimiser steps", 1, std::int64_t{1} << 40)), model_params(),
+    kCompressorParams,
     std::array{whole("seq", "128", "bytes in a sequence"), whole("batch", "8", "sequences in a micro-batch"),
                whole("accumulate", "1", "micro-batches in a step, gradients averaged"),
                whole("layers", "1", "layers of attention and MLP", 1, 1024),

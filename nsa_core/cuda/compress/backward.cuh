@@ -12,10 +12,11 @@ namespace nsa::core::cuda {
 template <class T>
 __global__ void __launch_bounds__(kProductThreads)
     compress_pre_kernel(const __grid_constant__ CompressBackward p, RowCount count) {
-    const CompressBackward::Side& side = p.side[blockIdx.z];
-    const int width = side_width(p.shape, static_cast<int>(blockIdx.z));
+    const SideBlock mine = side_block();
+    const CompressBackward::Side& side = p.side[mine.side];
+    const int width = side_width(p.shape, mine.side);
     const int rows = RowWalk::rows(p.sequences, p.shape);
-    const TilePlace at = tile_place(p.hidden);
+    const TilePlace at = tile_place(mine.index, p.hidden);
     if (at.row >= rows) return;
     RowWalk walk{p.sequences, p.shape.batch, count};
     AlongRows<T> left{width / 8, 0, [&](int r) -> Line<T> {
@@ -69,17 +70,18 @@ struct Slices {
     }
 };
 
-// Grid: x = (64 pairs of d tokens and group, residue, columns), the columns fastest; y = sequence; z = side.
+// Grid: x = (64 pairs of d tokens and group, residue, columns), the columns fastest; y = sequence.
 template <class T>
 __global__ void __launch_bounds__(kProductThreads)
     compress_rows_kernel(const __grid_constant__ CompressBackward p, Divisor groups, int column_tiles) {
-    const CompressBackward::Side& side = p.side[blockIdx.z];
+    const SideBlock mine = side_block();
+    const CompressBackward::Side& side = p.side[mine.side];
     const PrefillShape& shape = p.shape;
-    const int width = side_width(shape, static_cast<int>(blockIdx.z));
+    const int width = side_width(shape, mine.side);
     const bool packed = p.sequences.cu_tokens != nullptr;
     const Sequence tokens = tokens_of(p.sequences, static_cast<int>(blockIdx.y));
     const Sequence blocks = compressed_rows_of(p.sequences, static_cast<int>(blockIdx.y));
-    const auto index = static_cast<int>(blockIdx.x);
+    const int index = mine.index;
     const int first_column = index % column_tiles * kTile;
     const int residue = index / column_tiles % shape.d;
     const int first_slot = index / column_tiles / shape.d * kTile;

@@ -1,4 +1,4 @@
-// Learnable compression: three kernels, each for keys and values at once (z of the grid).
+// Learnable compression: three kernels, each for keys and values at once.
 //   compress_bias    b1 + W1 position, in fp32
 //   compress_hidden  pre = blocks W1ᵀ + bias, and silu(pre)
 //   compress_out     silu(pre) W2ᵀ + b2
@@ -30,14 +30,24 @@ __device__ __forceinline__ float rounded(float x) {
     return Half<T>::to_float(Half<T>::from_float(x));
 }
 
+/// A thread block's side and number: the first half of a grid's x is of keys, the second of values.
+struct SideBlock {
+    int side;
+    int index;
+};
+__device__ __forceinline__ SideBlock side_block() {
+    const unsigned half = gridDim.x / kSides;
+    return {static_cast<int>(blockIdx.x / half), static_cast<int>(blockIdx.x % half)};
+}
+
 /// Which tile of a product a thread block makes: columns fastest, so that neighbours share the left operand.
 struct TilePlace {
     int row;
     int column;
 };
-__device__ __forceinline__ TilePlace tile_place(int columns) {
-    const unsigned tiles = (static_cast<unsigned>(columns) + kTile - 1) / kTile;
-    return {static_cast<int>(blockIdx.x / tiles) * kTile, static_cast<int>(blockIdx.x % tiles) * kTile};
+__device__ __forceinline__ TilePlace tile_place(int index, int columns) {
+    const int tiles = (columns + kTile - 1) / kTile;
+    return {index / tiles * kTile, index % tiles * kTile};
 }
 
 /// Rows `first`.. of a contiguous matrix as lines: `rows` of them are there.
@@ -61,9 +71,10 @@ __device__ __forceinline__ auto matrix_rows(void* matrix, const TilePlace& at, i
 template <class T>
 __global__ void __launch_bounds__(kBiasThreads)
     compress_bias_kernel(const __grid_constant__ CompressForward p) {
-    const CompressForward::Side& side = p.side[blockIdx.z];
-    const int pieces = p.shape.l * side_width(p.shape, static_cast<int>(blockIdx.z)) / 8;
-    const int row = static_cast<int>(blockIdx.x);
+    const SideBlock mine = side_block();
+    const CompressForward::Side& side = p.side[mine.side];
+    const int pieces = p.shape.l * side_width(p.shape, mine.side) / 8;
+    const int row = mine.index;
     const T* const weights = static_cast<const T*>(side.phi.w1) + static_cast<std::int64_t>(row) * pieces * 8;
     const T* const position = static_cast<const T*>(side.phi.position);
     float sum = 0.0F;
@@ -90,11 +101,12 @@ __global__ void __launch_bounds__(kBiasThreads)
 template <class T>
 __global__ void __launch_bounds__(kProductThreads)
     compress_hidden_kernel(const __grid_constant__ CompressForward p, RowCount count) {
-    const CompressForward::Side& side = p.side[blockIdx.z];
-    const int width = side_width(p.shape, static_cast<int>(blockIdx.z));
+    const SideBlock mine = side_block();
+    const CompressForward::Side& side = p.side[mine.side];
+    const int width = side_width(p.shape, mine.side);
     const int block = p.shape.l * width;
     const int rows = RowWalk::rows(p.sequences, p.shape);
-    const TilePlace at = tile_place(p.hidden);
+    const TilePlace at = tile_place(mine.index, p.hidden);
     if (at.row >= rows) return;
     RowWalk walk{p.sequences, p.shape.batch, count};
     AlongRows<T> left{
@@ -121,10 +133,11 @@ __global__ void __launch_bounds__(kProductThreads)
 template <class T>
 __global__ void __launch_bounds__(kProductThreads)
     compress_out_kernel(const __grid_constant__ CompressForward p, RowCount count) {
-    const CompressForward::Side& side = p.side[blockIdx.z];
-    const int width = side_width(p.shape, static_cast<int>(blockIdx.z));
+    const SideBlock mine = side_block();
+    const CompressForward::Side& side = p.side[mine.side];
+    const int width = side_width(p.shape, mine.side);
     const int rows = RowWalk::rows(p.sequences, p.shape);
-    const TilePlace at = tile_place(width);
+    const TilePlace at = tile_place(mine.index, width);
     if (at.row >= rows) return;
     AlongRows<T> left{p.hidden / 8, 0, matrix_lines<T>(side.act, at.row, rows, p.hidden)};
     AlongRows<T> right{p.hidden / 8, 0, matrix_lines<T>(side.phi.w2, at.column, width, p.hidden)};

@@ -18,8 +18,7 @@ namespace nsa::core::cuda {
 
 // Thread blocks of a product over all hidden rows: `columns` is the wider side's.
 [[nodiscard]] inline LaunchShape product_shape(const PrefillShape& shape, int columns) {
-    return {.blocks = blocks_of(hidden_rows(shape), kTile) * blocks_of(columns, kTile),
-            .sides = kSides,
+    return {.blocks = kSides * blocks_of(hidden_rows(shape), kTile) * blocks_of(columns, kTile),
             .threads = kProductThreads,
             .shared_bytes = kProductBytes};
 }
@@ -28,8 +27,7 @@ template <class T>
 cudaError_t launch_compress_forward_of(const CompressForward& p, cudaStream_t stream) {
     const RowCount count = row_count(p.shape, p.sequences);
     cudaError_t error = launch(compress_bias_kernel<T>,
-                               {.blocks = p.hidden,
-                                .sides = kSides,
+                               {.blocks = std::int64_t{kSides} * p.hidden,
                                 .threads = kBiasThreads,
                                 .shared_bytes = kBiasThreads / kWarpSize * sizeof(float)},
                                stream, p);
@@ -48,23 +46,20 @@ cudaError_t launch_compress_weights_of(const CompressBackward& p, const Compress
     const std::int64_t tiles =
         blocks_of(p.hidden, kTile) * (blocks_of(block, kTile) + blocks_of(width, kTile));
     cudaError_t error = launch(compress_parts_kernel<T>,
-                               {.blocks = tiles,
+                               {.blocks = kSides * tiles,
                                 .sequences = plan.splits,
-                                .sides = kSides,
                                 .threads = kProductThreads,
                                 .shared_bytes = kProductBytes},
                                stream, p, row_count(p.shape, p.sequences), plan.splits);
     if (error != cudaSuccess) return error;
     error = launch(compress_sum_kernel<T>,
-                   {.blocks = blocks_of(parts_layout(p.hidden, block, width).all / 8, kSumThreads),
-                    .sides = kSides,
+                   {.blocks = kSides * blocks_of(parts_layout(p.hidden, block, width).all / 8, kSumThreads),
                     .threads = kSumThreads},
                    stream, p, plan.splits);
     if (error != cudaSuccess) return error;
     constexpr int kThreads = kPositionPieces * kPositionShares;
     return launch(compress_position_kernel<T>,
-                  {.blocks = blocks_of(block / 8, kPositionPieces),
-                   .sides = kSides,
+                  {.blocks = kSides * blocks_of(block / 8, kPositionPieces),
                    .threads = kThreads,
                    .shared_bytes = kThreads * sizeof(Piece)},
                   stream, p, plan.splits);
@@ -76,9 +71,8 @@ cudaError_t launch_compress_rows_of(const CompressBackward& p, cudaStream_t stre
     const auto column_tiles = static_cast<int>(blocks_of(std::max(shape.dk, shape.dv), kTile));
     const std::int64_t slots = blocks_of(shape.max_tokens, shape.d) * shape.groups;
     return launch(compress_rows_kernel<T>,
-                  {.blocks = blocks_of(slots, kTile) * shape.d * column_tiles,
+                  {.blocks = kSides * blocks_of(slots, kTile) * shape.d * column_tiles,
                    .sequences = shape.batch,
-                   .sides = kSides,
                    .threads = kProductThreads,
                    .shared_bytes = kProductBytes},
                   stream, p, make_divisor(shape.groups), column_tiles);

@@ -65,18 +65,19 @@ __device__ __forceinline__ auto rows_of_matrix(const void* matrix, int width) {
     };
 }
 
-// Grid: x = tiles of dW1, then those of dW2; y = share; z = side.
+// Grid: x = tiles of dW1, then those of dW2; y = share.
 template <class T>
 __global__ void __launch_bounds__(kProductThreads)
     compress_parts_kernel(const __grid_constant__ CompressBackward p, RowCount count, int splits) {
-    const CompressBackward::Side& side = p.side[blockIdx.z];
-    const int width = side_width(p.shape, static_cast<int>(blockIdx.z));
+    const SideBlock mine = side_block();
+    const CompressBackward::Side& side = p.side[mine.side];
+    const int width = side_width(p.shape, mine.side);
     const int block = p.shape.l * width;
     const Share share = share_of(RowWalk::rows(p.sequences, p.shape), splits);
     const PartsLayout layout = parts_layout(p.hidden, block, width);
     float* const part = side.parts + blockIdx.y * layout.all;
     const int w1_tiles = (p.hidden + kTile - 1) / kTile * ((block + kTile - 1) / kTile);
-    const int index = static_cast<int>(blockIdx.x);
+    const int index = mine.index;
     RowWalk walk{p.sequences, p.shape.batch, count};
     if (index < w1_tiles) {
         const TilePlace at = part_place(index, p.hidden);
@@ -117,11 +118,12 @@ __device__ __forceinline__ float sum_part(const float* parts, std::int64_t at, s
 template <class T>
 __global__ void __launch_bounds__(kSumThreads)
     compress_sum_kernel(const __grid_constant__ CompressBackward p, int splits) {
-    const CompressBackward::Side& side = p.side[blockIdx.z];
-    const int width = side_width(p.shape, static_cast<int>(blockIdx.z));
+    const SideBlock mine = side_block();
+    const CompressBackward::Side& side = p.side[mine.side];
+    const int width = side_width(p.shape, mine.side);
     const int block = p.shape.l * width;
     const PartsLayout layout = parts_layout(p.hidden, block, width);
-    const std::int64_t at = (static_cast<std::int64_t>(blockIdx.x) * kSumThreads + threadIdx.x) * 8;
+    const std::int64_t at = (static_cast<std::int64_t>(mine.index) * kSumThreads + threadIdx.x) * 8;
     if (at >= layout.all) return;
     Piece sum = sum_parts(side.parts, at, layout.all, splits);
     if (at >= layout.b2) return store_piece(static_cast<T*>(side.d_phi.b2) + (at - layout.b2), sum);
@@ -136,11 +138,12 @@ __global__ void __launch_bounds__(kSumThreads)
 template <class T>
 __global__ void __launch_bounds__(kPositionPieces* kPositionShares)
     compress_position_kernel(const __grid_constant__ CompressBackward p, int splits) {
-    const CompressBackward::Side& side = p.side[blockIdx.z];
-    const int width = side_width(p.shape, static_cast<int>(blockIdx.z));
+    const SideBlock mine = side_block();
+    const CompressBackward::Side& side = p.side[mine.side];
+    const int width = side_width(p.shape, mine.side);
     const int block = p.shape.l * width;
     const PartsLayout layout = parts_layout(p.hidden, block, width);
-    const int column = (static_cast<int>(blockIdx.x) * kPositionPieces + lane_index()) * 8;
+    const int column = (mine.index * kPositionPieces + lane_index()) * 8;
     const T* const weights = static_cast<const T*>(side.phi.w1) + column;
     auto* const sums = dynamic_shared<Piece>();  // [shares][pieces]
     Piece sum{};

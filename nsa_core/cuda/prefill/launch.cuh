@@ -14,7 +14,6 @@ namespace nsa::core::cuda {
 struct LaunchShape {
     std::int64_t blocks = 0;  // along x
     int sequences = 1;        // along y
-    int sides = 1;            // along z: keys and values
     int threads = 0;
     std::size_t shared_bytes = 0;
 };
@@ -25,8 +24,7 @@ cudaError_t launch(void (*kernel)(Parameters...), const LaunchShape& shape, cuda
     if (shape.blocks <= 0 || shape.sequences <= 0) return cudaSuccess;  // nothing to do, and no grid is empty
     if (shape.blocks > std::numeric_limits<int>::max()) return cudaErrorInvalidConfiguration;
     cudaLaunchConfig_t config{};
-    config.gridDim = dim3(static_cast<unsigned>(shape.blocks), static_cast<unsigned>(shape.sequences),
-                          static_cast<unsigned>(shape.sides));
+    config.gridDim = dim3(static_cast<unsigned>(shape.blocks), static_cast<unsigned>(shape.sequences));
     config.blockDim = dim3(static_cast<unsigned>(shape.threads));
     config.dynamicSmemBytes = shape.shared_bytes;
     config.stream = stream;
