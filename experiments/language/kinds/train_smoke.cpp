@@ -10,13 +10,13 @@ namespace {
 
 constexpr std::array kParams = table_of(
     alone(whole("steps", "10", "optimiser steps", 1, std::int64_t{1} << 40)), model_params(),
-    kCompressorParams,
     std::array{whole("seq", "128", "bytes in a sequence"), whole("batch", "8", "sequences in a micro-batch"),
                whole("accumulate", "1", "micro-batches in a step, gradients averaged"),
                whole("layers", "1", "layers of attention and MLP", 1, 1024),
                number("lr", "0.001", "learning rate of AdamW"), kDtype, kDevice,
                seed("seed of weights and data"), kData,
-               word("gate", "sigmoid", "sigmoid|softmax", "how the gates are made"),
+               word("gate", "sigmoid", "sigmoid|softmax", "how the gates are made"), kCompressorParams[0],
+               kCompressorParams[1],
                word("route", "auto", "auto|reference|sdpa|fa2_dense|fa2_varlen|cuda",
                     "implementation; auto: as the NSA_ flags say"),
                word("compare_route", "none", "none|reference|sdpa|fa2_dense|fa2_varlen|cuda",
