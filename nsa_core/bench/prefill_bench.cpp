@@ -212,6 +212,7 @@ void add_flags(tools::FlagTable& table, PrefillBenchOptions& o) {
                                      "step: forward and backward in one measurement")
         .choice("--route", o.route, tools::sequence_routes(), "auto: as the environment flags say");
     add_size_flags(table, o);
+    tools::add_compressor_flags(table, o.compression);
     table
         .choice("--queries", o.queries,
                 {{"independent", Queries::kIndependent}, {"correlated", Queries::kCorrelated}},
@@ -221,7 +222,9 @@ void add_flags(tools::FlagTable& table, PrefillBenchOptions& o) {
 }
 
 tools::Outcome run(const PrefillBenchOptions& o, tools::Output& output) {
-    const NsaConfig config = tools::config_of(o, o.dim);
+    NsaConfig config = tools::config_of(o, o.dim);
+    config.compressor = o.compression.compressor;
+    config.phi_hidden = o.compression.phi_hidden;
     const auto choice = tools::choose_device(o.device);
     if (const auto* skipped = std::get_if<tools::Skipped>(&choice)) return *skipped;
     const auto device = std::get<tools::DeviceKind>(choice);

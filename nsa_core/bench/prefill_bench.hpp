@@ -22,6 +22,7 @@ struct PrefillBenchOptions : BenchOptions {
 
     std::optional<Pass> pass;  // nothing: all three
     Queries queries = Queries::kIndependent;
+    tools::CompressorFlags compression;
     bool peers = true;  // of attention: full attention beside ours
 };
 

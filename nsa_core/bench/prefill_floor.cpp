@@ -38,10 +38,17 @@ Work attention(const PrefillShape& s, Pass pass, double pairs) {
 }
 
 // Raw rows in and compressed rows out, one of the latter every d tokens; the other way round backward.
-Work compression(const PrefillShape& s) {
+Work compression(const PrefillShape& s, Pass pass) {
     const NsaConfig& c = s.config;
     const double numbers = as_double(s.batch * s.seq * c.groups * (c.dk + c.dv));
-    return {.bytes = as_double(s.element_bytes) * numbers * (1 + 1 / as_double(c.d)), .flops = 2 * numbers};
+    Work work{.bytes = as_double(s.element_bytes) * numbers * (1 + 1 / as_double(c.d)), .flops = 2 * numbers};
+    if (c.compressor == Compressor::kMean) return work;
+    // W1 and W2 with each compressed row, forward; backward with its gradient, of input and of weights.
+    const double weights = as_double(c.phi_hidden * (c.l + 1) * (c.dk + c.dv));
+    const double times = pass == Pass::kForward ? 1 : 2;
+    work.flops = 2 * times * weights * as_double(s.batch * c.groups * compressed_count(s.seq, c));
+    work.bytes += times * weights * as_double(s.element_bytes);
+    return work;
 }
 
 Work selection(const PrefillShape& s) {
@@ -70,7 +77,7 @@ Work one_way(PrefillPart part, Pass pass, const PrefillShape& s) {
         case PrefillPart::kProject:
             return s.input_weights == 0 ? Work{} : projection(s, pass, s.input_weights, s.config.dim);
         case PrefillPart::kCompress:
-            return compression(s);
+            return compression(s, pass);
         case PrefillPart::kCompressed:
             return attention(s, pass, pairs.cmp);
         case PrefillPart::kSelect:
@@ -90,7 +97,7 @@ Work whole_one_way(Pass pass, const PrefillShape& s) {
     Work whole;
     for (const PrefillPart part : kPrefillParts)
         whole.flops += one_way(part, pass, s).flops;
-    whole.bytes = attention_bytes(s, pass) + compression(s).bytes;
+    whole.bytes = attention_bytes(s, pass) + compression(s, pass).bytes;
     whole.bytes += one_way(PrefillPart::kProject, pass, s).bytes;
     if (s.output_weights > 0) whole.bytes += projection(s, pass, s.output_weights, s.config.dim).bytes;
     return whole;

@@ -23,7 +23,7 @@ inline constexpr std::array kPasses{Pass::kForward, Pass::kBackward, Pass::kStep
 // The pieces that are launched and timed apart, in their order.
 enum class PrefillPart {
     kProject,     // module only: queries, keys, values and gates from x
-    kCompress,    // mean pooling of keys and values
+    kCompress,    // of keys and values, by their mean or by a learnable phi
     kCompressed,  // attention over compressed tokens
     kSelect,      // importance and top-n; carries no gradient
     kSelected,

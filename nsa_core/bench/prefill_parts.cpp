@@ -3,15 +3,37 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include "nsa_core/routes/cuda_compression_autograd.hpp"
+
 namespace nsa::core::bench {
+
+namespace {
+
+using Compress = std::function<KeysValues(const KeysValues& raw)>;
+
+Compress compressor(const PrefillInputs& in, const NsaConfig& c, const Execution& how) {
+    if (!in.phi) return [=](const KeysValues& raw) { return compress_mean(raw, c, how); };
+    return [=, phi = *in.phi](const KeysValues& raw) { return compress_mlp(raw, phi, c, how); };
+}
+Compress compressor(const PrefillInputs& in, const CudaCall& call) {
+    if (!in.phi) return [=](const KeysValues& raw) { return cuda_compress_mean(raw, call); };
+    return [=, phi = *in.phi](const KeysValues& raw) { return cuda_compress_mlp(raw, phi, call); };
+}
+
+}  // namespace
+
+KeysValues compressed_tokens(const PrefillInputs& in, const NsaConfig& c, const Execution& how) {
+    return compressor(in, c, how)(in.raw());
+}
 
 PartFunctions parts_by_routes(const PrefillInputs& in, const NsaConfig& c, const BranchExecutions& how) {
     const c10::NoGradGuard no_grad;
     const at::Tensor q = in.q.detach();
-    const KeysValues cmp = compress_mean({.k = in.k_raw, .v = in.v_raw}, c, how.cmp);
+    const Compress compress = compressor(in, c, how.cmp);
+    const KeysValues cmp = compress(in.raw());
     const at::Tensor blocks = choose_blocks(q, cmp, c, how.cmp);
     return {.cmp = cmp,
-            .compress = [=](const KeysValues& raw) { return compress_mean(raw, c, how.cmp); },
+            .compress = compress,
             .compressed =
                 [=](const at::Tensor& queries, const KeysValues& rows) {
                     return compressed_attention(queries, rows.k, rows.v, c, how.cmp);
@@ -36,12 +58,13 @@ PartFunctions parts_by_kernels(const PrefillInputs& in, const CudaCall& call) {
     const c10::NoGradGuard no_grad;
     const at::Tensor q = in.q.detach();
     const CudaPrefill kernels{call.config, call.scale, q, call.packing, *call.kernels};
-    const KeysValues cmp = kernels.compress({.k = in.k_raw, .v = in.v_raw});
+    const Compress compress = compressor(in, call);
+    const KeysValues cmp = compress(in.raw());
     const at::Tensor lse = kernels.compressed(q, cmp).lse;
     const SelectedLists lists = kernels.select(q, cmp.k, lse);
     return {
         .cmp = cmp,
-        .compress = [=](const KeysValues& raw) { return cuda_compress_mean(raw, call); },
+        .compress = compress,
         .compressed = [=](const at::Tensor& queries,
                           const KeysValues& rows) { return cuda_compressed_attention(queries, rows, call); },
         .select =

@@ -31,6 +31,10 @@ struct PartFunctions {
     bool branches_have_gradients = true;
 };
 
+/// The inputs' compressed tokens, by their compressor.
+[[nodiscard]] KeysValues compressed_tokens(const PrefillInputs& in, const NsaConfig& config,
+                                           const Execution& how);
+
 [[nodiscard]] PartFunctions parts_by_routes(const PrefillInputs& in, const NsaConfig& config,
                                             const BranchExecutions& how);
 

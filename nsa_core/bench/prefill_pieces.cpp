@@ -36,6 +36,35 @@ struct Weights {
     }
 };
 
+std::optional<PhiPair> phi_of(const NSAAttention& module) {
+    if (module.config().compressor == Compressor::kMean) return std::nullopt;
+    const Weights weight{module};
+    const auto side = [&](const std::string& name) {
+        return PhiWeights{.position = weight(name + ".position"),
+                          .w1 = weight(name + ".w1"),
+                          .b1 = weight(name + ".b1"),
+                          .w2 = weight(name + ".w2"),
+                          .b2 = weight(name + ".b2")};
+    };
+    return PhiPair{.k = side("phi_k"), .v = side("phi_v")};
+}
+
+// Matrices of variance 1 / fan-in, as a layer draws them.
+std::optional<PhiPair> random_phi(const NsaConfig& c, at::TensorOptions options) {
+    if (c.compressor == Compressor::kMean) return std::nullopt;
+    const auto matrix = [&](std::int64_t rows, std::int64_t fan_in) {
+        return leaf((at::randn({rows, fan_in}, options.dtype(at::kFloat)) / std::sqrt(fan_in)).to(options));
+    };
+    const auto side = [&](std::int64_t width) {
+        return PhiWeights{.position = matrix(c.l, width),
+                          .w1 = matrix(c.phi_hidden, c.l * width),
+                          .b1 = leaf(at::zeros({c.phi_hidden}, options)),
+                          .w2 = matrix(width, c.phi_hidden),
+                          .b2 = leaf(at::zeros({width}, options))};
+    };
+    return PhiPair{.k = side(c.dk), .v = side(c.dv)};
+}
+
 }  // namespace
 
 at::Tensor correlated(const at::Tensor& independent) {
@@ -73,7 +102,8 @@ PrefillInputs random_inputs(const PrefillBenchOptions& o, const NsaConfig& c, st
             .k_sel = rows(c.groups, c.dk),
             .v_sel = rows(c.groups, c.dv),
             .k_win = rows(c.groups, c.dk),
-            .v_win = rows(c.groups, c.dv)};
+            .v_win = rows(c.groups, c.dv),
+            .phi = random_phi(c, options)};
 }
 
 PrefillInputs projected(const NSAAttention& module, const at::Tensor& x) {
@@ -94,13 +124,14 @@ PrefillInputs projected(const NSAAttention& module, const at::Tensor& x) {
             .k_sel = heads("wk_sel", c.groups),
             .v_sel = heads("wv_sel", c.groups),
             .k_win = heads("wk_win", c.groups),
-            .v_win = heads("wv_win", c.groups)};
+            .v_win = heads("wv_win", c.groups),
+            .phi = phi_of(module)};
 }
 
 at::Tensor attend(const PrefillInputs& in, const NsaConfig& c, const RoutesTaken& routes) {
     const BranchExecutions how = executions(routes);
     return gated_attention({.q = in.q,
-                            .cmp = compress_mean({.k = in.k_raw, .v = in.v_raw}, c, how.cmp),
+                            .cmp = compressed_tokens(in, c, how.cmp),
                             .sel = {.k = in.k_sel, .v = in.v_sel},
                             .win = {.k = in.k_win, .v = in.v_win},
                             .gates = in.gates},
@@ -111,7 +142,7 @@ at::Tensor attend(const PrefillInputs& in, const NsaConfig& c, const RoutesTaken
 at::Tensor selected_blocks(const PrefillInputs& in, const NsaConfig& c, const RoutesTaken& routes) {
     const c10::NoGradGuard no_grad;
     const Execution how = executions(routes).cmp;
-    return choose_blocks(in.q, compress_mean({.k = in.k_raw, .v = in.v_raw}, c, how), c, how);
+    return choose_blocks(in.q, compressed_tokens(in, c, how), c, how);
 }
 
 std::vector<Piece> pieces_of(const PrefillInputs& in, const PartFunctions& parts) {
@@ -126,6 +157,9 @@ std::vector<Piece> pieces_of(const PrefillInputs& in, const PartFunctions& parts
         return std::array{parts.compressed(q_cmp, cmp), parts.selected(q_sel, sel),
                           parts.sliding(q_win, win)};
     }();
+    std::vector<at::Tensor> compressing{raw.k, raw.v};
+    for (const at::Tensor& weight : in.phi_weights())
+        compressing.push_back(weight);
     std::vector<at::Tensor> mixed{gates};
     if (parts.branches_have_gradients) {
         for (const at::Tensor& branch : branches)
@@ -140,12 +174,13 @@ std::vector<Piece> pieces_of(const PrefillInputs& in, const PartFunctions& parts
                             const KeysValues& rows) {
         return piece(part, [=] { return std::vector{function(q, rows)}; }, {q, rows.k, rows.v});
     };
-    return {piece(PrefillPart::kCompress,
-                  [raw, compress = parts.compress] {
-                      const KeysValues tokens = compress(raw);
-                      return std::vector{tokens.k, tokens.v};
-                  },
-                  {raw.k, raw.v}),
+    return {piece(
+                PrefillPart::kCompress,
+                [raw, compress = parts.compress] {
+                    const KeysValues tokens = compress(raw);
+                    return std::vector{tokens.k, tokens.v};
+                },
+                compressing),
             branch(PrefillPart::kCompressed, parts.compressed, q_cmp, cmp),
             piece(PrefillPart::kSelect, parts.select, {}),
             branch(PrefillPart::kSelected, parts.selected, q_sel, sel),

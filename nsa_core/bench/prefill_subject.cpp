@@ -33,6 +33,7 @@ PrefillShape shape_of(const PrefillBenchOptions& o, const NsaConfig& c, std::int
 std::int64_t weight_count(const NSAAttention& module, bool of_output) {
     std::int64_t count = 0;
     for (const NamedTensor& parameter : module.parameters()) {
+        if (parameter.name.starts_with("phi_")) continue;  // of the compression
         if ((parameter.name == "wo") == of_output) count += parameter.tensor.numel();
     }
     return count;

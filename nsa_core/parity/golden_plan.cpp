@@ -8,9 +8,10 @@ namespace nsa::core::parity {
 namespace {
 
 // What a golden file says itself.
-constexpr std::array kFlagsOfTheFile{"--batch", "--seq",  "--heads",     "--groups", "--dk",
-                                     "--dv",    "--l",    "--d",         "--l-sel",  "--n",
-                                     "--w",     "--seed", "--positions", "--page",   "--data"};
+constexpr std::array kFlagsOfTheFile{"--batch",      "--seq",       "--heads",     "--groups", "--dk",
+                                     "--dv",         "--l",         "--d",         "--l-sel",  "--n",
+                                     "--w",          "--seed",      "--positions", "--page",   "--data",
+                                     "--compressor", "--phi-hidden"};
 
 golden::Scope scope_of(Subject subject) {
     const bool layer = subject == Subject::kModule || subject == Subject::kDecode;
@@ -86,6 +87,7 @@ ParityOptions options_of(ParityOptions o, const golden::Golden& golden) {
     o.l_sel = c.l_sel;
     o.n = c.n;
     o.w = c.w;
+    o.compression = {.compressor = c.compressor, .phi_hidden = c.phi_hidden};
     return o;
 }
 

@@ -23,12 +23,27 @@ std::array<at::Tensor, 3> gradients_of(const Attention& attention, const at::Ten
     return gradients;
 }
 
+namespace {
+
+double ratio_of(const GradientError& g, std::span<const GradientError> all, DType dtype) {
+    const auto other = std::find_if(all.begin(), all.end(),
+                                    [&](const GradientError& o) { return o.name == g.together_with; });
+    if (other == all.end()) return bound_ratio(g.ours, g.plain, g.truth, dtype);
+    const auto both = [](const at::Tensor& a, const at::Tensor& b) {
+        return at::cat({a.flatten(), b.flatten()});
+    };
+    return bound_ratio(both(g.ours, other->ours), both(g.plain, other->plain), both(g.truth, other->truth),
+                       dtype);
+}
+
+}  // namespace
+
 void append_gradient_metrics(std::span<const GradientError> gradients, DType dtype,
                              std::vector<std::pair<std::string, double>>& metrics) {
     double worst = 0;
     for (const GradientError& g : gradients) {
         const ErrorMetrics error = compare(g.ours, g.truth);
-        const double ratio = bound_ratio(g.ours, g.plain, g.truth, dtype);
+        const double ratio = ratio_of(g, gradients, dtype);
         metrics.emplace_back(g.name + "_mae", error.mae);
         metrics.emplace_back(g.name + "_rel_l2", error.rel_l2);
         metrics.emplace_back(g.name + "_baseline_mae", compare(g.plain, g.truth).mae);

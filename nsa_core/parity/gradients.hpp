@@ -27,6 +27,9 @@ struct GradientError {
     at::Tensor ours;
     at::Tensor plain;  // by a plain implementation in the same type
     at::Tensor truth;
+    // The name of another whose bound it shares: for one that is a sum of terms which cancel, so that it has
+    // no size of its own to be judged by.
+    std::string together_with = {};
 };
 
 // Appends NAME_mae, NAME_rel_l2, NAME_baseline_mae and NAME_bound_ratio of each, and the largest of the last

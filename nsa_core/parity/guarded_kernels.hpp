@@ -25,6 +25,10 @@ class GuardedKernels : public PrefillKernels {
     void mean_pool_backward(const cuda::MeanPoolBackward& p) const override {
         kernels_.mean_pool_backward(p);
     }
+    void compress_forward(const cuda::CompressForward& p) const override { kernels_.compress_forward(p); }
+    void compress_backward(const cuda::CompressBackward& p, const cuda::CompressPlan& plan) const override {
+        kernels_.compress_backward(p, plan);
+    }
     void dense_forward(const cuda::DenseForward& p) const override { kernels_.dense_forward(p); }
     void dense_backward(const cuda::DenseBackward& p, const cuda::DensePlan& plan) const override {
         kernels_.dense_backward(p, plan);

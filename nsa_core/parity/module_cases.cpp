@@ -73,6 +73,7 @@ void ask_routes(NSAAttention& module, const ParityOptions& options) {
 NSAAttention covering_module(const TrialPlan& plan, std::int64_t seed) {
     NsaConfig config = plan.config;
     config.l = config.d = 1;
+    config.compressor = Compressor::kMean;  // of one token: itself
     config.n = std::max(block_count(plan.options.seq, config), config.n_initial + config.n_local);
     config.w = plan.options.seq;
     config.gate = GateKind::kSoftmax;

@@ -132,6 +132,7 @@ void add_flags(tools::FlagTable& table, ParityOptions& o) {
         .integer("--seq", o.seq, 1, kMany, "tokens in a sequence");
     tools::add_head_flags(table, o);
     tools::add_block_flags(table, o);
+    tools::add_compressor_flags(table, o.compression);
     table.integer("--seed", o.seed, 0, INT64_C(1) << 53, "seed of the first trial")
         .integer("--trials", o.trials, 1, 10000, "trials, each with the next seed")
         .choice("--gradients", o.gradients, {{"off", false}, {"on", true}},

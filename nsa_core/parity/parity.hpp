@@ -41,6 +41,7 @@ struct ParityOptions : tools::AttentionShape {
     Subject subject = Subject::kSliding;
     std::optional<Route> route;  // nothing: auto, as the environment flags say
     Oracle oracle = Oracle::kFp64;
+    tools::CompressorFlags compression;  // of kModule and kDecode only
     tools::DeviceFlag device = tools::DeviceFlag::kAuto;
     DType dtype = DType::kFp32;
     std::int64_t batch = 2;

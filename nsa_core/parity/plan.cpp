@@ -48,6 +48,19 @@ StepRequest step_request(const ParityOptions& o, const NsaConfig& config, const 
             .kernels = device.kernels};
 }
 
+NsaConfig config_of(const ParityOptions& o) {
+    NsaConfig config = tools::config_of(o, o.heads * o.dk);
+    config.compressor = o.compression.compressor;
+    config.phi_hidden = o.compression.phi_hidden;
+    return config;
+}
+
+void check_compressor(const ParityOptions& options) {
+    const bool layer = options.subject == Subject::kModule || options.subject == Subject::kDecode;
+    if (layer || options.compression.compressor == Compressor::kMean) return;
+    throw InputError{"--compressor mlp is part of a layer: it goes with --branch module or decode"};
+}
+
 void check_step_route(const ParityOptions& options) {
     const bool is_step = options.subject == Subject::kDecodeStep;
     if (options.route == Route::kCuda && options.subject == Subject::kDecode) {
@@ -100,7 +113,8 @@ std::optional<Route> route_asked_of(Branch branch, const ParityOptions& options)
 }
 
 void check_request(const ParityOptions& options, const RoutePolicy& policy) {
-    (void)tools::config_of(options, options.heads * options.dk);
+    (void)config_of(options);
+    check_compressor(options);
     check_step_route(options);
     if (!options.route) return;
     const Route route = *options.route;
@@ -124,7 +138,7 @@ void check_request(const ParityOptions& options, const RoutePolicy& policy) {
 TrialPlan plan_trials(const ParityOptions& options, const RoutePolicy& policy, const DeviceFacts& device,
                       GoldenPointer golden) {
     TrialPlan plan{.options = options,
-                   .config = golden ? golden->config : tools::config_of(options, options.heads * options.dk),
+                   .config = golden ? golden->config : config_of(options),
                    .policy = policy,
                    .device = device.kind,
                    .routes = {},

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "nsa_core/cuda/compress/plan.hpp"
 #include "nsa_core/cuda/prefill/plan.hpp"
 #include "nsa_core/cuda/prefill/selected_plan.hpp"
 #include "nsa_core/cuda/prefill/widths.hpp"
@@ -66,6 +67,13 @@ NsaConfig with_kernel_widths(NsaConfig c) {
     return c;
 }
 
+NsaConfig with_whole_pieces(NsaConfig c) {
+    constexpr std::int64_t kPiece = 8;  // elements of 16 bytes
+    for (std::int64_t* width : {&c.dk, &c.dv, &c.phi_hidden})
+        *width = (*width + kPiece - 1) / kPiece * kPiece;
+    return c;
+}
+
 std::optional<std::string> cuda_prefill_unsupported(const RouteRequest& r) {
     if (const auto reason =
             cuda_host_unsupported({.kernels = r.kernels, .cuda = r.cuda, .sm = r.sm, .dtype = r.dtype})) {
@@ -86,6 +94,10 @@ std::optional<std::string> cuda_prefill_unsupported(const RouteRequest& r) {
     }
     const cuda::PrefillShape shape = prefill_shape(with_kernel_widths(r.config), r.dtype, r.batch, r.length);
     if (const auto reason = cuda::prefill_unsupported(shape)) return reason;
+    if (r.branch == Branch::kCompressed && r.config.compressor == Compressor::kMlp) {
+        const NsaConfig whole = with_whole_pieces(r.config);
+        return cuda::compress_unsupported(prefill_shape(whole, r.dtype, r.batch, r.length), whole.phi_hidden);
+    }
     if (r.branch != Branch::kSelected) return std::nullopt;
     if (const auto reason = cuda::top_n_unsupported(shape, r.sm)) return reason;
     return cuda::selected_unsupported(shape, r.sm);

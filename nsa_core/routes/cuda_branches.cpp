@@ -4,6 +4,7 @@
 
 #include "nsa_core/device.hpp"
 #include "nsa_core/errors.hpp"
+#include "nsa_core/routes/cuda_compression_autograd.hpp"
 #include "nsa_core/routes/cuda_prefill_autograd.hpp"
 #include "nsa_core/src/checks.hpp"
 
@@ -50,6 +51,11 @@ void check_packed(const PackedInputs& in, const NsaConfig& c) {
         throw InputError(c10::str("packed_attention: cu_tokens must be on ", in.q.device(),
                                   ", as q is; it is on ", in.cu_tokens.device()));
     }
+    if (in.phi.has_value() != (c.compressor == Compressor::kMlp))
+        throw InputError("packed_attention: weights of phi go with the compressor mlp, and only with it");
+    if (!in.phi) return;
+    check_phi("packed_attention, keys", in.raw.k, in.phi->k, c);
+    check_phi("packed_attention, values", in.raw.v, in.phi->v, c);
 }
 
 }  // namespace
@@ -58,6 +64,14 @@ KeysValues compress_on_cuda(const KeysValues& rows, const NsaConfig& config) {
     // Heads play no part: one a group.
     const NsaConfig c = shaped(config, rows.k.size(1), rows);
     return cuda_compress_mean(rows, call_for(Branch::kCompressed, c, config.scale(), rows.k));
+}
+
+KeysValues compress_mlp_on_cuda(const KeysValues& rows, const PhiPair& phi, const NsaConfig& config) {
+    NsaConfig c = shaped(config, rows.k.size(1), rows);
+    c.compressor = Compressor::kMlp;
+    check_phi("compress_mlp, keys", rows.k, phi.k, c);
+    check_phi("compress_mlp, values", rows.v, phi.v, c);
+    return cuda_compress_mlp(rows, phi, call_for(Branch::kCompressed, c, config.scale(), rows.k));
 }
 
 at::Tensor sliding_on_cuda(const at::Tensor& q, const KeysValues& rows, std::int64_t w, double scale) {
@@ -92,6 +106,7 @@ GatedAttention gated_on_cuda(const BranchInputs& in, const at::Tensor& blocks, c
 at::Tensor packed_attention(const PackedInputs& in, const NsaConfig& c) {
     check_packed(in, c);
     require_supported(Branch::kSelected, c, in.q.unsqueeze(0), in.longest);
+    require_supported(Branch::kCompressed, c, in.q.unsqueeze(0), in.longest);
     return cuda_packed_attention(in, {.config = c,
                                       .scale = c.scale(),
                                       .packing = Packing::of(in.cu_tokens, in.longest, in.q.size(0), c),

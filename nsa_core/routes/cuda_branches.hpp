@@ -16,6 +16,8 @@ namespace nsa::core {
 [[nodiscard]] bool all_on_cuda(const BranchExecutions& how);
 
 [[nodiscard]] KeysValues compress_on_cuda(const KeysValues& rows, const NsaConfig& config);
+[[nodiscard]] KeysValues compress_mlp_on_cuda(const KeysValues& rows, const PhiPair& phi,
+                                              const NsaConfig& config);
 [[nodiscard]] at::Tensor sliding_on_cuda(const at::Tensor& q, const KeysValues& rows, std::int64_t w,
                                          double scale);
 [[nodiscard]] at::Tensor compressed_on_cuda(const at::Tensor& q, const KeysValues& rows,

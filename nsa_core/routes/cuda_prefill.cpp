@@ -3,12 +3,10 @@
 #include <ATen/ATen.h>
 
 #include <limits>
-#include <string>
 
 #include "nsa_core/errors.hpp"
-#include "nsa_core/geometry.hpp"
+#include "nsa_core/routes/prefill_batch.hpp"
 #include "nsa_core/routes/prefill_rows.hpp"
-#include "nsa_core/routes/prefill_shape.hpp"
 
 namespace nsa::core {
 Packing Packing::of(const at::Tensor& cu_tokens, std::int64_t longest, std::int64_t tokens,
@@ -46,24 +44,11 @@ CudaPrefill::CudaPrefill(const NsaConfig& c, double scale, const at::Tensor& lik
       batch_{like.size(0)},
       length_{like.size(2)},
       scale_{static_cast<float>(scale)} {
-    if (packing_ && batch_ != 1) {
-        throw InputError("packed sequences are one batch of 1, and this one is of " + std::to_string(batch_));
-    }
-    if (like.scalar_type() != at::kBFloat16 && like.scalar_type() != at::kHalf) {
-        throw InputError(std::string{"the prefill kernels take fp16 and bf16, not "} +
-                         c10::toString(like.scalar_type()));
-    }
-    compressed_ = packing_ ? packing_->compressed : compressed_count(length_, c);
-    const DType dtype = like.scalar_type() == at::kBFloat16 ? DType::kBf16 : DType::kFp16;
-    shape_ = prefill_shape(c, dtype, packing_ ? packing_->cu_tokens.size(0) - 1 : batch_,
-                           packing_ ? packing_->longest : length_);
-    if (const auto reason = cuda::prefill_unsupported(shape_)) throw InputError(*reason);
-    shape_.tokens = batch_ * length_;
-    shape_.compressed = batch_ * compressed_;
-    sequences_ = {.max_tokens = shape_.max_tokens,
-                  .max_compressed = shape_.compressed_of(shape_.max_tokens),
-                  .cu_tokens = packing_ ? packing_->cu_tokens.const_data_ptr<int>() : nullptr,
-                  .cu_compressed = packing_ ? packing_->cu_compressed.const_data_ptr<int>() : nullptr};
+    const PrefillBatch batch = PrefillBatch::of(c, like, packing_);
+    if (const auto reason = cuda::prefill_unsupported(batch.shape)) throw InputError(*reason);
+    shape_ = batch.shape;
+    sequences_ = batch.sequences;
+    compressed_ = batch.compressed;
 }
 
 at::Tensor CudaPrefill::empty_rows(std::int64_t heads, std::int64_t length, std::int64_t width) const {

@@ -3,7 +3,9 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "nsa_core/routes/cuda_compression_autograd.hpp"
 #include "nsa_core/routes/prefill_shape.hpp"
+#include "nsa_core/routes/saved_call.hpp"
 
 namespace nsa::core {
 namespace {
@@ -12,27 +14,13 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-// A call as a value that a context can keep.
-struct SavedCall : torch::CustomClassHolder {
-    explicit SavedCall(CudaCall c) : call{std::move(c)} {}
-    CudaCall call;
-};
-
-void save_call(AutogradContext* ctx, const CudaCall& call) {
-    ctx->saved_data["call"] = c10::IValue::make_capsule(c10::make_intrusive<SavedCall>(call));
-}
-
 CudaPrefill kernels_for(const CudaCall& call, const at::Tensor& like) {
     return {call.config, call.scale, like, call.packing, *call.kernels};
 }
 
 // The saved call, on tensors shaped like `like`.
 CudaPrefill saved_kernels(AutogradContext* ctx, const at::Tensor& like) {
-    // What kernels return has no history: a second derivative would silently be 0.
-    TORCH_CHECK(!at::GradMode::is_enabled(),
-                "route cuda has no second derivative (create_graph was asked for)");
-    const auto capsule = ctx->saved_data["call"].toCapsule();
-    return kernels_for(static_cast<const SavedCall&>(*capsule).call, like);
+    return kernels_for(saved_call(ctx), like);
 }
 
 // Gradients in the order of the arguments of forward; what is no tensor has none.
@@ -272,7 +260,8 @@ GatedAttention cuda_gated_attention(const BranchInputs& in, const at::Tensor& bl
 
 at::Tensor cuda_packed_attention(const PackedInputs& in, const CudaCall& call) {
     const BranchInputs batch{.q = as_batch(in.q),
-                             .cmp = cuda_compress_mean(as_batch(in.raw), call),
+                             .cmp = in.phi ? cuda_compress_mlp(as_batch(in.raw), *in.phi, call)
+                                           : cuda_compress_mean(as_batch(in.raw), call),
                              .sel = as_batch(in.sel),
                              .win = as_batch(in.win),
                              .gates = as_batch(in.gates)};

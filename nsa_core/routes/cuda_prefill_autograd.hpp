@@ -51,7 +51,7 @@ struct CudaCall {
 [[nodiscard]] GatedAttention cuda_gated_attention(const BranchInputs& in, const at::Tensor& blocks,
                                                   const CudaCall& call);
 
-/// The same of packed sequences, with mean compression: call.packing is theirs.
+/// The same of packed sequences, compression included: call.packing is theirs.
 [[nodiscard]] at::Tensor cuda_packed_attention(const PackedInputs& in, const CudaCall& call);
 
 }  // namespace nsa::core

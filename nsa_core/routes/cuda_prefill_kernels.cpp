@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 
+#include "nsa_core/cuda/compress/compress.hpp"
 #include "nsa_core/cuda/device.hpp"
 #include "nsa_core/cuda/prefill/prefill.hpp"
 #include "nsa_core/cuda/prefill/selected.hpp"
@@ -31,6 +32,14 @@ class CudaPrefillKernels final : public PrefillKernels {
     void mean_pool_backward(const cuda::MeanPoolBackward& p) const override {
         launch("mean pooling, backward",
                [&](cudaStream_t stream) { return cuda::launch_mean_pool_backward(p, stream); });
+    }
+    void compress_forward(const cuda::CompressForward& p) const override {
+        launch("learnable compression",
+               [&](cudaStream_t stream) { return cuda::launch_compress_forward(p, stream); });
+    }
+    void compress_backward(const cuda::CompressBackward& p, const cuda::CompressPlan& plan) const override {
+        launch("learnable compression, backward",
+               [&](cudaStream_t stream) { return cuda::launch_compress_backward(p, plan, stream); });
     }
     void dense_forward(const cuda::DenseForward& p) const override {
         launch("a dense branch", [&](cudaStream_t stream) { return cuda::launch_dense_forward(p, stream); });

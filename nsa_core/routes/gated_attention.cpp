@@ -29,6 +29,12 @@ KeysValues compress_mean(const KeysValues& rows, const NsaConfig& config, const 
     return {.k = compress_mean(rows.k, config), .v = compress_mean(rows.v, config)};
 }
 
+KeysValues compress_mlp(const KeysValues& rows, const PhiPair& phi, const NsaConfig& config,
+                        const Execution& how) {
+    if (how.route == Route::kCuda) return compress_mlp_on_cuda(rows, phi, config);
+    return {.k = compress_mlp(rows.k, phi.k, config), .v = compress_mlp(rows.v, phi.v, config)};
+}
+
 at::Tensor choose_blocks(const at::Tensor& q, const KeysValues& cmp, const NsaConfig& c,
                          const Execution& how) {
     check_heads("choose_blocks", q, cmp.k, cmp.v);

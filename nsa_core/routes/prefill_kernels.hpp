@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "nsa_core/cuda/compress/plan.hpp"
 #include "nsa_core/cuda/prefill/params.hpp"
 #include "nsa_core/cuda/prefill/plan.hpp"
 #include "nsa_core/cuda/prefill/selected_params.hpp"
@@ -23,6 +24,9 @@ class PrefillKernels {
 
     virtual void mean_pool(const cuda::MeanPool& params) const = 0;
     virtual void mean_pool_backward(const cuda::MeanPoolBackward& params) const = 0;
+    virtual void compress_forward(const cuda::CompressForward& params) const = 0;
+    virtual void compress_backward(const cuda::CompressBackward& params,
+                                   const cuda::CompressPlan& plan) const = 0;
     virtual void dense_forward(const cuda::DenseForward& params) const = 0;
     virtual void dense_backward(const cuda::DenseBackward& params, const cuda::DensePlan& plan) const = 0;
     virtual void importance_top_n(const cuda::ImportanceTopN& params) const = 0;

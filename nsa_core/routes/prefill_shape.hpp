@@ -21,6 +21,10 @@ namespace nsa::core {
 /// where there are any. Its scale() is no longer that of the scores.
 [[nodiscard]] NsaConfig with_kernel_widths(NsaConfig config);
 
+/// The configuration as the kernels of learnable compression run it: dk, dv and phi_hidden as the next
+/// multiples of 8.
+[[nodiscard]] NsaConfig with_whole_pieces(NsaConfig config);
+
 /// unsupported_reason() of route cuda for a branch over whole sequences.
 [[nodiscard]] std::optional<std::string> cuda_prefill_unsupported(const RouteRequest& request);
 

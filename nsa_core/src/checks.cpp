@@ -91,6 +91,20 @@ void check_compressed_length(const char* where, const at::Tensor& q, const at::T
             " compressed tokens (l = ", config.l, ", d = ", config.d, "), not ", k_cmp.size(2));
 }
 
+void check_phi(const char* where, const at::Tensor& rows, const PhiWeights& phi, const NsaConfig& c) {
+    const std::int64_t width = rows.size(-1);
+    const auto expect = [&](const char* name, const at::Tensor& x, at::IntArrayRef sizes) {
+        require(x.sizes() == sizes && x.scalar_type() == rows.scalar_type() && x.device() == rows.device(),
+                where, "phi's ", name, " must be ", sizes, " of ", rows.scalar_type(), " on ", rows.device(),
+                "; got ", x.sizes(), " of ", x.scalar_type(), " on ", x.device());
+    };
+    expect("position", phi.position, {c.l, width});
+    expect("w1", phi.w1, {c.phi_hidden, c.l * width});
+    expect("b1", phi.b1, {c.phi_hidden});
+    expect("w2", phi.w2, {width, c.phi_hidden});
+    expect("b2", phi.b2, {width});
+}
+
 void check_input(const char* where, const at::Tensor& x, std::int64_t dims, std::int64_t dim,
                  const at::Tensor& parameter) {
     require(x.dim() == dims && x.size(-1) == dim && x.numel() > 0, where, "the input must have ", dims,

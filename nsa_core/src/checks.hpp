@@ -30,6 +30,9 @@ void check_same_length(const char* where, const at::Tensor& q, const at::Tensor&
 void check_compressed_length(const char* where, const at::Tensor& q, const at::Tensor& k_cmp,
                              const NsaConfig& config);
 
+/// Weights of the configuration's phi_hidden for rows [.., c], of their dtype and device.
+void check_phi(const char* where, const at::Tensor& rows, const PhiWeights& phi, const NsaConfig& config);
+
 /// x [.., dim] with `dims` dimensions, of the parameters' dtype and device.
 void check_input(const char* where, const at::Tensor& x, std::int64_t dims, std::int64_t dim,
                  const at::Tensor& parameter);

@@ -47,9 +47,8 @@ at::Tensor NSAAttention::Impl::gates(const at::Tensor& x) const {
 }
 
 KeysValues NSAAttention::Impl::compress(const KeysValues& rows, const Execution& how) const {
-    if (!parameters.phi_k) return compress_mean(rows, config, how);
-    return {.k = compress_mlp(rows.k, *parameters.phi_k, config),
-            .v = compress_mlp(rows.v, *parameters.phi_v, config)};
+    return parameters.phi ? compress_mlp(rows, *parameters.phi, config, how)
+                          : compress_mean(rows, config, how);
 }
 
 at::Tensor NSAAttention::Impl::project_out(const at::Tensor& mixed) const {

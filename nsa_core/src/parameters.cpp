@@ -66,12 +66,9 @@ Parameters make_parameters(const NsaConfig& c, at::TensorOptions options, std::u
                  .gate_w2 = source.matrix(3 * c.heads, c.gate_hidden),
                  .gate_b2 = source.zeros(3 * c.heads),
                  .wo = source.matrix(c.dim, c.heads * c.dv),
-                 .phi_k = std::nullopt,
-                 .phi_v = std::nullopt};
-    if (c.compressor == Compressor::kMlp) {
-        p.phi_k = make_phi(c, c.dk, source);
-        p.phi_v = make_phi(c, c.dv, source);
-    }
+                 .phi = std::nullopt};
+    if (c.compressor == Compressor::kMlp)
+        p.phi = PhiPair{.k = make_phi(c, c.dk, source), .v = make_phi(c, c.dv, source)};
     return p;
 }
 
@@ -80,8 +77,10 @@ std::vector<NamedTensor> named(const Parameters& p) {
                                   {"wk_sel", p.sel.k},    {"wv_sel", p.sel.v},    {"wk_win", p.win.k},
                                   {"wv_win", p.win.v},    {"gate_w1", p.gate_w1}, {"gate_b1", p.gate_b1},
                                   {"gate_w2", p.gate_w2}, {"gate_b2", p.gate_b2}, {"wo", p.wo}};
-    if (p.phi_k) add_phi("phi_k", *p.phi_k, list);
-    if (p.phi_v) add_phi("phi_v", *p.phi_v, list);
+    if (p.phi) {
+        add_phi("phi_k", p.phi->k, list);
+        add_phi("phi_v", p.phi->v, list);
+    }
     return list;
 }
 

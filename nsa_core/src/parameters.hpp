@@ -23,13 +23,12 @@ struct Parameters {
     KeyValueWeights cmp;
     KeyValueWeights sel;
     KeyValueWeights win;
-    at::Tensor gate_w1;               // [gate_hidden, dim]
-    at::Tensor gate_b1;               // [gate_hidden]
-    at::Tensor gate_w2;               // [3 H, gate_hidden], row 3 h + branch
-    at::Tensor gate_b2;               // [3 H]
-    at::Tensor wo;                    // [dim, H dv]
-    std::optional<PhiWeights> phi_k;  // with a learnable compressor only
-    std::optional<PhiWeights> phi_v;
+    at::Tensor gate_w1;          // [gate_hidden, dim]
+    at::Tensor gate_b1;          // [gate_hidden]
+    at::Tensor gate_w2;          // [3 H, gate_hidden], row 3 h + branch
+    at::Tensor gate_b2;          // [3 H]
+    at::Tensor wo;               // [dim, H dv]
+    std::optional<PhiPair> phi;  // with a learnable compressor only
 };
 
 /// Drawn in fp64 on the CPU, then rounded: one seed gives the same layer on every device and dtype.

@@ -2,6 +2,13 @@
 
 namespace nsa::core::tools {
 
+void add_compressor_flags(FlagTable& table, CompressorFlags& f) {
+    table
+        .choice("--compressor", f.compressor, {{"mean", Compressor::kMean}, {"mlp", Compressor::kMlp}},
+                "how a layer compresses blocks: by their mean, or by a learnable MLP")
+        .integer("--phi-hidden", f.phi_hidden, 1, 65536, "mlp: width inside the compressor");
+}
+
 void add_head_flags(FlagTable& table, AttentionShape& s) {
     table.integer("--heads", s.heads, 1, 1024, "query heads")
         .integer("--groups", s.groups, 1, 1024, "key/value heads; divides --heads")

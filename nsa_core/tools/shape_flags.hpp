@@ -20,6 +20,13 @@ struct AttentionShape {
     std::int64_t w = 512;
 };
 
+// Of a whole layer: how it compresses.
+struct CompressorFlags {
+    Compressor compressor = Compressor::kMean;
+    std::int64_t phi_hidden = 64;
+};
+
+void add_compressor_flags(FlagTable& table, CompressorFlags& flags);
 void add_head_flags(FlagTable& table, AttentionShape& shape);
 void add_block_flags(FlagTable& table, AttentionShape& shape);
 

@@ -11,6 +11,7 @@ void add_model_flags(tools::FlagTable& table, ModelFlags& f) {
         .integer("--layers", f.layers, 1, 1024, "layers of attention and MLP")
         .choice("--gate", f.gate, {{"sigmoid", GateKind::kSigmoid}, {"softmax", GateKind::kSoftmax}},
                 "how the gates are made; softmax makes the three sum to 1");
+    tools::add_compressor_flags(table, f.compression);
 }
 
 void add_run_flags(tools::FlagTable& table, ModelFlags& f) {
@@ -23,6 +24,8 @@ void add_run_flags(tools::FlagTable& table, ModelFlags& f) {
 NsaConfig config_of(const ModelFlags& f) {
     NsaConfig config = tools::config_of(f, f.dim);
     config.gate = f.gate;
+    config.compressor = f.compression.compressor;
+    config.phi_hidden = f.compression.phi_hidden;
     config.rope = true;  // the model has no other sense of position
     validate(config);
     return config;

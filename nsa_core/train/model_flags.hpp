@@ -21,6 +21,7 @@ struct ModelFlags : tools::AttentionShape {
     std::int64_t batch = 8;
     std::int64_t layers = 1;
     GateKind gate = GateKind::kSigmoid;
+    tools::CompressorFlags compression;
     DType dtype = DType::kFp32;
     tools::DeviceFlag device = tools::DeviceFlag::kAuto;
     std::int64_t seed = 0;           // of weights and data

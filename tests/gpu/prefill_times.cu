@@ -2,97 +2,24 @@
 // rows, with the arithmetic that attention needs (no tile's waste) over that time. Prints CSV.
 //   prefill_times [--once] [S]...     --once: no times, one launch of each, for a profiler; default 8192
 //   65536: H=64 G=4 d=128 bf16, one sequence, n=16 l'=64 w=512 l=32 d=16
-#include <cuda_bf16.h>
-#include <cuda_runtime.h>
-
+// Pass "learnable" is learnable compression in place of mean pooling, at the phi_hidden in the kernel's name.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
-#include <memory>
 #include <string>
 #include <vector>
 
+#include "compress_times.cuh"
 #include "nsa_core/cuda/device.hpp"
 #include "nsa_core/cuda/prefill/prefill.hpp"
 #include "nsa_core/cuda/prefill/selected.hpp"
+#include "timing.cuh"
 
 namespace {
 
 using namespace nsa::core::cuda;
-
-void check(cudaError_t error, const char* what) {
-    if (error == cudaSuccess) return;
-    std::fprintf(stderr, "%s: %s\n", what, cudaGetErrorString(error));
-    std::exit(1);
-}
-
-struct Free {
-    void operator()(void* memory) const { (void)cudaFree(memory); }
-};
-using Memory = std::unique_ptr<void, Free>;
-
-Memory allocate(std::size_t bytes) {
-    void* memory = nullptr;
-    check(cudaMalloc(&memory, std::max<std::size_t>(bytes, 16)), "cudaMalloc");
-    return Memory{memory};
-}
-
-// Sums of four uniform numbers: nearly normal, of variance 1.
-__global__ void fill_kernel(__nv_bfloat16* rows, std::size_t count, unsigned seed, float scale) {
-    for (std::size_t i = blockIdx.x * std::size_t{blockDim.x} + threadIdx.x; i < count;
-         i += std::size_t{gridDim.x} * blockDim.x) {
-        unsigned x =
-            static_cast<unsigned>(i) * 2654435761U ^ seed * 0x9e3779b9U ^ static_cast<unsigned>(i >> 32);
-        float sum = 0.0F;
-        for (int j = 0; j < 4; ++j) {
-            x ^= x >> 16;
-            x *= 0x7feb352dU;
-            x ^= x >> 15;
-            x *= 0x846ca68bU;
-            x ^= x >> 16;
-            sum += static_cast<float>(x) * 0x1p-32F - 0.5F;
-        }
-        rows[i] = __float2bfloat16(sum * 1.7320508F * scale);
-    }
-}
-
-// A tensor of rows [tokens, heads, width], token-major as the projections leave it.
-struct Tensor {
-    Memory memory;
-    Rows rows;
-};
-Tensor tensor(std::int64_t tokens, int heads, int width, unsigned seed, float scale = 1.0F) {
-    const std::size_t count = static_cast<std::size_t>(tokens) * heads * width;
-    Tensor made{allocate(count * 2), {}};
-    made.rows = {made.memory.get(), tokens * heads * width, width, std::int64_t{heads} * width};
-    fill_kernel<<<1024, 256>>>(static_cast<__nv_bfloat16*>(made.memory.get()), count, seed, scale);
-    check(cudaGetLastError(), "fill");
-    return made;
-}
-
-double median_ms(const std::function<cudaError_t()>& launch, bool once) {
-    cudaEvent_t begin = nullptr;
-    cudaEvent_t end = nullptr;
-    check(cudaEventCreate(&begin), "event");
-    check(cudaEventCreate(&end), "event");
-    std::vector<double> times;
-    double all = 0;
-    for (int i = 0; i < (once ? 1 : 3) || (!once && i < 23 && all < 400.0); ++i) {
-        check(cudaEventRecord(begin), "event");
-        check(launch(), "launch");
-        check(cudaEventRecord(end), "event");
-        check(cudaEventSynchronize(end), "kernel");
-        float ms = 0;
-        check(cudaEventElapsedTime(&ms, begin, end), "event");
-        if (i > 0 || once) times.push_back(ms);
-        all += ms;
-    }
-    (void)cudaEventDestroy(begin);
-    (void)cudaEventDestroy(end);
-    std::ranges::sort(times);
-    return times[times.size() / 2];
-}
+using namespace nsa::timing;
 
 // What every kernel reads and writes at one length.
 class Bench {
@@ -166,9 +93,20 @@ class Bench {
         time("backward", "mean_pool_backward", 0,
              [&] { return launch_mean_pool_backward(pool_backward(), nullptr); });
         total("backward");
+        for (const int hidden : {64, 256})
+            learnable(hidden);
     }
 
   private:
+    void learnable(int hidden) {
+        const CompressTimes times{shape_, sequences_, hidden, limits_};
+        const LearnableRows rows{.tokens = {k_.rows, v_.rows},
+                                 .compressed = {ck_.rows, cv_.rows},
+                                 .d_tokens = {d_k_.rows, d_v_.rows}};
+        for (const CompressTimes::Launch& launch : times.launches(rows))
+            time("learnable", launch.kernel + "_" + std::to_string(hidden), launch.flop, launch.start);
+        total("learnable");
+    }
     void time(const char* pass, const std::string& kernel, double flop,
               const std::function<cudaError_t()>& launch) {
         const double ms = median_ms(launch, once_);

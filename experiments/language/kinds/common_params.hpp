@@ -56,6 +56,11 @@ constexpr std::array<ParamSchema, 5> block_params(std::string_view window) {
             whole("n", "16", "selected blocks, the three forced ones included", 3),
             whole("w", window, "sliding window in tokens")};
 }
+// How a layer compresses.
+inline constexpr std::array kCompressorParams{
+    word("compressor", "mean", "mean|mlp", "blocks by their mean, or by a learnable MLP"),
+    whole("phi_hidden", "64", "mlp: width inside the compressor", 1, 65536)};
+
 // Of the byte-level model, whose positions are rotary.
 constexpr std::array<ParamSchema, 5> model_params() {
     std::array<ParamSchema, 5> params{whole("dim", "128", kDim.help, 1, kDim.most)};

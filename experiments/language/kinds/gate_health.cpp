@@ -12,8 +12,8 @@ constexpr std::array kParams = table_of(
     alone(whole("samples", "4", "batches, one sample of every statistic each")), model_params(),
     std::array{whole("seq", "128", "bytes in a sequence"), whole("batch", "8", "sequences in a batch"),
                whole("layers", "2", "layers of attention and MLP", 1, 1024),
-               word("gate", "sigmoid", "sigmoid|softmax", "how the gates are made"), kDtype, kDevice,
-               seed("seed of weights and data"), kData});
+               word("gate", "sigmoid", "sigmoid|softmax", "how the gates are made"), kCompressorParams[0],
+               kCompressorParams[1], kDtype, kDevice, seed("seed of weights and data"), kData});
 constexpr int kBranches = 3;
 
 class GateHealth final : public StepKind {

@@ -16,7 +16,7 @@ constexpr std::array kParams = table_of(
                     "implementation under test; auto: as the NSA_ flags say"),
                word("oracle", "fp64", "fp64", "what is taken for true"), kDevice, kDtype,
                whole("batch", "2", "sequences"), whole("seq", "64", "tokens in a sequence")},
-    head_params("4", "64"), block_params("32"),
+    head_params("4", "64"), block_params("32"), kCompressorParams,
     std::array{
         seed("seed of the first trial"), whole("trials", "1", "trials, each with the next seed", 1, 10000),
         word("gradients", "off", "off|on",
@@ -28,8 +28,9 @@ constexpr std::array kParams = table_of(
              "file of the step's folder that takes inputs and outputs, .safetensors or .pt")});
 
 // What a golden file says itself.
-constexpr std::array kFromTheFile{"dtype", "batch", "seq", "heads", "groups", "dk",   "dv",  "l",
-                                  "d",     "l_sel", "n",   "w",     "seed",   "page", "data"};
+constexpr std::array kFromTheFile{"dtype", "batch", "seq",  "heads",      "groups",    "dk",
+                                  "dv",    "l",     "d",    "l_sel",      "n",         "w",
+                                  "seed",  "page",  "data", "compressor", "phi_hidden"};
 
 // How the metrics of gradients begin.
 constexpr std::array<std::string_view, 5> kGradients{"gradients_", "dq_", "dk_", "dv_", "d_"};
@@ -59,7 +60,8 @@ class Parity final : public StepKind {
         if (text_param(planned.params, "branch") == "decode_step") {
             if (const Result<void> fits = check_page(planned.params); !fits) return fits;
         }
-        for (const std::string& fault : {file_fault(step, planned), gradients_fault(planned)}) {
+        for (const std::string& fault :
+             {file_fault(step, planned), gradients_fault(planned), compressor_fault(planned)}) {
             if (!fault.empty()) return fail(ErrorCode::kInvalidSpec, fault);
         }
         if (planned.params.contains("golden")) leave_to_the_file(step, planned);
@@ -90,6 +92,14 @@ class Parity final : public StepKind {
                 return bound->metric.starts_with(gradient);
             });
         });
+    }
+
+    static std::string compressor_fault(const PlannedCase& planned) {
+        const std::string& branch = text_param(planned.params, "branch");
+        if (text_param(planned.params, "compressor") == "mean" || branch == "module" || branch == "decode")
+            return {};
+        return "param 'compressor': mlp is part of a layer; it goes with module or decode, found '" + branch +
+               "'";
     }
 
     static std::string gradients_fault(const PlannedCase& planned) {

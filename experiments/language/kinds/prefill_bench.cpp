@@ -15,7 +15,7 @@ constexpr std::array kParams = table_of(
         word("pass", "all", "all|forward|backward|step", "step: forward and backward in one measurement"),
         word("route", "auto", "auto|reference|sdpa|fa2_dense|fa2_varlen|cuda", "auto: as the NSA_ flags say"),
         whole_list("seq", "512,1024", "sequence lengths"), kDim},
-    bench_params("3", "20"),
+    bench_params("3", "20"), kCompressorParams,
     std::array{word("queries", "independent", "independent|correlated",
                     "correlated: neighbours ask, and select, alike"),
                word("cache", "warm", "warm|cold", "state of the last cache"),

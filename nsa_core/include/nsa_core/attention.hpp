@@ -12,6 +12,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "nsa_core/config.hpp"
 #include "nsa_core/keys_values.hpp"
@@ -45,7 +46,16 @@ struct PhiWeights {
     at::Tensor w2;        // [c, phi_hidden]
     at::Tensor b2;        // [c]
 };
+struct PhiPair {
+    PhiWeights k;
+    PhiWeights v;
+};
 [[nodiscard]] at::Tensor compress_mlp(const at::Tensor& rows, const PhiWeights& phi, const NsaConfig& config);
+
+/// The same of keys and values; on route `cuda` by kernels that never store a block, on every other by the
+/// function above. The weights are of the rows' dtype. Differentiable in rows and weights.
+[[nodiscard]] KeysValues compress_mlp(const KeysValues& rows, const PhiPair& phi, const NsaConfig& config,
+                                      const Execution& how);
 
 /// Query t attends the first compressed_count(t+1) compressed tokens; its output is 0 when there are none.
 [[nodiscard]] at::Tensor compressed_attention(const at::Tensor& q, const at::Tensor& k_cmp,
@@ -107,12 +117,13 @@ struct GatedAttention {
 /// [cu_tokens[i], cu_tokens[i+1]).
 struct PackedInputs {
     at::Tensor q;    // [T,H,dk]
-    KeysValues raw;  // [T,G,dk] and [T,G,dv], input of the mean compression
+    KeysValues raw;  // [T,G,dk] and [T,G,dv], input of the compression
     KeysValues sel;
     KeysValues win;
-    at::Tensor gates;          // [T,H,3]
-    at::Tensor cu_tokens;      // int32 [sequences + 1] on the device, from 0 to T
-    std::int64_t longest = 0;  // tokens of the longest sequence; the lengths are not read on the host
+    at::Tensor gates;                 // [T,H,3]
+    at::Tensor cu_tokens;             // int32 [sequences + 1] on the device, from 0 to T
+    std::int64_t longest = 0;         // tokens of the longest sequence; the lengths are not read on the host
+    std::optional<PhiPair> phi = {};  // with Compressor::kMlp, and not without
 };
 
 /// gated_attention of each sequence, [T,H,dv]. Route `cuda` only: throws InputError with the reason

@@ -64,7 +64,7 @@ struct RoutePolicy {
 /// What a route must fit that computes one branch.
 struct RouteRequest {
     Branch branch = Branch::kSliding;
-    NsaConfig config = {};  // its dim, compressor and gate play no part
+    NsaConfig config = {};  // its dim and gate play no part
     DType dtype = DType::kFp32;
     bool cuda = false;     // the tensors live on a CUDA device
     int sm = 0;            // its compute capability, 10 * major + minor; 0 on the CPU

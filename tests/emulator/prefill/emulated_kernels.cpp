@@ -4,6 +4,7 @@
 #include <string>
 
 #include "emulator/runtime.hpp"
+#include "nsa_core/cuda/compress/compress.hpp"
 #include "nsa_core/cuda/prefill/prefill.hpp"
 #include "nsa_core/cuda/prefill/selected.hpp"
 
@@ -32,6 +33,12 @@ class EmulatedKernels final : public core::PrefillKernels {
     }
     void mean_pool_backward(const cuda::MeanPoolBackward& p) const override {
         run(cuda::launch_mean_pool_backward(p, nullptr), "mean_pool_backward");
+    }
+    void compress_forward(const cuda::CompressForward& p) const override {
+        run(cuda::launch_compress_forward(p, nullptr), "compress_forward");
+    }
+    void compress_backward(const cuda::CompressBackward& p, const cuda::CompressPlan& plan) const override {
+        run(cuda::launch_compress_backward(p, plan, nullptr), "compress_backward");
     }
     void dense_forward(const cuda::DenseForward& p) const override {
         run(cuda::launch_dense_forward(p, nullptr), "dense_forward");

@@ -104,6 +104,16 @@ TEST(GradientParityTest, DecodingHasNone) {
             << branch;
 }
 
+TEST(CompressorTest, ALearnableOneIsPartOfALayer) {
+    const auto with = [](const char* branch) {
+        Step step = of_kind("parity", {{"branch", text(branch)}, {"compressor", text("mlp")}});
+        step.checks = {bound("mae")};
+        return step;
+    };
+    EXPECT_THAT(error_of(with("compressed")), HasSubstr("param 'compressor': mlp is part of a layer"));
+    EXPECT_THAT(planned(with("module")).argv, IsSupersetOf({"--compressor", "mlp", "--phi-hidden"}));
+}
+
 TEST(ShapeTest, SizesThatDoNotFitOneAnotherAreRefusedBeforeAnythingRuns) {
     const auto error = [](const char* kind, Params params) {
         Step step = of_kind(kind, std::move(params));

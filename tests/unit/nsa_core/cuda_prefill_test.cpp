@@ -13,6 +13,7 @@
 #include "nsa_core/device.hpp"
 #include "nsa_core/errors.hpp"
 #include "nsa_core/module.hpp"
+#include "nsa_core/parity/compression_check.hpp"
 #include "nsa_core/parity/metrics.hpp"
 #include "nsa_core/parity/prefill_check.hpp"
 #include "nsa_core/routes/captured.hpp"
@@ -160,6 +161,18 @@ TEST_F(CudaPrefillTest, branches_alone_equal_those_of_the_fused_function) {
         all.win, sliding_attention(p.in.q, p.in.win.k, p.in.win.v, c.config.w, c.config.scale(), how)));
 }
 
+TEST_F(CudaPrefillTest, learnable_compression_equals_libtorchs_forward_and_backward) {
+    for (const parity::CompressionCase& c :
+         {parity::CompressionCase{
+              .dk = 128, .dv = 128, .hidden = 64, .lengths = {700, 700}, .l = 32, .d = 16},
+          {.dk = 64, .dv = 64, .hidden = 256, .lengths = {3000}, .l = 32, .d = 16},
+          {.dk = 10, .dv = 20, .hidden = 10, .lengths = {300}},
+          {.lengths = {7, 40, 500, 1, 33}, .packed = true, .dtype = DType::kFp16}}) {
+        const parity::CompressionReport r = parity::check_compression(c, kGpu, cuda_prefill_kernels(kGpu));
+        EXPECT_TRUE(r.clean()) << r.text();
+    }
+}
+
 TEST_F(CudaPrefillTest, packed_attention_equals_its_sequences_one_by_one) {
     const PrefillCase c{.config = config_of({64, 64}, 4), .lengths = {70, 1, 200}, .packed = true};
     const parity::PrefillProblem p = parity::on_device(parity::PrefillProblem{c}, kGpu);
@@ -254,6 +267,15 @@ TEST_F(CudaPrefillSmall, edges_of_one_shape) {
     expect_clean({.config = config_of({192, 128}, 16, /*groups=*/1), .lengths = {70}});
     expect_clean(
         {.config = config_of({32, 32}, 1), .dtype = DType::kFp16, .lengths = {1, 40, 97}, .packed = true});
+}
+
+TEST_F(CudaPrefillSmall, learnable_compression) {
+    for (const parity::CompressionCase& c :
+         {parity::CompressionCase{.dk = 192, .dv = 128, .hidden = 72},
+          {.hidden = 8, .lengths = {1, 40, 97}, .packed = true, .dtype = DType::kFp16}}) {
+        const parity::CompressionReport r = parity::check_compression(c, kGpu, cuda_prefill_kernels(kGpu));
+        EXPECT_TRUE(r.clean()) << r.text();
+    }
 }
 
 }  // namespace

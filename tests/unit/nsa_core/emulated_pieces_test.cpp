@@ -32,6 +32,14 @@ class Recorded final : public PrefillKernels {
         launches_.emplace_back("mean_pool_backward");
         kernels_.mean_pool_backward(p);
     }
+    void compress_forward(const cuda::CompressForward& p) const override {
+        launches_.emplace_back("compress_forward");
+        kernels_.compress_forward(p);
+    }
+    void compress_backward(const cuda::CompressBackward& p, const cuda::CompressPlan& plan) const override {
+        launches_.emplace_back("compress_backward");
+        kernels_.compress_backward(p, plan);
+    }
     void dense_forward(const cuda::DenseForward& p) const override {
         launches_.emplace_back("dense_forward");
         kernels_.dense_forward(p);
@@ -129,6 +137,22 @@ TEST_F(KernelPieces, launch_the_kernels_of_their_part_and_no_other) {
         sum.backward();
         EXPECT_EQ(kernels.taken(), launches[1]);
     }
+}
+
+TEST(KernelPiecesLearnable, compress_by_their_own_kernels) {
+    const Recorded kernels;
+    NsaConfig config = KernelPieces::configured();
+    config.compressor = Compressor::kMlp;
+    config.phi_hidden = 8;
+    const CudaCall call{.config = config, .scale = config.scale(), .packing = {}, .kernels = &kernels};
+    const PrefillInputs in = random_inputs({}, config, 70, at::TensorOptions{at::kBFloat16});
+    const Piece compress = pieces_of(in, parts_by_kernels(in, call)).front();
+    EXPECT_EQ(compress.leaves.size(), 12) << "rows, and ten weights";
+    (void)kernels.taken();
+    const std::vector<at::Tensor> outputs = compress.forward();
+    EXPECT_EQ(kernels.taken(), Launches{"compress_forward"});
+    (outputs[0].to(at::kFloat).sum() + outputs[1].to(at::kFloat).sum()).backward();
+    EXPECT_EQ(kernels.taken(), Launches{"compress_backward"});
 }
 
 TEST_F(KernelPieces, select_the_blocks_that_the_whole_selects_and_end_with_its_output) {

@@ -11,6 +11,7 @@
 #include "nsa_core/parity/metrics.hpp"
 #include "nsa_core/parity/prefill_check.hpp"
 #include "nsa_core/reference.hpp"
+#include "nsa_core/routes/cuda_compression_autograd.hpp"
 #include "nsa_core/routes/cuda_prefill_autograd.hpp"
 
 namespace nsa::core {
@@ -69,9 +70,30 @@ TEST(EmulatedPrefill, packed_sequences_of_many_lengths_equal_the_oracle) {
     expect_clean({.config = config_of(4, 2, 32, 32), .lengths = {1, 31, 130, 32, 65}, .packed = true});
 }
 
-TEST(EmulatedPrefill, packed_attention_equals_its_sequences_one_by_one) {
-    const PrefillCase c{.config = config_of(4, 2, 32, 32), .lengths = {1, 70, 33}, .packed = true};
+PhiWeights random_phi(const NsaConfig& c, std::int64_t width, at::Generator& generator) {
+    const auto matrix = [&](std::int64_t rows, std::int64_t fan_in) {
+        const at::Tensor drawn = parity::random_normal({rows, fan_in}, generator, at::kDouble);
+        return (drawn / std::sqrt(static_cast<double>(fan_in))).to(at::kBFloat16);
+    };
+    return {.position = matrix(c.l, width),
+            .w1 = matrix(c.phi_hidden, c.l * width),
+            .b1 = matrix(1, c.phi_hidden)[0],
+            .w2 = matrix(width, c.phi_hidden),
+            .b2 = matrix(1, width)[0]};
+}
+
+void expect_packed_equals_one_by_one(Compressor compressor) {
+    PrefillCase c{.config = config_of(4, 2, 32, 32), .lengths = {1, 70, 33}, .packed = true};
+    c.config.compressor = compressor;
+    c.config.phi_hidden = 8;
     const parity::PrefillProblem p{c};
+    at::Generator generator = parity::seeded_generator(7);
+    std::optional<PhiPair> phi;
+    if (compressor == Compressor::kMlp)
+        phi = PhiPair{.k = random_phi(c.config, 32, generator), .v = random_phi(c.config, 32, generator)};
+    const auto compressed = [&](const KeysValues& raw, const CudaCall& call) {
+        return phi ? cuda_compress_mlp(raw, *phi, call) : cuda_compress_mean(raw, call);
+    };
     const auto packed = [](const at::Tensor& x) { return x.squeeze(0).transpose(0, 1); };
     const auto rows = [&](const KeysValues& x) { return KeysValues{.k = packed(x.k), .v = packed(x.v)}; };
     CudaCall call{.config = c.config, .scale = c.config.scale(), .packing = {}, .kernels = &kernels()};
@@ -82,7 +104,8 @@ TEST(EmulatedPrefill, packed_attention_equals_its_sequences_one_by_one) {
                                                   .win = rows(p.in.win),
                                                   .gates = packed(p.in.gates),
                                                   .cu_tokens = p.cu_tokens,
-                                                  .longest = c.longest()},
+                                                  .longest = c.longest(),
+                                                  .phi = phi},
                                                  call);
     call.packing.reset();
     std::int64_t first = 0;
@@ -90,13 +113,20 @@ TEST(EmulatedPrefill, packed_attention_equals_its_sequences_one_by_one) {
         const auto one = [&](const at::Tensor& x) { return x.narrow(2, first, length); };
         const auto both = [&](const KeysValues& x) { return KeysValues{.k = one(x.k), .v = one(x.v)}; };
         const GatedAttention alone = cuda_gated_attention({.q = one(p.in.q),
-                                                           .cmp = cuda_compress_mean(both(p.in.raw), call),
+                                                           .cmp = compressed(both(p.in.raw), call),
                                                            .sel = both(p.in.sel),
                                                            .win = both(p.in.win),
                                                            .gates = one(p.in.gates)},
                                                           {}, call);
         EXPECT_TRUE(at::equal(out.narrow(0, first, length), packed(alone.out))) << length << " tokens";
         first += length;
+    }
+}
+
+TEST(EmulatedPrefill, packed_attention_equals_its_sequences_one_by_one) {
+    for (const Compressor compressor : {Compressor::kMean, Compressor::kMlp}) {
+        SCOPED_TRACE(compressor == Compressor::kMlp ? "mlp" : "mean");
+        expect_packed_equals_one_by_one(compressor);
     }
 }
 

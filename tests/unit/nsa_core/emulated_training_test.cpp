@@ -6,6 +6,7 @@
 
 #include "emulator/prefill/emulated_kernels.hpp"
 #include "nsa_core/device.hpp"
+#include "nsa_core/parity/guarded_kernels.hpp"
 #include "nsa_core/parity/trial.hpp"
 #include "nsa_core/routes/prefill_kernels.hpp"
 #include "nsa_core/train/sampling.hpp"
@@ -26,8 +27,37 @@ RouteRequest request_for(Branch branch, const NsaConfig& config, const at::Tenso
             .key_len = key_len};
 }
 
+namespace {
+
+// The emulated kernels, counting those of learnable compression.
+class CountedKernels : public parity::GuardedKernels {
+  public:
+    CountedKernels() : GuardedKernels{prefill_test::emulated_prefill_kernels()} {}
+    at::Tensor empty(at::IntArrayRef sizes, at::TensorOptions options) const override {
+        return PrefillKernels::empty(sizes, options);  // without guards: a training would keep them all
+    }
+    void compress_forward(const cuda::CompressForward& p) const override {
+        ++forwards;
+        GuardedKernels::compress_forward(p);
+    }
+    void compress_backward(const cuda::CompressBackward& p, const cuda::CompressPlan& plan) const override {
+        ++backwards;
+        GuardedKernels::compress_backward(p, plan);
+    }
+
+    mutable int forwards = 0;
+    mutable int backwards = 0;
+};
+
+const CountedKernels& counted() {
+    static const CountedKernels kernels;
+    return kernels;
+}
+
+}  // namespace
+
 const PrefillKernels& cuda_prefill_kernels(c10::Device) {
-    return prefill_test::emulated_prefill_kernels();
+    return counted();
 }
 
 namespace {
@@ -66,10 +96,14 @@ TEST(EmulatedLayer, equals_the_oracle_forward_and_backward) {
             plan.config.w = 40;
             plan.config.rope = true;
             plan.config.compressor = compressor;
+            const int before = counted().backwards;
             const parity::TrialResult trial = parity::module_trial(plan, /*seed=*/1);
             expect_cuda(trial.routes);
+            EXPECT_EQ(counted().backwards > before, compressor == Compressor::kMlp);
             EXPECT_LE(trial.error.mae, 2 * trial.baseline_mae);
             EXPECT_LE(metric(trial, "bound_ratio"), 1);
+            for (const auto& [name, value] : trial.more)
+                if (name.ends_with("bound_ratio")) EXPECT_LE(value, 1) << name;
             EXPECT_LE(metric(trial, "gradients_bound_ratio"), 1);
         }
     }
@@ -93,16 +127,29 @@ std::vector<double> losses_by(Route route, train::TrainSmokeOptions o) {
 }
 
 // The seed's shape but for the batch, in two micro-batches.
-TEST(EmulatedTraining, loses_what_explicit_masks_lose) {
+void expect_training(Compressor compressor) {
     train::TrainSmokeOptions o;
     o.dtype = DType::kBf16;
     o.batch = 1;
     o.accumulate = 2;
+    o.compression.compressor = compressor;
+    const int forwards = counted().forwards, backwards = counted().backwards;
     const std::vector<double> ours = losses_by(Route::kCuda, o);
+    const int launches = compressor == Compressor::kMlp ? 10 : 0;  // two micro-batches of each of five steps
+    EXPECT_EQ(counted().forwards - forwards, launches);
+    EXPECT_EQ(counted().backwards - backwards, launches);
     const std::vector<double> masked = losses_by(Route::kReference, o);
     for (std::size_t step = 0; step < ours.size(); ++step)
         EXPECT_NEAR(ours[step], masked[step], 1e-3 * masked[step]) << "step " << step;
     EXPECT_LT(ours.back(), ours.front() - 0.3) << "it learns";
+}
+
+TEST(EmulatedTraining, loses_what_explicit_masks_lose) {
+    expect_training(Compressor::kMean);
+}
+
+TEST(EmulatedTraining, loses_with_a_learnable_compressor_what_explicit_masks_lose) {
+    expect_training(Compressor::kMlp);
 }
 
 }  // namespace

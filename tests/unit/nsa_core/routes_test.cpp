@@ -92,6 +92,19 @@ TEST(Routes, cuda_says_what_its_prefill_kernels_cannot_run) {
         << "the window selects nothing";
 }
 
+TEST(Routes, cuda_takes_a_learnable_compressor_of_any_width_that_32_bits_count) {
+    const auto reason = [](Branch branch, std::int64_t hidden) {
+        return cuda_reason(branch, [hidden](RouteRequest& r) {
+            r.config.compressor = Compressor::kMlp;
+            r.config.phi_hidden = hidden;
+        });
+    };
+    EXPECT_EQ(reason(Branch::kCompressed, 64), "supported");
+    EXPECT_EQ(reason(Branch::kCompressed, 10), "supported") << "as 16";
+    EXPECT_THAT(reason(Branch::kCompressed, 1 << 20), HasSubstr("2^31 - 1"));
+    EXPECT_EQ(reason(Branch::kSliding, 1 << 20), "supported") << "the window compresses nothing";
+}
+
 TEST(Routes, cuda_is_taken_when_asked_for_and_never_by_itself) {
     EXPECT_EQ(choose_route({}, fitting(), {}).taken, Route::kSdpa);
     EXPECT_EQ(choose_route({}, fitting(), {.use_fa2 = true}).taken, Route::kFa2Dense);

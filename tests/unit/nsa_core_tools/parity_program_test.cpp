@@ -89,6 +89,18 @@ TEST_F(Parity, GradientsOfEveryBranchAndOfTheLayerAgreeWithTheOracleInFp64) {
     }
 }
 
+TEST_F(Parity, ALayerWithALearnableCompressorAgreesWithTheOracleInFp64) {
+    const Ended ended =
+        run({"parity", "--branch",     "module", "--route",      "sdpa", "--gradients", "on", "--dtype",
+             "fp64",   "--seq",        "40",     "--dk",         "8",    "--dv",        "8",  "--l",
+             "8",      "--d",          "4",      "--l-sel",      "8",    "--n",         "4",  "--w",
+             "9",      "--compressor", "mlp",    "--phi-hidden", "12"});
+    ASSERT_EQ(ended.exit_code, 0) << ended.err;
+    EXPECT_LT(ended.metric("mae"), 1e-12);
+    for (const char* gradient : {"d_phi_k.w1", "d_phi_k.position", "d_phi_v.w2", "d_x"})
+        EXPECT_LT(ended.metric(gradient + std::string{"_rel_l2"}), 1e-11) << gradient;
+}
+
 TEST_F(Parity, GradientsOfHalfTypesErrNoMoreThanTwiceAPlainImplementation) {
     for (const char* branch : {"sliding", "compressed", "selected"}) {
         const Ended ended =

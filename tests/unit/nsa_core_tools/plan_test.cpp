@@ -163,6 +163,19 @@ TEST(ParityPlan, RouteCudaTakesBranchesAndTheLayerWhereItsKernelsFit) {
                 Optional(HasSubstr("40")));
 }
 
+TEST(ParityRequest, ALearnableCompressorIsPartOfALayer) {
+    auto options = half_options(Subject::kCompressed, Route::kCuda);
+    options.compression = {.compressor = Compressor::kMlp, .phi_hidden = 24};
+    EXPECT_THAT([&] { check_request(options, {}); },
+                ThrowsMessage<InputError>(HasSubstr("--branch module or decode")));
+    options.subject = Subject::kModule;
+    EXPECT_NO_THROW(check_request(options, {}));
+    const TrialPlan plan = plan_trials(options, {}, kHopperWithKernels);
+    EXPECT_EQ(plan.config.compressor, Compressor::kMlp);
+    EXPECT_EQ(plan.config.phi_hidden, 24);
+    EXPECT_EQ(skip_reason(plan, kHopperWithKernels), std::nullopt) << "the kernels take it";
+}
+
 TEST(ParityRequest, GradientsOfDecodingAreRefused) {
     for (const Subject subject : {Subject::kDecode, Subject::kDecodeStep}) {
         auto options = half_options(subject, std::nullopt);

@@ -56,6 +56,15 @@ TEST(PrefillFloor, IsTheTimeOfTheTableForwardAndBackward) {
     }
 }
 
+// docs/kernels/compression.md: hidden and out forward; parts and rows backward, and what leads to them.
+TEST(PrefillFloor, CountsTheProductsOfALearnableCompressor) {
+    PrefillShape shape = paper(65536);
+    shape.config.compressor = Compressor::kMlp;
+    const auto giga = [&](Pass pass) { return part_work(PrefillPart::kCompress, pass, shape).flops / kGiga; };
+    EXPECT_THAT(giga(Pass::kForward), DoubleNear(17.7, 0.05));
+    EXPECT_THAT(giga(Pass::kBackward), DoubleNear(35.4, 0.1));
+}
+
 TEST(PrefillFloor, CountsTheCompulsoryBytesOfTheFormulas) {
     const auto bytes = [](PrefillPart part, Pass pass) {
         return part_work(part, pass, paper(65536)).bytes / kGiga;

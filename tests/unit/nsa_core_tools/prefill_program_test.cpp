@@ -87,11 +87,13 @@ TEST_F(PrefillBench, KeepsEveryRawSampleOfEveryPartAndPass) {
 }
 
 TEST_F(PrefillBench, ThePartsComputeWhatTheWholeComputesInBothScopes) {
-    for (const char* scope : {"attention", "module"}) {
-        const Ended ended = bench({"--scope", scope, "--pass", "forward"}, "100");
-        ASSERT_EQ(ended.exit_code, 0) << ended.err;
-        EXPECT_THAT(ended.metric("parts_error", {{"S", "100"}}), Le(1e-5)) << scope;
-    }
+    for (const char* scope : {"attention", "module"})
+        for (const char* compressor : {"mean", "mlp"}) {
+            const Ended ended =
+                bench({"--scope", scope, "--pass", "forward", "--compressor", compressor}, "100");
+            ASSERT_EQ(ended.exit_code, 0) << ended.err;
+            EXPECT_THAT(ended.metric("parts_error", {{"S", "100"}}), Le(1e-5)) << scope << ", " << compressor;
+        }
 }
 
 TEST_F(PrefillBench, TheModuleHasAProjectionToo) {

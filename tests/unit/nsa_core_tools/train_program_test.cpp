@@ -41,6 +41,15 @@ TEST_F(TrainSmoke, TheLossStartsAtGuessingAndFalls) {
     EXPECT_EQ(ended.metric("steps_asked"), 30);
 }
 
+TEST_F(TrainSmoke, ALearnableCompressorTrainsToo) {
+    const Ended ended =
+        run(small({"--steps", "10", "--lr", "3e-3", "--compressor", "mlp", "--phi-hidden", "8"}));
+    const Ended mean = run(small({"--steps", "10", "--lr", "3e-3"}));
+    ASSERT_EQ(ended.exit_code, 0) << ended.err;
+    EXPECT_LT(ended.samples("loss").back(), ended.samples("loss").front());
+    EXPECT_GT(ended.metric("parameters"), mean.metric("parameters"));
+}
+
 TEST_F(TrainSmoke, WritesOneCsvRowForEachStep) {
     const Ended ended = run(small({"--steps", "3"}));
     ASSERT_EQ(ended.exit_code, 0) << ended.err;
