@@ -30,7 +30,8 @@ TEST(ReadLog, OfARunThatWasTriedAgainBeginsAnewForWhoeverReadTheAttemptBefore) {
         ASSERT_TRUE(store.begin_attempt(run, Attempt{2}, {"gone"}, 3));
     }
     for (const auto& [attempt, text] : {std::pair{1, "a long first attempt"}, std::pair{2, "second"}}) {
-        AttemptFiles files(attempt_dir(dir / "artifacts", run, Attempt{attempt}));
+        WriteBack write_back(dir.path());
+        AttemptFiles files(write_back, attempt_dir(dir / "artifacts", run, Attempt{attempt}));
         ASSERT_TRUE(files.write_at("steps/s/stdout", 0, text));
     }
     boost::asio::io_context io;
