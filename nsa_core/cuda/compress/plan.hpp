@@ -8,7 +8,7 @@
 #include <string>
 
 #include "nsa_core/cuda/compress/params.hpp"
-#include "nsa_core/cuda/decode/plan.hpp"
+#include "nsa_core/cuda/device_limits.hpp"
 
 namespace nsa::core::cuda {
 
