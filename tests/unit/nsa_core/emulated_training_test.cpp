@@ -102,8 +102,11 @@ TEST(EmulatedLayer, equals_the_oracle_forward_and_backward) {
             EXPECT_EQ(counted().backwards > before, compressor == Compressor::kMlp);
             EXPECT_LE(trial.error.mae, 2 * trial.baseline_mae);
             EXPECT_LE(metric(trial, "bound_ratio"), 1);
-            for (const auto& [name, value] : trial.more)
-                if (name.ends_with("bound_ratio")) EXPECT_LE(value, 1) << name;
+            for (const auto& [name, value] : trial.more) {
+                if (name.ends_with("bound_ratio")) {
+                    EXPECT_LE(value, 1) << name;
+                }
+            }
             EXPECT_LE(metric(trial, "gradients_bound_ratio"), 1);
         }
     }
