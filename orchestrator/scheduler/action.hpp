@@ -20,7 +20,7 @@ struct SaveRun {
     InstanceName lease;  // taken or kept with the save; empty: none
     Attempt over{0};     // attempts up to this one are over: after a crash none of them is followed
     int retries = 0;     // spent so far
-    FailedTry failed;    // the latest of them was spent on it
+    FailedTry failed{};  // the latest of them was spent on it
     bool operator==(const SaveRun&) const = default;
 };
 struct SaveIntent {  // the attempt is about to be launched

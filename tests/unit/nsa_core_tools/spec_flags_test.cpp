@@ -163,7 +163,9 @@ TEST(SpecFlags, WordsAreTheSame) {
 
 TEST(SpecFlags, DefaultsAreTheSame) {
     for_each_param([&](const ParamSchema& param, const Shown& flag, const auto&) {
-        if (!param.required) EXPECT_EQ(flag.fallback, param.fallback);
+        if (!param.required) {
+            EXPECT_EQ(flag.fallback, param.fallback);
+        }
     });
 }
 
