@@ -93,11 +93,11 @@ class Starter {
           watchdog_(executor, stream) {}
 
     asio::awaitable<Result<void>> run() {
-        Result<Marker> marker = co_await next_marker();
+        Result<Marker> marker = co_await next_marker({});
         if (marker && marker->word == "send") {
             co_await push();  // a push that fails is explained by the marker that follows, or by the stream's
                               // end
-            marker = co_await next_marker();
+            marker = co_await next_marker(std::move(marker->rest));  // which may have come with the first
         }
         if (!marker) co_return marker.error();
         if (marker->word == "failed") co_return co_await failure(marker->rest);
@@ -118,15 +118,15 @@ class Starter {
         co_return buffer;
     }
 
-    asio::awaitable<Result<Marker>> next_marker() {
+    // text: what has come already.
+    asio::awaitable<Result<Marker>> next_marker(std::string text) {
         watchdog_.set(limits_.answer);
-        std::string text;
         while (text.size() < kMaxNoise) {
+            if (std::optional<Marker> marker = find_marker(text, worker_.sha256))
+                co_return *std::move(marker);
             const Result<std::string> bytes = co_await more();
             if (!bytes) co_return bytes.error();
             text += *bytes;
-            if (std::optional<Marker> marker = find_marker(text, worker_.sha256))
-                co_return *std::move(marker);
         }
         co_return fail(
             ErrorCode::kProtocol,
