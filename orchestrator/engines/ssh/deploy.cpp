@@ -93,7 +93,7 @@ class Starter {
           watchdog_(executor, stream) {}
 
     asio::awaitable<Result<void>> run() {
-        Result<Marker> marker = co_await next_marker({});
+        Result<Marker> marker = co_await next_marker("");
         if (marker && marker->word == "send") {
             co_await push();  // a push that fails is explained by the marker that follows, or by the stream's
                               // end
