@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "daemon/daemon.hpp"
+#include "daemon/may_pass.hpp"
 #include "daemon/options.hpp"
 #include "daemon/prepare_process.hpp"
 #include "store/backup.hpp"
@@ -32,12 +33,6 @@ int copy(const nsa::daemon::Config& config, const std::filesystem::path& to) {
     if (!copied) return complain(copied.error());
     std::cout << "copied to " << to.string() << "\n";
     return 0;
-}
-
-// Another program has the database locked, or the disk is full: no reason to leave, least of all when a store
-// that failed is opened anew while jobs run.
-bool may_pass(const nsa::Error& error) {
-    return error.code == nsa::ErrorCode::kTimeout || error.code == nsa::ErrorCode::kNoSpace;
 }
 
 // Until a signal ends it. A store that failed is opened anew, which checks it: an fsync that failed must not
@@ -68,7 +63,9 @@ int serve(nsa::daemon::Config config) {
             daemon->reset();
             std::cerr << "nsad: the store failed; it is opened anew\n";
         } else {
-            if (!may_pass(daemon.error())) return complain(daemon.error());
+            // What may pass is no reason to leave, least of all when a store that failed is opened anew while
+            // jobs run.
+            if (!nsa::daemon::may_pass(daemon.error())) return complain(daemon.error());
             if (std::exchange(waits_for, daemon.error().code) != daemon.error().code) {
                 complain(daemon.error());
                 std::cerr << "nsad: tried again every 2 s until "

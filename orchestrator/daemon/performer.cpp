@@ -6,6 +6,7 @@
 #include <span>
 
 #include "daemon/clock.hpp"
+#include "daemon/may_pass.hpp"
 #include "daemon/saves.hpp"
 #include "instances/probe.hpp"
 
@@ -42,11 +43,6 @@ InstanceName instance_of(const Act& one) {
     } else {
         return {};
     }
-}
-
-// Another program has the database locked, or the disk is full.
-bool may_pass(const Error& error) {
-    return error.code == ErrorCode::kTimeout || error.code == ErrorCode::kNoSpace;
 }
 
 bool can_wait(const act::Action& action) {
