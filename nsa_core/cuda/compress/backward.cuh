@@ -30,24 +30,20 @@ __global__ void __launch_bounds__(kProductThreads)
     multiply<T, Sum::kAlongRows, Sum::kDownRows>(c, left, right, (width + kTile - 1) / kTile);
     ProductSums act;
     const auto pre = matrix_lines<T>(side.pre, at.row, rows, p.hidden);
-    const int lane = lane_index();
-#pragma unroll
-    for (int m = 0; m < kWarpM; ++m)
-#pragma unroll
-        for (int half = 0; half < 2; ++half)
-#pragma unroll
-            for (int n = 0; n < kWarpN; ++n) {
-                const int column = warp_column() + 8 * n + lane % 4 * 2;
-                const T* const row = pre(warp_row() + 16 * m + 8 * half + lane / 4).first;
-                const bool there = row != nullptr && at.column + column < p.hidden;
-                const T* const from = row + at.column + column;
-                const float2 x = there ? Half<T>::unpack(*reinterpret_cast<const std::uint32_t*>(from))
-                                       : float2{0.0F, 0.0F};
-                c[m][n][2 * half] *= silu_derivative(x.x);
-                c[m][n][2 * half + 1] *= silu_derivative(x.y);
-                act[m][n][2 * half] = silu(x.x);
-                act[m][n][2 * half + 1] = silu(x.y);
-            }
+    for_each_pair(
+        c,
+        [&](int row, int column, float& x, float& y, float* act_of) {
+            const T* const line = pre(row).first;
+            const bool there = line != nullptr && at.column + column < p.hidden;
+            const T* const from = line + at.column + column;
+            const float2 z =
+                there ? Half<T>::unpack(*reinterpret_cast<const std::uint32_t*>(from)) : float2{0.0F, 0.0F};
+            x *= silu_derivative(z.x);
+            y *= silu_derivative(z.y);
+            act_of[0] = silu(z.x);
+            act_of[1] = silu(z.y);
+        },
+        act);
     store_tile<T>(c, p.hidden - at.column, matrix_rows<T>(side.d_pre, at, rows, p.hidden));
     store_tile<T>(act, p.hidden - at.column, matrix_rows<T>(side.act, at, rows, p.hidden));
 }

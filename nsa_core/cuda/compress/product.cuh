@@ -100,9 +100,10 @@ __device__ __forceinline__ void multiply(ProductSums& c, Left& left, Right& righ
     multiply<T, kLeft, kRight>(c, sums, false, left, right, steps);
 }
 
-/// c(row, column) = change(c(row, column), row, column), of the tile; columns in pairs.
-template <class Change>
-__device__ __forceinline__ void for_each_pair(ProductSums& c, Change change) {
+/// c(row, column) = change(c(row, column), row, column), of the tile; columns in pairs. `change` gets the
+/// same pair of each of the `others`, too.
+template <class Change, class... Others>
+__device__ __forceinline__ void for_each_pair(ProductSums& c, Change change, Others&... others) {
     const int lane = lane_index();
 #pragma unroll
     for (int m = 0; m < kWarpM; ++m)
@@ -111,7 +112,7 @@ __device__ __forceinline__ void for_each_pair(ProductSums& c, Change change) {
 #pragma unroll
             for (int n = 0; n < kWarpN; ++n)
                 change(warp_row() + 16 * m + 8 * half + lane / 4, warp_column() + 8 * n + lane % 4 * 2,
-                       c[m][n][2 * half], c[m][n][2 * half + 1]);
+                       c[m][n][2 * half], c[m][n][2 * half + 1], &others[m][n][2 * half]...);
 }
 
 /// Rounds the tile to rows of memory. row_of(r): where row r of the tile begins, or null; asked for ascending
