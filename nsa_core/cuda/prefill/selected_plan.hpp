@@ -39,7 +39,7 @@ inline constexpr int kMaxItemTokens = 2048;  // of a block's list that one threa
     return shape.l_sel == 4 * shape.d && (shape.l == shape.d || shape.l == 2 * shape.d);
 }
 
-/// importance_top_n by a warpgroup (sm_90a), which has two halves of 64 rows: as many tokens of H/G heads.
+/// importance_top_n by two warpgroups (sm_90a) of 64 rows each: as many tokens of H/G heads.
 [[nodiscard]] constexpr int warpgroup_top_n_tokens(int heads_per_group) {
     return 128 / heads_per_group;
 }

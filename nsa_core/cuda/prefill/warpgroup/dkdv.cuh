@@ -66,13 +66,13 @@ struct alignas(1024) WarpgroupDkdvShared {
     char v[kTiles][BoxLayout<kDv>::bytes(kConsumerKeys)];
     Stage stages[kStages];
     QuadTerms<kRows> terms[kStages];
-    StageBarriers<kStages> barriers;
+    StageBarriers<kStages, true> barriers;
     std::uint64_t keys_full;
     Item item;                        // here, because the consumers have no registers to keep it in
     int first_seeing[kConsumerKeys];  // of a list: for each key, the first token that sees it
     int list[Plan::kListTokens];      // its tokens, unless they are adjacent
 
-    [[nodiscard]] __device__ __forceinline__ StageRing<kStages> ring() {
+    [[nodiscard]] __device__ __forceinline__ StageRing<kStages, true> ring() {
         return {barriers, shared_address(stages), sizeof(Stage)};
     }
     /// The walk begins with token item.start.

@@ -1,8 +1,8 @@
-// importance_top_n by the products of a warpgroup (sm_90a). It has two halves of 64 rows: while one half's
-// scores become probabilities and sums, the product of the other runs. A producer warp copies the tiles of
-// compressed keys into a ring. Rows are token by token and head by head, without padding: a warp has 16 heads
-// of a token, or the heads of several tokens. Two thread blocks share a multiprocessor, so that one's
-// beginning and choice of blocks have products beside them.
+// importance_top_n by the products of two warpgroups (sm_90a) of 64 rows each, which share the tiles of
+// compressed keys that a producer warp copies into a ring. Rows are token by token and head by head, without
+// padding: a warp has 16 heads of a token, or the heads of several tokens. Two thread blocks share a
+// multiprocessor: while one warpgroup's scores become probabilities and sums, or its tokens choose, the
+// products of three others run.
 #pragma once
 
 #include "nsa_core/cuda/prefill/boxes.cuh"
@@ -11,8 +11,8 @@
 
 namespace nsa::core::cuda {
 
-inline constexpr int kTopNConsumers = kWarpgroupThreads / kWarpSize;
-inline constexpr int kTopNThreads = kWarpgroupThreads + kWarpSize;  // with the producer warp
+inline constexpr int kTopNConsumers = 2 * kWarpgroupThreads / kWarpSize;
+inline constexpr int kTopNThreads = 2 * kWarpgroupThreads + kWarpSize;  // with the producer warp
 
 /// Step `step` of rows in registers, for warpgroup_rows.
 template <int kWidth>
@@ -57,11 +57,11 @@ __device__ __forceinline__ void produce_keys(const ImportanceTopN& p, const Toke
     }
 }
 
-/// 64 rows of the warpgroup, a warp's 16 of them, kHeads to a token.
+/// 64 rows of a warpgroup, a warp's 16 of them, kHeads to a token.
 template <class T, int kDk, int kHeads>
-class TopNHalf {
+class TopNRows {
   public:
-    __device__ __forceinline__ TopNHalf(const ImportanceTopN& p, const TokenTile& tile,
+    __device__ __forceinline__ TopNRows(const ImportanceTopN& p, const TokenTile& tile,
                                         const KeyInterval& interval, const BlockWeights& weights,
                                         const ImportanceRows& importance)
         : log2_scale_{p.scale * kLog2E}, blocks_{p.shape, importance, weights, nullptr} {
@@ -78,20 +78,20 @@ class TopNHalf {
         });
     }
 
-    /// The product with a tile of keys. All warps of the warpgroup call it together.
-    __device__ __forceinline__ void start_scores(std::uint32_t keys) {
-        warpgroup_fence(s_, q_.a);
-        warpgroup_rows<T, kDk>(s_, q_, right_operand<kDk, kCompressedTile>(keys), /*accumulate=*/false);
-        warpgroup_commit();
-    }
-    /// Until no product is under way.
-    __device__ __forceinline__ void wait() {
-        warpgroup_wait<0>(s_);
-    }
-    /// Scores of the tile from compressed token `first` on become importance.
-    __device__ __forceinline__ void add(int first) {
-        make_probabilities(s_, log2_scale_, log2_sum_, {seen_[0] - first, seen_[1] - first});
-        blocks_.add(s_);
+    /// Compressed tokens [0, visible). All warps of the warpgroup call it together.
+    __device__ __forceinline__ void consume(int visible, StageRing<kTopNStages> ring) {
+#pragma unroll 1
+        for (int first = 0; first < visible; first += kCompressedTile) {
+            const int stage = ring.acquire();
+            warpgroup_fence(s_, q_.a);
+            warpgroup_rows<T, kDk>(s_, q_, right_operand<kDk, kCompressedTile>(ring.address(stage)),
+                                   /*accumulate=*/false);
+            warpgroup_commit();
+            warpgroup_wait<0>(s_);
+            ring.release(stage);
+            make_probabilities(s_, log2_scale_, log2_sum_, {seen_[0] - first, seen_[1] - first});
+            blocks_.add(s_);
+        }
     }
     __device__ __forceinline__ void finish() const {
         blocks_.finish();
@@ -106,31 +106,6 @@ class TopNHalf {
     FourTokenBlocks<kHeads> blocks_;
 };
 
-/// Compressed tokens [0, visible), which is not empty, through both halves. No product is under way where the
-/// loop closes: ptxas would let none run beside other instructions.
-template <class Half>
-__device__ __forceinline__ void consume_keys(int visible, StageRing<kTopNStages> ring, Half& one,
-                                             Half& other) {
-    int stage = ring.acquire();
-    one.start_scores(ring.address(stage));
-    one.wait();
-    int first = 0;
-#pragma unroll 1
-    while (true) {
-        other.start_scores(ring.address(stage));
-        one.add(first);
-        other.wait();
-        ring.release(stage);
-        if (first + kCompressedTile >= visible) break;
-        stage = ring.acquire();
-        one.start_scores(ring.address(stage));
-        other.add(first);
-        one.wait();
-        first += kCompressedTile;
-    }
-    other.add(first);
-}
-
 /// On a multiprocessor. At dk = 192 the registers of two would serialise the products.
 template <int kDk>
 inline constexpr int kTopNBlocks = kDk > 128 ? 1 : 2;
@@ -139,9 +114,8 @@ template <class T, int kDk, int kHeads>
 __global__ void __launch_bounds__(kTopNThreads, kTopNBlocks<kDk>)
     warpgroup_importance_top_n_kernel(const __grid_constant__ ImportanceTopN p, KeyInterval interval,
                                       BlockWeights weights) {
-    constexpr int kWarpTokens = 16 / kHeads;  // of a half
-    constexpr int kHalfTokens = kTopNConsumers * kWarpTokens;
-    const TokenTile tile = token_tile(p.sequences, p.shape, 2 * kHalfTokens);
+    constexpr int kWarpTokens = 16 / kHeads;
+    const TokenTile tile = token_tile(p.sequences, p.shape, kTopNConsumers * kWarpTokens);
     if (tile.empty()) return;
     const TopNShared<kDk> shared{dynamic_shared<char>()};
     const int visible = __shfl_sync(0xffffffffU, interval.of(tile.last()).last, 0);
@@ -157,26 +131,18 @@ __global__ void __launch_bounds__(kTopNThreads, kTopNBlocks<kDk>)
         return;
     }
     const int pitch = importance_pitch(p.shape);
-    const auto rows_of = [&](int half) {
-        const int token = half * kHalfTokens + warp * kWarpTokens;
-        return ImportanceRows{shared.importance + token * pitch, pitch, tile.first + token, tile.last()};
-    };
+    const int token = warp * kWarpTokens;
+    const ImportanceRows importance{shared.importance + token * pitch, pitch, tile.first + token,
+                                    tile.last()};
     if (scored) {
-        using Half = TopNHalf<T, kDk, kHeads>;
-        Half one{p, tile, interval, weights, rows_of(0)};
-        Half other{p, tile, interval, weights, rows_of(1)};
-        if (visible > 0) consume_keys(visible, shared.ring(), one, other);
-        one.finish();
-        other.finish();
+        TopNRows<T, kDk, kHeads> rows{p, tile, interval, weights, importance};
+        rows.consume(visible, shared.ring());
+        rows.finish();
         __syncwarp();
     }
 #pragma unroll 1
-    for (int half = 0; half < 2; ++half) {
-        const ImportanceRows rows = rows_of(half);
-#pragma unroll 1
-        for (int i = 0; i < kWarpTokens && rows.token + i <= tile.last(); ++i)
-            write_choice(p, tile, rows.token + i, rows.first + i * pitch);
-    }
+    for (int i = 0; i < kWarpTokens && importance.token + i <= tile.last(); ++i)
+        write_choice(p, tile, importance.token + i, importance.first + i * pitch);
 }
 
 }  // namespace nsa::core::cuda

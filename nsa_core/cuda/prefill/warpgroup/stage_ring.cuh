@@ -6,8 +6,11 @@
 
 namespace nsa::core::cuda {
 
-template <int kStages>
+/// kEveryLane: every lane of a consumer's warp lets go of a stage itself, not lane 0 for the warp. For stages
+/// into which threads store: each reader's own arrival orders its reads ahead of the next store.
+template <int kStages, bool kEveryLane = false>
 struct StageBarriers {
+    static constexpr int kArrivals = kEveryLane ? kWarpSize : 1;  // of a consumer's warp
     std::uint64_t full[kStages];
     std::uint64_t empty[kStages];
 
@@ -16,16 +19,17 @@ struct StageBarriers {
     __device__ __forceinline__ void init(int arrivals, int consumer_warps) {
         for (int stage = 0; stage < kStages; ++stage) {
             barrier_init(&full[stage], arrivals);
-            barrier_init(&empty[stage], consumer_warps);
+            barrier_init(&empty[stage], kArrivals * consumer_warps);
         }
     }
 };
 
 /// One side's place in the ring: every thread has its own, and both sides take the stages in the same order.
-template <int kStages>
+template <int kStages, bool kEveryLane = false>
 class StageRing {
   public:
-    __device__ StageRing(StageBarriers<kStages>& barriers, std::uint32_t first, int stage_bytes)
+    using Barriers = StageBarriers<kStages, kEveryLane>;
+    __device__ StageRing(Barriers& barriers, std::uint32_t first, int stage_bytes)
         : barriers_{barriers}, first_{first}, stage_bytes_{stage_bytes} {}
 
     [[nodiscard]] __device__ __forceinline__ std::uint32_t address(int stage) const {
@@ -63,8 +67,8 @@ class StageRing {
     __device__ __forceinline__ void skip() { advance(); }
     /// The warp does not need it any more.
     __device__ __forceinline__ void release(int stage) {
-        __syncwarp();
-        if (lane_index() == 0) barrier_arrive(&barriers_.empty[stage]);
+        if constexpr (!kEveryLane) __syncwarp();
+        if (kEveryLane || lane_index() == 0) barrier_arrive(&barriers_.empty[stage]);
     }
 
   private:
@@ -75,7 +79,7 @@ class StageRing {
         }
     }
 
-    StageBarriers<kStages>& barriers_;
+    Barriers& barriers_;
     std::uint32_t first_;
     int stage_bytes_;
     int next_ = 0;
