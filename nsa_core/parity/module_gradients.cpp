@@ -5,6 +5,7 @@
 
 #include "nsa_core/parity/gradients.hpp"
 #include "nsa_core/parity/metrics.hpp"
+#include "nsa_core/reference.hpp"
 
 namespace nsa::core::parity {
 namespace {
@@ -32,34 +33,25 @@ LayerGradients gradients(const NSAAttention& module, const at::Tensor& x, const 
     return d;
 }
 
-// The same weights in fp64 on the CPU.
-NSAAttention exact_twin(const TrialPlan& plan, const NSAAttention& module) {
-    NSAAttention twin{plan.config, at::TensorOptions{at::kDouble}, /*seed=*/0, plan.policy};
-    for (std::size_t i = 0; i < module.parameters().size(); ++i)
-        twin.parameters()[i].tensor.copy_(module.parameters()[i].tensor.detach());
-    twin.ask_route(Route::kReference);
-    return twin;
-}
-
 }  // namespace
 
 std::vector<GradientError> module_gradients(const TrialPlan& plan, NSAAttention& module, const at::Tensor& x,
                                             const at::Tensor& d_out) {
     const LayerGradients ours = gradients(module, x, d_out, {});
 
-    const NSAAttention twin = exact_twin(plan, module);
-    const auto exact = [](const at::Tensor& t) { return t.to(at::kCPU, at::kDouble); };
-    const LayerGradients truth = gradients(twin, exact(x), exact(d_out), ours.blocks.cpu());
+    const reference::ModuleGradients truth = reference::module_backward(
+        plan.config, module.parameters(), x, ours.blocks, d_out, plan.policy.force_branch);
 
     module.ask_route(Route::kReference);
     const LayerGradients plain = gradients(module, x, d_out, ours.blocks);
     for (const Branch branch : kBranches)
         module.ask_route(branch, route_asked_of(branch, plan.options));
 
-    std::vector<GradientError> errors{{"d_x", "x", ours.all[0], plain.all[0], truth.all[0]}};
+    std::vector<GradientError> errors{{"d_x", "x", ours.all[0], plain.all[0], truth.x}};
     for (std::size_t i = 1; i < ours.all.size(); ++i) {
         const std::string& name = module.parameters()[i - 1].name;
-        errors.push_back({"d_" + name, "weight." + name, ours.all[i], plain.all[i], truth.all[i]});
+        errors.push_back(
+            {"d_" + name, "weight." + name, ours.all[i], plain.all[i], truth.weights[i - 1].tensor});
         // All keys moved alike move no probability: its true value is 0, and what is there is rounding of the
         // terms. It is a column of W2, of a hidden number that is always 1.
         if (name == "phi_k.b2") errors.back().together_with = "d_phi_k.w2";

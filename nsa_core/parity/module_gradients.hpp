@@ -1,5 +1,4 @@
-// Gradients of the whole layer in its input and weights, against the same layer in fp64 with explicit masks,
-// whose gradients tests/unit/nsa_core/gradient_test.cpp compares with central differences.
+// Gradients of the whole layer in its input and weights, against the oracle's own.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,7 +11,7 @@
 
 namespace nsa::core::parity {
 
-// Of the sum of the output * d_out in x and in each weight. All three attend the blocks that `module` chose.
+// Of the sum of the output * d_out in x and in each weight. All attend the blocks that `module` chose.
 // The routes it asks for are those of the plan afterwards.
 [[nodiscard]] std::vector<GradientError> module_gradients(const TrialPlan& plan, NSAAttention& module,
                                                           const at::Tensor& x, const at::Tensor& d_out);

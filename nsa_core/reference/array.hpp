@@ -19,6 +19,7 @@ class Array {
     [[nodiscard]] std::int64_t size(int dimension) const {
         return shape_[static_cast<std::size_t>(dimension)];
     }
+    [[nodiscard]] std::int64_t count() const { return static_cast<std::int64_t>(values_.size()); }
     [[nodiscard]] double& at(std::int64_t a, std::int64_t b, std::int64_t c, std::int64_t d) {
         return values_[offset(a, b, c, d)];
     }

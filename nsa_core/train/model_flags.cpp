@@ -1,5 +1,7 @@
 #include "nsa_core/train/model_flags.hpp"
 
+#include "nsa_core/routes/cuda_decode.hpp"
+
 namespace nsa::core::train {
 
 void add_model_flags(tools::FlagTable& table, ModelFlags& f) {
@@ -18,7 +20,9 @@ void add_run_flags(tools::FlagTable& table, ModelFlags& f) {
     tools::add_dtype_flag(table, f.dtype);
     tools::add_device_flag(table, f.device);
     table.integer("--seed", f.seed, 0, INT64_C(1) << 53, "seed of weights and data")
-        .text("--data", f.data, "synthetic|FILE", "a made-up language, or any file, read as bytes");
+        .text("--data", f.data, "synthetic|FILE", "a made-up language, or any file, read as bytes")
+        .choice("--route", f.route, tools::sequence_routes(),
+                "implementation; auto: as the environment flags say");
 }
 
 NsaConfig config_of(const ModelFlags& f) {
@@ -29,6 +33,18 @@ NsaConfig config_of(const ModelFlags& f) {
     config.rope = true;  // the model has no other sense of position
     validate(config);
     return config;
+}
+
+tools::SequenceRequest request_of(const ModelFlags& f, const NsaConfig& config, tools::DeviceKind device) {
+    const auto gpus = tools::visible_gpus();
+    const bool cuda = device == tools::DeviceKind::kCuda;
+    return {.config = config,
+            .dtype = f.dtype,
+            .seq = f.seq,
+            .cuda = cuda,
+            .sm = cuda && !gpus.empty() ? gpus.front().sm : 0,
+            .kernels = kernels_built(),
+            .batch = f.batch};
 }
 
 }  // namespace nsa::core::train

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "nsa_core/config.hpp"
 #include "nsa_core/numeric.hpp"
+#include "nsa_core/routes.hpp"
 #include "nsa_core/tools/environment.hpp"
 #include "nsa_core/tools/flags.hpp"
+#include "nsa_core/tools/route_check.hpp"
 #include "nsa_core/tools/shape_flags.hpp"
 
 namespace nsa::core::train {
@@ -26,12 +29,17 @@ struct ModelFlags : tools::AttentionShape {
     tools::DeviceFlag device = tools::DeviceFlag::kAuto;
     std::int64_t seed = 0;           // of weights and data
     std::string data = "synthetic";  // or the path of a text file
+    std::optional<Route> route;      // nothing: auto
 };
 
 void add_model_flags(tools::FlagTable& table, ModelFlags& flags);
-void add_run_flags(tools::FlagTable& table, ModelFlags& flags);  // type, device, seed and data
+void add_run_flags(tools::FlagTable& table, ModelFlags& flags);  // type, device, seed, data and route
 
 // Of the model's attention, with rotary positions. Throws InputError when the flags do not fit one another.
 [[nodiscard]] NsaConfig config_of(const ModelFlags& flags);
+
+// What tools::why_not asks of the model's attention on the first visible GPU or the CPU.
+[[nodiscard]] tools::SequenceRequest request_of(const ModelFlags& flags, const NsaConfig& config,
+                                                tools::DeviceKind device);
 
 }  // namespace nsa::core::train

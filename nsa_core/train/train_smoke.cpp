@@ -1,7 +1,6 @@
 #include "nsa_core/train/train_smoke.hpp"
 
 #include <chrono>
-#include <cmath>
 #include <iostream>
 #include <optional>
 #include <variant>
@@ -19,16 +18,6 @@ namespace {
 using tools::DeviceKind;
 using tools::Fact;
 using tools::Metric;
-
-// What makes a step useless, in words.
-std::optional<std::string> step_fault(const StepReport& report, std::int64_t step) {
-    const std::string where = " at step " + std::to_string(step);
-    if (!std::isfinite(report.loss)) return "the loss is " + std::to_string(report.loss) + where;
-    if (!std::isfinite(report.grad_norm) && !report.overflowed) {
-        return "the gradient norm is " + std::to_string(report.grad_norm) + where;
-    }
-    return std::nullopt;
-}
 
 std::vector<std::vector<std::int64_t>> micro_batches(WindowSampler& sampler, const TrainSmokeOptions& o) {
     std::vector<std::vector<std::int64_t>> batches;
@@ -118,15 +107,7 @@ std::optional<std::string> skip_reason(const TrainSmokeOptions& o, const NsaConf
                                        .routes = {}});
         if (reason) return "--graph on: " + *reason;
     }
-    const auto gpus = tools::visible_gpus();
-    const bool cuda = device == DeviceKind::kCuda;
-    const tools::SequenceRequest request{.config = config,
-                                         .dtype = o.dtype,
-                                         .seq = o.seq,
-                                         .cuda = cuda,
-                                         .sm = cuda && !gpus.empty() ? gpus.front().sm : 0,
-                                         .kernels = kernels_built(),
-                                         .batch = o.batch};
+    const tools::SequenceRequest request = request_of(o, config, device);
     for (const std::optional<Route>& route : {o.route, o.compare_route}) {
         if (!route) continue;
         if (auto reason = tools::why_not(*route, request, policy)) return reason;
@@ -151,8 +132,6 @@ void add_flags(tools::FlagTable& table, TrainSmokeOptions& o) {
     add_model_flags(table, o);
     table.integer("--accumulate", o.accumulate, 1, kMany, "batches in a step, gradients averaged")
         .positive("--lr", o.lr, "learning rate of AdamW")
-        .choice("--route", o.route, tools::sequence_routes(),
-                "implementation; auto: as the environment flags say")
         .choice("--compare-route", o.compare_route, compared,
                 "train again by this route and report how far the losses lie apart")
         .choice("--graph", o.graph,

@@ -23,7 +23,6 @@ struct TrainSmokeOptions : ModelFlags {
     std::int64_t steps = 10;
     std::int64_t accumulate = 1;  // micro-batches of `batch` sequences in a step
     double lr = 1e-3;
-    std::optional<Route> route;  // nothing: auto
     // Trains again by this route, same weights and data, and reports how far the losses lie apart.
     std::optional<Route> compare_route;
     GraphFlag graph = GraphFlag::kAuto;

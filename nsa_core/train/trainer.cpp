@@ -108,6 +108,14 @@ void Trainer::Impl::try_capture() {
     }
 }
 
+std::optional<std::string> step_fault(const StepReport& report, std::int64_t step) {
+    const std::string where = " at step " + std::to_string(step);
+    if (!std::isfinite(report.loss)) return "the loss is " + std::to_string(report.loss) + where;
+    if (!std::isfinite(report.grad_norm) && !report.overflowed)
+        return "the gradient norm is " + std::to_string(report.grad_norm) + where;
+    return std::nullopt;
+}
+
 Trainer::Trainer(const NsaConfig& config, const TrainSmokeOptions& options, const RoutePolicy& policy,
                  tools::DeviceKind device) {
     const at::Device where = tools::torch_device(device);
@@ -160,6 +168,10 @@ std::string Trainer::graph() const {
     const Impl& self = *impl_;
     return self.graph ? "captured, " + std::to_string(self.graph->nodes()) + " nodes"
                       : "eager: " + self.why_eager;
+}
+
+ByteModel& Trainer::model() {
+    return impl_->model;
 }
 
 std::int64_t Trainer::parameter_count() const {

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,11 +21,16 @@
 
 namespace nsa::core::train {
 
+class ByteModel;
+
 struct StepReport {
     double loss = 0;          // mean cross entropy in nats per byte, before the update
     double grad_norm = 0;     // L2 over all parameters
     bool overflowed = false;  // fp16 only: the gradients overflowed and the update was left out
 };
+
+// What makes a step useless, in words: a loss or gradient norm that is not finite.
+[[nodiscard]] std::optional<std::string> step_fault(const StepReport& report, std::int64_t step);
 
 class Trainer {
   public:
@@ -40,6 +46,7 @@ class Trainer {
     // After two eager steps the next ones replay a CUDA graph, where graph_choice.hpp allows it.
     StepReport step(const std::vector<std::vector<std::int64_t>>& micro_batches);
 
+    [[nodiscard]] ByteModel& model();  // as trained so far
     [[nodiscard]] std::int64_t parameter_count() const;
     [[nodiscard]] const std::vector<std::pair<Branch, RouteChoice>>& routes() const;  // of the last step
     // Over all layers, of the last micro-batch.

@@ -9,6 +9,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "nsa_core/config.hpp"
@@ -78,5 +79,17 @@ struct ModuleResult {
 /// The whole layer from its weights (NSAAttention::parameters()) and x [B,S,dim], with learned gates.
 [[nodiscard]] ModuleResult module_forward(const NsaConfig& config, const std::vector<NamedTensor>& parameters,
                                           const at::Tensor& x);
+
+struct ModuleGradients {
+    at::Tensor x;                      // [B,S,dim]
+    std::vector<NamedTensor> weights;  // shapes, names and order of the parameters
+};
+
+/// Gradients of the sum of out * d_out, d_out [B,S,dim], of the layer whose selected branch attends `blocks`
+/// [B,G,S,n]. `only`: with that branch's gate 1 and the others' 0, so that the gate has no gradient.
+[[nodiscard]] ModuleGradients module_backward(const NsaConfig& config,
+                                              const std::vector<NamedTensor>& parameters, const at::Tensor& x,
+                                              const at::Tensor& blocks, const at::Tensor& d_out,
+                                              std::optional<Branch> only = std::nullopt);
 
 }  // namespace nsa::core::reference

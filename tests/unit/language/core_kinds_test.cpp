@@ -183,16 +183,43 @@ std::vector<Record> gate_records(int samples, double collapsed) {
     return records;
 }
 
+Step gate_health(double layers, double steps = 0) {
+    return of_kind("gate_health",
+                   {{"layers", number(layers)}, {"samples", number(2)}, {"steps", number(steps)}});
+}
+
 TEST(GateHealthTest, CollapsePassesNowhereAndNothingMeasuredNeither) {
-    const Step step = of_kind("gate_health", {{"layers", number(1)}, {"samples", number(2)}});
+    const Step step = gate_health(1);
     EXPECT_THAT(planned(step).expected,
                 IsSupersetOf({Expectation{"gate_mean", 3, 2}, Expectation{"gate_collapsed", 1, 2}}));
     EXPECT_EQ(judged(step, gate_records(2, 0)).verdict, Verdict::kPass);
     EXPECT_EQ(judged(step, gate_records(2, 1)).verdict, Verdict::kFail);
     EXPECT_TRUE(judged(step, gate_records(1, 0)).short_of_asked);
     EXPECT_EQ(judged(step, {}).verdict, Verdict::kError);
-    const Step two = of_kind("gate_health", {{"layers", number(2)}, {"samples", number(2)}});
-    EXPECT_EQ(judged(two, gate_records(2, 0)).verdict, Verdict::kError) << "a layer is missing";
+    EXPECT_EQ(judged(gate_health(2), gate_records(2, 0)).verdict, Verdict::kError) << "a layer is missing";
+}
+
+TEST(GateHealthTest, GatesThatNoGradientReachedDoNotPass) {
+    const Step step = gate_health(1, 3);
+    const auto trained = [&](double grad_norm) {
+        std::vector<Record> records = gate_records(2, 0);
+        for (int i = 0; i < 3; ++i) {
+            records.emplace_back(Measurement{"loss", 5.5, "nat", {}, i});
+            records.emplace_back(Measurement{"grad_norm", grad_norm, "1", {}, i});
+        }
+        return judged(step, records).verdict;
+    };
+    EXPECT_EQ(trained(0.5), Verdict::kPass);
+    EXPECT_EQ(trained(0), Verdict::kFail);
+    EXPECT_EQ(judged(step, gate_records(2, 0)).verdict, Verdict::kError) << "no step was reported";
+}
+
+TEST(GateHealthTest, ARouteIsPassedOnAndAskedFor) {
+    Step step = gate_health(1);
+    step.params["route"] = text("sdpa");
+    EXPECT_EQ(planned(step).route_asked, "sdpa");
+    step.params["route"] = text("fa2_dense");  // which has no selected branch
+    EXPECT_EQ(planned(step).route_asked, "");
 }
 
 Step scaling(Params params = {}) {

@@ -265,8 +265,8 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"a_word_twice", step("    kind: memory_scaling\n    params: {routes: 'sdpa,sdpa'}\n"),
               "f:6:22: param 'routes': expected every word once, found 'sdpa,sdpa'; ..."},
         Fault{"of_gate_health", step("    kind: gate_health\n    params: {layrs: 2}\n"),
-              "f:6:14: unknown key 'layrs' in the params of kind gate_health; expected one of samples, dim, "
-              "..."},
+              "f:6:14: unknown key 'layrs' in the params of kind gate_health; expected one of samples, "
+              "steps, ..."},
         Fault{
             "of_a_command", command("params: {a: 1}"),
             "f:6:14: unknown key 'a' in the params of kind command; expected no params: this kind has none"}),

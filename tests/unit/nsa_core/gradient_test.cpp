@@ -4,7 +4,11 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "cases.hpp"
 #include "nsa_core/attention.hpp"
@@ -200,6 +204,82 @@ TEST(OracleGradients, match_central_differences) {
     check([&](const Inputs& x) { return reference::compressed_attention(x.q, mean(x.k), mean(x.v), n); },
           compressed);
 }
+
+at::Tensor parameter(const NSAAttention& module, std::string_view name) {
+    const auto& all = module.parameters();
+    return std::find_if(all.begin(), all.end(), [&](const NamedTensor& p) { return p.name == name; })->tensor;
+}
+
+struct LayerCase {
+    const char* what;
+    Compressor compressor;
+    GateKind gate;
+    bool rope;
+    std::int64_t length;
+    std::optional<Branch> only;
+};
+
+class OracleLayerGradients : public testing::TestWithParam<LayerCase> {};
+
+// The oracle against itself: its forward pass a step along each parameter, without the layer under test.
+TEST_P(OracleLayerGradients, MatchCentralDifferencesInXAndEveryWeight) {
+    const LayerCase& p = GetParam();
+    NsaConfig n = grid()[3].config;
+    n.compressor = p.compressor;
+    n.phi_hidden = 5;
+    n.gate = p.gate;
+    n.rope = p.rope;
+    const at::NoGradGuard no_grad;
+    const NSAAttention weights{n, at::TensorOptions{}.dtype(at::kDouble), /*seed=*/5};
+    const at::Tensor x = test::random({2, p.length, n.dim}, 31);
+    const at::Tensor d_out = test::random(x.sizes(), 32);
+    const auto loss = [&] {
+        const reference::ModuleResult r = reference::module_forward(n, weights.parameters(), x);
+        if (!p.only) return r.out.mul(d_out).sum().item<double>();
+        const at::Tensor branch = *p.only == Branch::kCompressed ? r.cmp
+                                  : *p.only == Branch::kSelected ? r.sel
+                                                                 : r.win;
+        return at::linear(branch.transpose(1, 2).flatten(2), parameter(weights, "wo"))
+            .mul(d_out)
+            .sum()
+            .item<double>();
+    };
+    const reference::ModuleGradients d = reference::module_backward(
+        n, weights.parameters(), x, reference::module_forward(n, weights.parameters(), x).blocks, d_out,
+        p.only);
+    std::uint64_t seed = 100;
+    const auto check = [&](const std::string& name, at::Tensor leaf, const at::Tensor& gradient) {
+        constexpr double kStep = 1e-6;
+        ASSERT_EQ(gradient.sizes(), leaf.sizes()) << name;
+        const at::Tensor kept = leaf.clone();
+        const at::Tensor direction = test::random(leaf.sizes(), ++seed);
+        leaf.copy_(kept + kStep * direction);
+        const double ahead = loss();
+        leaf.copy_(kept - kStep * direction);
+        const double numeric = (ahead - loss()) / (2 * kStep);
+        leaf.copy_(kept);
+        const double analytic = gradient.mul(direction).sum().item<double>();
+        EXPECT_NEAR(analytic, numeric, 1e-6 * std::max(1.0, std::abs(numeric))) << name;
+    };
+    check("x", x, d.x);
+    ASSERT_EQ(d.weights.size(), weights.parameters().size());
+    for (std::size_t i = 0; i < d.weights.size(); ++i) {
+        EXPECT_EQ(d.weights[i].name, weights.parameters()[i].name);
+        check(d.weights[i].name, weights.parameters()[i].tensor, d.weights[i].tensor);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Layers, OracleLayerGradients,
+    testing::Values(
+        LayerCase{"mean_sigmoid", Compressor::kMean, GateKind::kSigmoid, false, 70, std::nullopt},
+        LayerCase{"mean_softmax_rope", Compressor::kMean, GateKind::kSoftmax, true, 70, std::nullopt},
+        LayerCase{"phi_sigmoid_rope", Compressor::kMlp, GateKind::kSigmoid, true, 70, std::nullopt},
+        LayerCase{"phi_softmax", Compressor::kMlp, GateKind::kSoftmax, false, 70, std::nullopt},
+        LayerCase{"phi_of_no_block", Compressor::kMlp, GateKind::kSigmoid, true, 2, std::nullopt},
+        LayerCase{"compressed_alone", Compressor::kMlp, GateKind::kSigmoid, true, 70, Branch::kCompressed},
+        LayerCase{"selected_alone", Compressor::kMean, GateKind::kSoftmax, true, 70, Branch::kSelected}),
+    [](const auto& info) { return std::string{info.param.what}; });
 
 // Blocks that are given are attended as they are.
 TEST(GatedAttention, is_the_gated_sum_of_its_branches_over_the_blocks_that_it_states) {

@@ -11,6 +11,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::Each;
 using ::testing::Ge;
+using ::testing::Gt;
 using ::testing::HasSubstr;
 using ::testing::Le;
 using ::testing::SizeIs;
@@ -27,8 +28,9 @@ std::vector<std::string> gates(const std::vector<std::string>& more = {}) {
 }
 
 TEST_F(GateHealth, FreshGatesAreOpenAlikeInEveryLayer) {
-    const Ended ended = run(gates());
+    const Ended ended = run(gates({"--steps", "0"}));
     ASSERT_EQ(ended.exit_code, 0) << ended.err;
+    EXPECT_THAT(ended.samples("loss"), SizeIs(0));
     for (const char* layer : {"0", "1"}) {
         EXPECT_THAT(ended.samples("gate_entropy", {{"layer", layer}}), AllOf(SizeIs(3), Each(Ge(0.5))));
         EXPECT_THAT(ended.samples("gate_collapsed", {{"layer", layer}}), AllOf(SizeIs(3), Each(0)));
@@ -44,12 +46,38 @@ TEST_F(GateHealth, FreshGatesAreOpenAlikeInEveryLayer) {
 }
 
 TEST_F(GateHealth, AGateThatIsForcedIsACollapse) {
-    const Ended ended = run(gates({"--layers", "1"}), {{"NSA_FORCE_BRANCH", "sel"}});
+    const Ended ended = run(gates({"--layers", "1", "--steps", "0"}), {{"NSA_FORCE_BRANCH", "sel"}});
     ASSERT_EQ(ended.exit_code, 0) << ended.err;
     EXPECT_THAT(ended.samples("gate_collapsed", {{"layer", "0"}}), AllOf(SizeIs(3), Each(1)));
     EXPECT_THAT(ended.samples("gate_entropy", {{"layer", "0"}}), Each(0));
     EXPECT_THAT(ended.samples("gate_high", {{"layer", "0"}, {"branch", "selected"}}), Each(1));
     EXPECT_THAT(ended.samples("gate_low", {{"layer", "0"}, {"branch", "sliding"}}), Each(1));
+}
+
+TEST_F(GateHealth, TheGatesAreThoseOfATrainedModel) {
+    const Ended fresh = run(gates({"--steps", "0"}));
+    const Ended trained = run(gates({"--steps", "4"}));
+    ASSERT_EQ(trained.exit_code, 0) << trained.err;
+    EXPECT_THAT(trained.samples("loss"), SizeIs(4));
+    EXPECT_THAT(trained.samples("grad_norm"), AllOf(SizeIs(4), Each(Gt(0))));
+    const language::Labels row{{"layer", "0"}, {"branch", "sliding"}};
+    EXPECT_NE(trained.samples("gate_mean", row), fresh.samples("gate_mean", row));
+}
+
+TEST_F(GateHealth, ALearningRateMuchTooHighCollapsesThem) {
+    const Ended ended = run(gates({"--steps", "4", "--lr", "1", "--gate", "softmax"}));
+    ASSERT_EQ(ended.exit_code, 0) << ended.err;
+    EXPECT_THAT(ended.samples("gate_collapsed", {{"layer", "0"}}), AllOf(SizeIs(3), Each(1)));
+}
+
+TEST_F(GateHealth, ARouteThatIsAskedForIsTakenOrTheCaseIsSkipped) {
+    const Ended taken = run(gates({"--steps", "1", "--route", "reference"}));
+    ASSERT_EQ(taken.exit_code, 0) << taken.err;
+    for (const char* branch : {"compressed", "selected", "sliding"})
+        EXPECT_EQ(taken.fact("route_taken", {{"branch", branch}}), "reference");
+    const Ended skipped = run(gates({"--route", "cuda", "--device", "cpu"}));
+    EXPECT_EQ(skipped.exit_code, 77) << skipped.err;
+    EXPECT_THAT(skipped.samples("gate_mean"), SizeIs(0));
 }
 
 TEST_F(MemoryScaling, DecodingGrowsWithTheCacheAndWholeSequencesFaster) {
