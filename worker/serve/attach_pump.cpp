@@ -78,12 +78,12 @@ Result<std::optional<DataFrame>> AttachPump::next_events(std::uint64_t credit) {
 
 void AttachPump::follow(std::string_view line) {
     const std::string_view name = journal::event_name(line);
-    const bool starts = name == "case_started";
-    if (starts || name == "case_finished" || name == "run_finished") {
+    const bool starts = name == language::CaseStarted::kName;
+    if (starts || name == language::CaseFinished::kName || name == language::RunFinished::kName) {
         // Steps run one after the other: another event of this kind closes all logs before it.
         finalize();
-        ended_ = ended_ || name == "run_finished";
-    } else if (name == "setup_finished") {
+        ended_ = ended_ || name == language::RunFinished::kName;
+    } else if (name == language::SetupFinished::kName) {
         finalize();
         follow_folder(setup_folder(++setup_));
     }
