@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "language/failpoint.hpp"
+#include "posix/errno_error.hpp"
 
 namespace nsa::posix {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "language/ids.hpp"
 #include "language/result.hpp"
-#include "posix/fd.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::posix {
 

@@ -24,7 +24,7 @@ std::string setup_folder(int index) {
 
 }  // namespace
 
-AttachPump::AttachPump(posix::UniqueFd run_dir, posix::UniqueFd journal, const protocol::Attach& request)
+AttachPump::AttachPump(UniqueFd run_dir, UniqueFd journal, const protocol::Attach& request)
     : run_dir_{std::move(run_dir)},
       lines_{std::move(journal)},
       from_seq_{request.from_seq},
@@ -32,7 +32,7 @@ AttachPump::AttachPump(posix::UniqueFd run_dir, posix::UniqueFd journal, const p
     follow_folder(setup_folder(0));
 }
 
-Result<AttachPump> AttachPump::open(posix::UniqueFd run_dir, const protocol::Attach& request) {
+Result<AttachPump> AttachPump::open(UniqueFd run_dir, const protocol::Attach& request) {
     auto journal = posix::open_regular(run_dir.get(), journal::kJournalFile);
     if (!journal) return journal.error();
     return AttachPump{std::move(run_dir), std::move(*journal), request};

@@ -17,7 +17,7 @@
 
 #include "engines/engine.hpp"
 #include "engines/host_key.hpp"
-#include "engines/unique_fd.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::engines {
 
