@@ -18,7 +18,7 @@ std::string clock_time(std::int64_t ms);                           // "14:02:11"
 // "90s", "15m", "4h", "500ms", "2d"; nothing for anything else.
 std::optional<std::int64_t> parse_duration_ms(std::string_view text);
 
-// A terminal must not obey what a remote host wrote: control characters, bidirectional overrides and bytes
+// A terminal must not obey what a remote host wrote: what is unsafe to show (language/utf8.hpp) and bytes
 // that are not UTF-8 become visible. `keep_lines` lets newlines and tabs through.
 std::string harmless(std::string_view text, bool keep_lines = false);
 

@@ -47,7 +47,4 @@ Result<void> sync_dir(int dir);
 // Reads up to `count` bytes at `offset`; fewer only at the end of the file. Appends to `out`.
 Result<std::size_t> read_at(int fd, std::uint64_t offset, std::size_t count, std::string& out);
 
-// Well-formed UTF-8. A name that is not cannot travel in JSON.
-bool is_utf8(std::string_view text);
-
 }  // namespace nsa::posix

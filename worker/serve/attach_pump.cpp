@@ -6,6 +6,7 @@
 
 #include "journal/run_dir.hpp"
 #include "language/event.hpp"
+#include "language/utf8.hpp"
 #include "posix/files.hpp"
 
 namespace nsa::serve {
@@ -113,7 +114,7 @@ void AttachPump::finalize() {
 void AttachPump::follow_unrecorded_steps() {
     for (const auto& name : posix::list_dir(run_dir_.get(), journal::kStepsFolder)) {
         const std::string folder = std::string{journal::kStepsFolder} + "/" + name;
-        if (language::is_safe_relative_path(folder) && posix::is_utf8(folder)) follow_folder(folder);
+        if (language::is_safe_relative_path(folder) && language::is_utf8(folder)) follow_folder(folder);
     }
 }
 

@@ -53,6 +53,7 @@ TEST(Harmless, shows_what_a_terminal_would_obey) {
     EXPECT_EQ(harmless("\x1b]0;title\x07"), "\\x1b]0;title\\x07");
     EXPECT_EQ(harmless("a\rb\x7f\xC2\x9B"), "a\\x0db\\x7f\\x9b");
     EXPECT_EQ(harmless("abc\xE2\x80\xAE!"), "abc\\u202e!");
+    EXPECT_EQ(harmless("a\xE2\x80\x8B\xEF\xBB\xBF"), "a\\u200b\\ufeff");
     EXPECT_EQ(harmless("\xFFx\xC3"), "\\xffx\\xc3");
     EXPECT_EQ(harmless("a\n\tb"), "a  b");
     EXPECT_EQ(harmless("a\n\tb", true), "a\n\tb");
