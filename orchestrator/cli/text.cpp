@@ -5,22 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <ctime>
 
+#include "language/shell_word.hpp"
 #include "language/utf8.hpp"
 
 namespace nsa::cli {
-namespace {
-
-std::tm utc(std::int64_t ms) {
-    const auto seconds = static_cast<std::time_t>(ms / 1000);
-    std::tm parts{};
-    ::gmtime_r(&seconds, &parts);
-    return parts;
-}
-
-}  // namespace
-
 std::string human_duration(std::int64_t ms) {
     ms = std::max<std::int64_t>(ms, 0);
     constexpr std::int64_t kMinute = 60, kHour = 3600, kDay = 86'400;
@@ -50,17 +39,6 @@ std::string human_age(std::int64_t then_ms, std::int64_t now_ms) {
     if (seconds < 3600) return fmt::format("{}m ago", seconds / 60);
     if (seconds < 86'400) return fmt::format("{}h ago", seconds / 3600);
     return fmt::format("{}d ago", seconds / 86'400);
-}
-
-std::string utc_time(std::int64_t ms) {
-    const std::tm parts = utc(ms);
-    return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC", parts.tm_year + 1900, parts.tm_mon + 1,
-                       parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
-}
-
-std::string clock_time(std::int64_t ms) {
-    const std::tm parts = utc(ms);
-    return fmt::format("{:02}:{:02}:{:02}", parts.tm_hour, parts.tm_min, parts.tm_sec);
 }
 
 std::optional<std::int64_t> parse_duration_ms(std::string_view text) {
@@ -113,18 +91,12 @@ std::string fit(std::string_view text, std::size_t columns) {
 }
 
 std::string shell_quoted(std::string_view argument) {
-    constexpr std::string_view kPlain =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
-    if (!argument.empty() && argument.find_first_not_of(kPlain) == std::string_view::npos)
-        return std::string(argument);
     const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
-    const bool one_line = std::none_of(argument.begin(), argument.end(), is_control);
-    std::string out = one_line ? "'" : "$'";  // $'...': bash's form with escapes
+    if (std::none_of(argument.begin(), argument.end(), is_control)) return language::shell_word(argument);
+    std::string out = "$'";  // bash's form with escapes
     for (const char c : argument) {
-        if (c == '\'') {
-            out += one_line ? "'\\''" : "\\'";
-        } else if (c == '\\' && !one_line) {
-            out += "\\\\";
+        if (c == '\'' || c == '\\') {
+            out += std::string("\\") + c;
         } else if (c == '\n') {
             out += "\\n";
         } else {

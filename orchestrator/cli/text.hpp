@@ -1,4 +1,4 @@
-// Text for people: durations, sizes, times, colours, tables. Pure.
+// Text for people: durations, sizes, ages, colours, tables. Pure.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,6 @@ namespace nsa::cli {
 std::string human_duration(std::int64_t ms);  // "40ms", "0.4s", "12.3s", "2m 05s", "1h 03m", "2d 04h"
 std::string human_size(std::uint64_t bytes);  // "512 B", "1.4 KiB"
 std::string human_age(std::int64_t then_ms, std::int64_t now_ms);  // "5m ago", "now", "" for never (0)
-std::string utc_time(std::int64_t ms);                             // "2026-11-23 14:02:11 UTC"
-std::string clock_time(std::int64_t ms);                           // "14:02:11", UTC
 
 // "90s", "15m", "4h", "500ms", "2d"; nothing for anything else.
 std::optional<std::int64_t> parse_duration_ms(std::string_view text);

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <chrono>
 #include <cmath>
 
+#include "language/utc_time.hpp"
 #include "language/utf8.hpp"
 
 namespace nsa::reports {
@@ -221,20 +221,8 @@ std::string seconds(double duration) {
     return std::to_string(whole / 3600) + " h " + two_digits(whole / 60 % 60) + " min " + tail;
 }
 
-std::string utc_date(std::int64_t ms) {
-    using namespace std::chrono;
-    const year_month_day day{floor<days>(sys_time<milliseconds>{milliseconds{ms}})};
-    return std::to_string(static_cast<int>(day.year())) + "-" +
-           two_digits(static_cast<unsigned>(day.month())) + "-" +
-           two_digits(static_cast<unsigned>(day.day()));
-}
-
 std::string utc(std::int64_t ms) {
-    if (ms == 0) return "-";
-    constexpr std::int64_t kDay = 86400;
-    const std::int64_t second = (ms / 1000 % kDay + kDay) % kDay;
-    return utc_date(ms) + " " + two_digits(second / 3600) + ":" + two_digits(second / 60 % 60) + ":" +
-           two_digits(second % 60) + " UTC";
+    return ms == 0 ? "-" : language::utc_time(ms);
 }
 
 std::string plural(std::size_t count, std::string_view noun) {
@@ -247,17 +235,6 @@ std::string money(double amount) {
     const auto end =
         std::to_chars(buffer.data(), buffer.data() + buffer.size(), amount, std::chars_format::fixed, 2);
     return {buffer.data(), end.ptr};
-}
-
-std::string shell_word(std::string_view word) {
-    const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
-        return is_word(c) || std::string_view("-._/:=,+@%").find(c) != std::string_view::npos;
-    });
-    if (plain) return std::string(word);
-    std::string out = "'";
-    for (char c : word)
-        out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    return out + "'";
 }
 
 std::string file_subject(std::string_view subject) {

@@ -9,11 +9,11 @@
 
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <optional>
 #include <utility>
 
 #include "language/failpoint.hpp"
+#include "language/utc_time.hpp"
 #include "store/disk_errors.hpp"
 #include "system/disk_full.hpp"
 #include "system/unique_fd.hpp"
@@ -167,12 +167,8 @@ Error damaged(const fs::path& database, const std::string& found) {
     struct stat info {};
     std::string advice = "there is no backup beside it; restore one of yours";
     if (::stat(backup.c_str(), &info) == 0) {
-        char when[32] = {};
-        std::tm utc{};
-        ::gmtime_r(&info.st_mtime, &utc);
-        (void)std::strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S UTC", &utc);
         advice = "stop the daemon, keep the damaged file aside with its -wal, and copy the backup of " +
-                 std::string(when) + " in its place: " + backup.string();
+                 language::utc_time(std::int64_t{info.st_mtime} * 1000) + " in its place: " + backup.string();
     }
     return fail(ErrorCode::kCorrupt,
                 "the database is damaged (" + found + "): nothing more is written to it; " + advice,
