@@ -55,14 +55,7 @@ Result<void> Store::set_instance_facts(const InstanceName& name,
 
 Result<std::vector<InstanceRow>> Store::list_instances() {
     return read_only(impl_->database, "instances", [&]() -> Result<std::vector<InstanceRow>> {
-        Query found = impl_->database.query("SELECT " NSA_INSTANCE_COLUMNS "ORDER BY name");
-        std::vector<InstanceRow> rows;
-        while (found.next()) {
-            Result<InstanceRow> row = read_instance(found);
-            if (!row) return row.error();
-            rows.push_back(std::move(*row));
-        }
-        return rows;
+        return rows_of(impl_->database.query("SELECT " NSA_INSTANCE_COLUMNS "ORDER BY name"), read_instance);
     });
 }
 
