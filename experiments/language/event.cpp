@@ -90,16 +90,11 @@ void visit_fields(Visitor& v, Self& self) {
 
 namespace {
 
-// In the order of EventBody. Frozen: they are on disk.
-constexpr std::array<std::string_view, std::variant_size_v<EventBody>> kBodyNames{
-    "run_started",  "host_probed",   "setup_finished", "case_started",
-    "case_records", "case_finished", "case_blocked",   "run_finished"};
-
 template <std::size_t Index = 0>
 ReadStatus read_body(std::string_view name, FieldReader& reader, EventBody& out) {
-    if constexpr (Index == kBodyNames.size()) {
+    if constexpr (Index == std::variant_size_v<EventBody>) {
         return ReadFailure{"event", "unknown event '" + std::string(name) + "'"};
-    } else if (name == kBodyNames[Index]) {
+    } else if (name == std::variant_alternative_t<Index, EventBody>::kName) {
         visit_fields(reader, out.emplace<Index>());
         return reader.take_failure();
     } else {
@@ -109,11 +104,15 @@ ReadStatus read_body(std::string_view name, FieldReader& reader, EventBody& out)
 
 }  // namespace
 
+std::string_view name_of(const EventBody& body) {
+    return std::visit([](const auto& alternative) { return alternative.kName; }, body);
+}
+
 json::value to_json(const Event& event) {
     FieldWriter writer;
     writer.required("seq", event.seq);
     writer.required("wall_ms", event.wall_ms);
-    writer.required("event", std::string(kBodyNames[event.body.index()]));
+    writer.required("event", std::string(name_of(event.body)));
     std::visit([&](const auto& body) { visit_fields(writer, body); }, event.body);
     return writer.take();
 }

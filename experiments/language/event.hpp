@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -28,7 +29,9 @@ struct ProcessEnd {
     bool operator==(const ProcessEnd&) const = default;
 };
 
+// The alternatives of EventBody. kName is frozen: it is on disk.
 struct RunStarted {
+    static constexpr std::string_view kName = "run_started";
     std::int64_t pid = 0;           // of the supervisor
     std::uint64_t start_ticks = 0;  // field 22 of /proc/pid/stat: with boot_id, an identity that pids lack
     std::string boot_id;
@@ -37,10 +40,12 @@ struct RunStarted {
     bool operator==(const RunStarted&) const = default;
 };
 struct HostProbed {  // facts of the host, as probed by the worker just before the steps; never typed
+    static constexpr std::string_view kName = "host_probed";
     std::map<std::string, std::string> facts;
     bool operator==(const HostProbed&) const = default;
 };
 struct SetupFinished {  // one per setup command
+    static constexpr std::string_view kName = "setup_finished";
     int index = 0;
     ProcessEnd end;
     double seconds = 0;
@@ -48,18 +53,21 @@ struct SetupFinished {  // one per setup command
     bool operator==(const SetupFinished&) const = default;
 };
 struct CaseStarted {
+    static constexpr std::string_view kName = "case_started";
     CaseKey key;
     std::int64_t pid = 0;
     std::vector<std::string> argv;  // as executed, tools resolved
     bool operator==(const CaseStarted&) const = default;
 };
 struct CaseRecords {  // a chunk, at most 256 records
+    static constexpr std::string_view kName = "case_records";
     CaseKey key;
     std::vector<Record> records;
     std::vector<std::string> errors;  // lines that could not be read, with their number
     bool operator==(const CaseRecords&) const = default;
 };
 struct CaseFinished {
+    static constexpr std::string_view kName = "case_finished";
     CaseKey key;
     ProcessEnd end;
     double seconds = 0;
@@ -68,6 +76,7 @@ struct CaseFinished {
     bool operator==(const CaseFinished&) const = default;
 };
 struct CaseBlocked {  // a step it needs did not pass
+    static constexpr std::string_view kName = "case_blocked";
     CaseKey key;
     CaseKey by;
     bool operator==(const CaseBlocked&) const = default;
@@ -75,6 +84,7 @@ struct CaseBlocked {  // a step it needs did not pass
 enum class RunEnd { kCompleted, kSetupFailed, kCancelled, kDiskFull, kWorkerError };
 std::string_view to_string(RunEnd end);
 struct RunFinished {
+    static constexpr std::string_view kName = "run_finished";
     RunEnd end = RunEnd::kCompleted;
     std::string detail;
     Sha256 manifest;  // of manifest.json
@@ -84,6 +94,7 @@ struct RunFinished {
 
 using EventBody = std::variant<RunStarted, HostProbed, SetupFinished, CaseStarted, CaseRecords, CaseFinished,
                                CaseBlocked, RunFinished>;
+std::string_view name_of(const EventBody& body);  // its kName
 
 struct Event {
     std::uint64_t seq = 0;     // from 1, without gaps

@@ -27,25 +27,4 @@ std::string_view to_string(RunEnd end) {
     return name_of(end);
 }
 
-namespace {
-
-template <class Enum>
-bool assign_named(std::string_view text, Enum& out) {
-    const std::optional<Enum> value = value_named<Enum>(text);
-    if (value) out = *value;
-    return value.has_value();
-}
-
-}  // namespace
-
-bool verdict_from_string(std::string_view text, Verdict& out) {
-    return assign_named(text, out);
-}
-bool run_state_from_string(std::string_view text, RunState& out) {
-    return assign_named(text, out);
-}
-bool reason_from_string(std::string_view text, Reason& out) {
-    return assign_named(text, out);
-}
-
 }  // namespace nsa::language

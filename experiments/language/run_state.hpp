@@ -17,7 +17,6 @@ enum class RunState {
     kDone,          // terminal: result recorded
 };
 std::string_view to_string(RunState state);  // "QUEUED", ...
-bool run_state_from_string(std::string_view text, RunState& out);
 
 // Why a run ended as it did, or waits. Closed, so that programs can branch on it.
 enum class Reason {
@@ -41,6 +40,5 @@ enum class Reason {
     kInternal,
 };
 std::string_view to_string(Reason reason);  // "host_key_refused", ...
-bool reason_from_string(std::string_view text, Reason& out);
 
 }  // namespace nsa::language

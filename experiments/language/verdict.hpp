@@ -21,7 +21,6 @@ enum class Verdict {
     kCancelled,     // the operator stopped it
 };
 std::string_view to_string(Verdict verdict);  // "PASS", "FAIL", "NO_REFERENCE", ...
-bool verdict_from_string(std::string_view text, Verdict& out);
 
 enum class Level { kGate, kWarn, kInfo };  // only gates decide the status
 std::string_view to_string(Level level);

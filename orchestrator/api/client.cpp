@@ -5,7 +5,7 @@
 #include "api/exchange.hpp"
 #include "api/json.hpp"
 #include "api/target.hpp"
-#include "api/utf8.hpp"
+#include "language/utf8.hpp"
 
 namespace nsa::api {
 namespace {
@@ -32,7 +32,7 @@ bool read_number(const std::string& text, Number& number) {
 
 // JSON holds text only; sending other bytes would change the spec and its hash on the way.
 Result<void> check_text(const SubmitRequest& request) {
-    const std::size_t bad = find_invalid_utf8(request.spec_yaml);
+    const std::size_t bad = language::find_invalid_utf8(request.spec_yaml);
     if (bad == std::string::npos) return {};
     return fail(ErrorCode::kInvalidSpec, "byte " + std::to_string(bad + 1) + " is not UTF-8", request.file);
 }

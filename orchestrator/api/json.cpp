@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "api/utf8.hpp"
 #include "language/codec.hpp"
 #include "language/json_text.hpp"
+#include "language/utf8.hpp"
 #include "language/working_tree_json.hpp"
 
 // The words of ErrorCode are to_string's; read back by trying all.
@@ -142,7 +142,7 @@ namespace {
 
 template <class T>
 std::string write(const T& value) {
-    return replace_invalid_utf8(boost::json::serialize(language::Codec<T>::write(value)));
+    return language::replace_invalid_utf8(boost::json::serialize(language::Codec<T>::write(value)));
 }
 
 struct FieldNames {

@@ -7,12 +7,12 @@
 #include <iterator>
 #include <ostream>
 
-#include "api/utf8.hpp"
 #include "cli/commands.hpp"
 #include "cli/look_at_tree.hpp"
 #include "cli/plan_text.hpp"
 #include "cli/pretty_json.hpp"
 #include "language/plan.hpp"
+#include "language/utf8.hpp"
 #include "language/verdict.hpp"
 #include "language/yaml/reader.hpp"
 
@@ -169,7 +169,7 @@ int schema(const Console& console) {
 }
 
 void print_json(const Console& console, std::string_view json) {
-    console.out << pretty_json(api::replace_invalid_utf8(json)) << "\n";
+    console.out << pretty_json(language::replace_invalid_utf8(json)) << "\n";
 }
 
 }  // namespace nsa::cli

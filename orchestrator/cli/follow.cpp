@@ -7,6 +7,7 @@
 #include "cli/commands.hpp"
 #include "cli/progress.hpp"
 #include "cli/run_text.hpp"
+#include "language/utc_time.hpp"
 #include "language/verdict.hpp"
 
 namespace nsa::cli {
@@ -31,7 +32,7 @@ class Display {
                                    console_.err_paint));
         } else {
             for (const std::string& line : changes(last_, run, console_.err_paint))
-                console_.note(clock_time(now) + " " + line);
+                console_.note(language::utc_clock(now) + " " + line);
         }
         last_ = run;
     }

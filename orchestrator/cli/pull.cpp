@@ -8,6 +8,7 @@
 
 #include "language/event.hpp"
 #include "language/hash.hpp"
+#include "system/disk_full.hpp"
 
 namespace nsa::cli {
 namespace {
@@ -15,9 +16,9 @@ namespace {
 namespace fs = std::filesystem;
 
 Error file_error(std::string_view what, const fs::path& path, int number) {
-    const ErrorCode code = number == ENOSPC || number == EDQUOT ? ErrorCode::kNoSpace
-                           : number == ENOENT                   ? ErrorCode::kNotFound
-                                                                : ErrorCode::kInternal;
+    const ErrorCode code = is_disk_full(number) ? ErrorCode::kNoSpace
+                           : number == ENOENT   ? ErrorCode::kNotFound
+                                                : ErrorCode::kInternal;
     return fail(code, std::string(what) + ": " + std::strerror(number), path.string());
 }
 

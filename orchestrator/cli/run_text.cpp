@@ -4,6 +4,8 @@
 
 #include <map>
 
+#include "language/utc_time.hpp"
+
 namespace nsa::cli {
 namespace {
 
@@ -113,7 +115,8 @@ std::string run_page(const RunView& run, std::int64_t now_ms, Paint paint) {
     if (!run.instance.empty())
         out += field_line("instance",
                           fmt::format("{}, attempt {}", harmless(run.instance.value), run.attempt.value));
-    out += field_line("created", utc_time(run.created_ms) + ", " + human_age(run.created_ms, now_ms));
+    out +=
+        field_line("created", language::utc_time(run.created_ms) + ", " + human_age(run.created_ms, now_ms));
     out += field_line("took", human_duration(elapsed_ms(run, now_ms)));
     if (run.reason != language::Reason::kNone) out += field_line("reason", language::to_string(run.reason));
     out += field_line("message", harmless(run.message));
@@ -175,7 +178,8 @@ std::string instance_page(const api::InstanceView& view, std::int64_t now_ms, Pa
     out += field_line("host key", harmless(view.host_key_fingerprint));
     out += field_line("message", harmless(view.message));
     if (view.probed_ms != 0)
-        out += field_line("probed", utc_time(view.probed_ms) + ", " + human_age(view.probed_ms, now_ms));
+        out += field_line("probed",
+                          language::utc_time(view.probed_ms) + ", " + human_age(view.probed_ms, now_ms));
     if (view.facts.empty()) return out;
     Table table({"FACT", "VALUE"});
     for (const auto& [name, value] : view.facts)

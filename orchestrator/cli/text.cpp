@@ -5,37 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <ctime>
 
-#include "api/utf8.hpp"
+#include "language/shell_word.hpp"
+#include "language/utf8.hpp"
 
 namespace nsa::cli {
-namespace {
-
-std::tm utc(std::int64_t ms) {
-    const auto seconds = static_cast<std::time_t>(ms / 1000);
-    std::tm parts{};
-    ::gmtime_r(&seconds, &parts);
-    return parts;
-}
-
-std::uint32_t code_point(std::string_view character) {
-    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
-    if (character.size() == 1) return byte(0);
-    std::uint32_t code = byte(0) & (0xFFU >> (character.size() + 1));
-    for (std::size_t i = 1; i < character.size(); ++i)
-        code = code << 6U | (byte(i) & 0x3FU);
-    return code;
-}
-
-bool is_harmful(std::uint32_t code) {
-    return code < 0x20 || (code >= 0x7F && code < 0xA0) ||  // C0, DEL, C1
-           code == 0x200E || code == 0x200F || (code >= 0x202A && code <= 0x202E) ||
-           (code >= 0x2066 && code <= 0x2069);  // bidirectional marks, overrides and isolates
-}
-
-}  // namespace
-
 std::string human_duration(std::int64_t ms) {
     ms = std::max<std::int64_t>(ms, 0);
     constexpr std::int64_t kMinute = 60, kHour = 3600, kDay = 86'400;
@@ -67,17 +41,6 @@ std::string human_age(std::int64_t then_ms, std::int64_t now_ms) {
     return fmt::format("{}d ago", seconds / 86'400);
 }
 
-std::string utc_time(std::int64_t ms) {
-    const std::tm parts = utc(ms);
-    return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC", parts.tm_year + 1900, parts.tm_mon + 1,
-                       parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
-}
-
-std::string clock_time(std::int64_t ms) {
-    const std::tm parts = utc(ms);
-    return fmt::format("{:02}:{:02}:{:02}", parts.tm_hour, parts.tm_min, parts.tm_sec);
-}
-
 std::optional<std::int64_t> parse_duration_ms(std::string_view text) {
     std::int64_t number = 0;
     const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -93,16 +56,16 @@ std::optional<std::int64_t> parse_duration_ms(std::string_view text) {
 std::string harmless(std::string_view text, bool keep_lines) {
     std::string out;
     while (!text.empty()) {
-        const std::size_t length = api::utf8_length(text);
-        const std::string_view character = text.substr(0, std::max<std::size_t>(length, 1));
+        const language::CodePoint point = language::decode_front(text);
+        const std::string_view character = text.substr(0, std::max<std::size_t>(point.length, 1));
         text.remove_prefix(character.size());
-        const std::uint32_t code = length == 0 ? 0 : code_point(character);
         const bool is_layout = character == "\n" || character == "\t";
-        if (length == 0) {
+        if (point.length == 0) {
             out += fmt::format("\\x{:02x}", static_cast<unsigned char>(character[0]));
         } else if (is_layout) {
             out += keep_lines ? character : " ";
-        } else if (is_harmful(code)) {
+        } else if (language::is_unsafe_to_show(point.value)) {
+            const auto code = static_cast<std::uint32_t>(point.value);
             out += code < 0x100 ? fmt::format("\\x{:02x}", code) : fmt::format("\\u{:04x}", code);
         } else {
             out += character;
@@ -120,7 +83,7 @@ std::string fit(std::string_view text, std::size_t columns) {
     if (columns_of(text) <= columns) return std::string(text);
     std::string out;
     for (std::size_t taken = 0; taken + 1 < columns; ++taken) {
-        const std::size_t length = std::max<std::size_t>(api::utf8_length(text), 1);
+        const std::size_t length = std::max<std::size_t>(language::decode_front(text).length, 1);
         out += text.substr(0, length);
         text.remove_prefix(length);
     }
@@ -128,18 +91,12 @@ std::string fit(std::string_view text, std::size_t columns) {
 }
 
 std::string shell_quoted(std::string_view argument) {
-    constexpr std::string_view kPlain =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
-    if (!argument.empty() && argument.find_first_not_of(kPlain) == std::string_view::npos)
-        return std::string(argument);
     const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
-    const bool one_line = std::none_of(argument.begin(), argument.end(), is_control);
-    std::string out = one_line ? "'" : "$'";  // $'...': bash's form with escapes
+    if (std::none_of(argument.begin(), argument.end(), is_control)) return language::shell_word(argument);
+    std::string out = "$'";  // bash's form with escapes
     for (const char c : argument) {
-        if (c == '\'') {
-            out += one_line ? "'\\''" : "\\'";
-        } else if (c == '\\' && !one_line) {
-            out += "\\\\";
+        if (c == '\'' || c == '\\') {
+            out += std::string("\\") + c;
         } else if (c == '\n') {
             out += "\\n";
         } else {

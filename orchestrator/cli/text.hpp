@@ -1,4 +1,4 @@
-// Text for people: durations, sizes, times, colours, tables. Pure.
+// Text for people: durations, sizes, ages, colours, tables. Pure.
 #pragma once
 
 #include <cstdint>
@@ -12,13 +12,11 @@ namespace nsa::cli {
 std::string human_duration(std::int64_t ms);  // "40ms", "0.4s", "12.3s", "2m 05s", "1h 03m", "2d 04h"
 std::string human_size(std::uint64_t bytes);  // "512 B", "1.4 KiB"
 std::string human_age(std::int64_t then_ms, std::int64_t now_ms);  // "5m ago", "now", "" for never (0)
-std::string utc_time(std::int64_t ms);                             // "2026-11-23 14:02:11 UTC"
-std::string clock_time(std::int64_t ms);                           // "14:02:11", UTC
 
 // "90s", "15m", "4h", "500ms", "2d"; nothing for anything else.
 std::optional<std::int64_t> parse_duration_ms(std::string_view text);
 
-// A terminal must not obey what a remote host wrote: control characters, bidirectional overrides and bytes
+// A terminal must not obey what a remote host wrote: what is unsafe to show (language/utf8.hpp) and bytes
 // that are not UTF-8 become visible. `keep_lines` lets newlines and tabs through.
 std::string harmless(std::string_view text, bool keep_lines = false);
 

@@ -11,6 +11,7 @@
 
 #include "language/event.hpp"
 #include "language/hash.hpp"
+#include "system/disk_full.hpp"
 
 namespace nsa::daemon {
 
@@ -18,12 +19,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using engines::UniqueFd;
-
 constexpr std::size_t kReadChunk = 256U << 10;
 
 Error system_error(int error, const fs::path& path) {
-    const bool full = error == ENOSPC || error == EDQUOT;
+    const bool full = is_disk_full(error);
     return fail(full ? ErrorCode::kNoSpace : ErrorCode::kInternal,
                 full ? "the disk of this host is full; free some space there" : std::strerror(error),
                 path.string());

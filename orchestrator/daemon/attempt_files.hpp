@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "daemon/write_back.hpp"
-#include "engines/unique_fd.hpp"
 #include "language/ids.hpp"
 #include "language/result.hpp"
 #include "store/rows.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::daemon {
 
@@ -34,11 +34,11 @@ class AttemptFiles {
     // kNoSpace when the disk is full, kProtocol for a name that leaves the folder. Makes missing folders.
     Result<void> write_at(std::string_view path, std::uint64_t offset, std::string_view bytes);
     // An empty file, open for write_bytes(): one open for a file that comes in many pieces.
-    Result<engines::UniqueFd> create(std::string_view path);
-    Result<void> write_bytes(const engines::UniqueFd& file, std::string_view path, std::uint64_t offset,
+    Result<UniqueFd> create(std::string_view path);
+    Result<void> write_bytes(const UniqueFd& file, std::string_view path, std::uint64_t offset,
                              std::string_view bytes) const;
     // The same for a file that goes on where it ends here; made when missing.
-    Result<engines::UniqueFd> resume(std::string_view path);
+    Result<UniqueFd> resume(std::string_view path);
     // Sizes of the regular files below steps/ and setup/, by path.
     std::map<std::string, std::uint64_t> sizes() const;
     // Of the logs that are here: where to go on.
@@ -63,12 +63,12 @@ class AttemptFiles {
     // Of a sync. What it could not write the kernel takes for written and still hands out from its memory,
     // until that is dropped here.
     void note_sync(int error);
-    Result<engines::UniqueFd> open_for_writing(std::string_view path, int flags);
+    Result<UniqueFd> open_for_writing(std::string_view path, int flags);
     Result<int> folder(std::string_view path);  // made when missing; owned by folders_
 
     WriteBack& write_back_;
     std::filesystem::path dir_;
-    std::map<std::string, engines::UniqueFd, std::less<>> folders_;  // open, by relative path
+    std::map<std::string, UniqueFd, std::less<>> folders_;  // open, by relative path
     bool wrote_ = false;
     std::future<int> ahead_;  // errno
     int sync_failed_ = 0;     // the first errno; it is not told again

@@ -14,6 +14,5 @@ inline scheduler::Instant monotonic_now() {
 
 // UTC milliseconds since the epoch; recorded, never compared for a deadline.
 std::int64_t wall_ms();
-std::string iso_date(std::int64_t wall_ms);  // "2026-11-23", UTC
 
 }  // namespace nsa::daemon

@@ -146,7 +146,7 @@ asio::awaitable<Result<void>> fetch_files(Workplace& place, Pull& pull, const la
 
 // The last file to come: where it lies, all that it lists lies beside it.
 Result<void> keep_manifest(AttemptFiles& files, const std::string& text) {
-    const Result<engines::UniqueFd> file = files.create(kManifest);
+    const Result<UniqueFd> file = files.create(kManifest);
     if (!file) return file.error();
     return files.write_bytes(*file, kManifest, 0, text);
 }

@@ -18,6 +18,7 @@
 #include "engines/local_engine.hpp"
 #include "instances/config.hpp"
 #include "language/failpoint.hpp"
+#include "system/disk_full.hpp"
 
 namespace nsa::daemon {
 
@@ -181,8 +182,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(asio::io_context& io, Config config
     std::error_code ec;
     std::filesystem::create_directories(config.artifacts_dir, ec);
     if (ec) {
-        const bool full = ec == std::errc::no_space_on_device;
-        return fail(full ? ErrorCode::kNoSpace : ErrorCode::kInternal, ec.message(),
+        return fail(is_disk_full(ec.value()) ? ErrorCode::kNoSpace : ErrorCode::kInternal, ec.message(),
                     "make folder " + config.artifacts_dir.string());
     }
     Result<Log> log = Log::open(config.state_dir / "nsad.log", config.log_to_stderr);

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "engines/unique_fd.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::daemon {
 
@@ -37,7 +37,7 @@ DiskReserve::DiskReserve(DiskReserve&& other) noexcept
 
 // Blocks of its own, not a hole: a file of that size without them would keep nothing.
 bool DiskReserve::allocate() {
-    const engines::UniqueFd file(::open(file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    const UniqueFd file(::open(file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!file) return false;
     if (::posix_fallocate(file.get(), 0, static_cast<off_t>(bytes_)) == 0) return true;
     (void)::ftruncate(file.get(), 0);

@@ -57,7 +57,7 @@ Result<void> FileIntake::begin(const protocol::FilePiece& piece) {
     open_->entry = &entry;
     open_->size = piece.file_size;
     open_->next = from;
-    Result<engines::UniqueFd> created = resumed ? files_.resume(entry.path) : files_.create(entry.path);
+    Result<UniqueFd> created = resumed ? files_.resume(entry.path) : files_.create(entry.path);
     if (!created) return created.error();
     open_->file = std::move(*created);
     failpoint("daemon.collect.file_begun");

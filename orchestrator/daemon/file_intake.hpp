@@ -35,7 +35,7 @@ class FileIntake {
   private:
     struct Open {
         const language::ManifestEntry* entry = nullptr;
-        engines::UniqueFd file;
+        UniqueFd file;
         std::uint64_t size = 0, next = 0;
         Sha256Hasher hasher;
     };

@@ -6,6 +6,7 @@
 #include "daemon/clock.hpp"
 #include "daemon/verdicts.hpp"
 #include "language/failpoint.hpp"
+#include "language/utc_time.hpp"
 
 namespace nsa::daemon {
 
@@ -51,7 +52,7 @@ asio::awaitable<Result<store::Publication>> judged(Workplace& place, scheduler::
     const Result<std::vector<store::StoredOutcome>> outcomes = co_await place.books.read(read);
     if (!outcomes) co_return outcomes.error();
     RunVerdict verdict =
-        judge_run((*active)->plan, *outcomes, act.reason, act.message, iso_date(publication.at_ms));
+        judge_run((*active)->plan, *outcomes, act.reason, act.message, language::utc_date(publication.at_ms));
     publication.status = verdict.status;
     publication.message = std::move(verdict.message);
     publication.cases = std::move(verdict.cases);

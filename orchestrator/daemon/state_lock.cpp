@@ -8,7 +8,8 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
-#include <utility>
+
+#include "system/disk_full.hpp"
 
 namespace nsa::daemon {
 namespace {
@@ -24,9 +25,9 @@ std::string holder_in(int fd) {
 }  // namespace
 
 Result<StateLock> StateLock::take(const std::filesystem::path& file) {
-    const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    StateLock lock(UniqueFd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)));
+    const int fd = lock.file_.get();
     if (fd < 0) return fail(ErrorCode::kInternal, std::strerror(errno), "open " + file.string());
-    StateLock lock(fd);
     if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK)
             return fail(ErrorCode::kInternal, std::strerror(errno), "lock " + file.string());
@@ -41,15 +42,10 @@ Result<StateLock> StateLock::take(const std::filesystem::path& file) {
     // held without a name.
     const bool written =
         ::pwrite(fd, pid.data(), pid.size(), 0) > 0 && ::ftruncate(fd, static_cast<off_t>(pid.size())) == 0;
-    if (!written && errno != ENOSPC && errno != EDQUOT)
+    if (!written && !is_disk_full(errno))
         return fail(ErrorCode::kInternal, std::strerror(errno), "write " + file.string());
     return lock;
 }
-
-StateLock::~StateLock() {
-    if (fd_ >= 0) ::close(fd_);
-}
-StateLock::StateLock(StateLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
 
 Result<void> make_private_dir(const std::filesystem::path& dir) {
     std::error_code ec;
@@ -58,7 +54,7 @@ Result<void> make_private_dir(const std::filesystem::path& dir) {
     const int error = errno;
     struct stat info {};
     if (error != EEXIST || ::stat(dir.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
-        return fail(error == ENOSPC ? ErrorCode::kNoSpace : ErrorCode::kInternal, std::strerror(error),
+        return fail(is_disk_full(error) ? ErrorCode::kNoSpace : ErrorCode::kInternal, std::strerror(error),
                     "make folder " + dir.string());
     }
     if (info.st_uid != ::geteuid()) {

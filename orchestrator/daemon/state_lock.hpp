@@ -2,8 +2,10 @@
 #pragma once
 
 #include <filesystem>
+#include <utility>
 
 #include "language/result.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::daemon {
 
@@ -12,13 +14,10 @@ class StateLock {
   public:
     // kConflict names the pid of the daemon that has it, where the disk had room for that.
     static Result<StateLock> take(const std::filesystem::path& file);
-    ~StateLock();
-    StateLock(StateLock&& other) noexcept;
-    StateLock& operator=(StateLock&&) = delete;
 
   private:
-    explicit StateLock(int fd) : fd_(fd) {}
-    int fd_ = -1;
+    explicit StateLock(UniqueFd file) : file_(std::move(file)) {}
+    UniqueFd file_;
 };
 
 // The folder with mode 0700. kRefused when it belongs to another user.

@@ -9,7 +9,7 @@
 #include <map>
 #include <mutex>
 
-#include "engines/unique_fd.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::daemon {
 
@@ -26,7 +26,7 @@ class WriteBack {  // any thread
     void forget(const std::filesystem::path& parent);
 
   private:
-    engines::UniqueFd descriptor_;
+    UniqueFd descriptor_;
     std::mutex syncing_;  // an error is counted before the next one asks
     std::mutex counting_;
     std::map<std::filesystem::path, std::uint64_t> since_;  // errors that were counted before its first byte

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "engines/unique_fd.hpp"
 #include "language/result.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::engines {
 

@@ -65,12 +65,6 @@ Error WorkerConnection::located(Error error) const {
     return error;
 }
 
-void WorkerConnection::detach(const protocol::RunKey& run) {
-    for (auto& [id, exchange] : in_flight_) {
-        if (exchange->followed_ == run) queue(FrameType::kDetach, id, "{}");
-    }
-}
-
 asio::awaitable<void> WorkerConnection::read_loop(Self self) {
     std::string buffer(kReadSize, '\0');
     protocol::FrameReader frames;
@@ -156,7 +150,7 @@ Exchange::Exchange(std::shared_ptr<WorkerConnection> connection, std::uint64_t c
 
 Exchange::~Exchange() {
     connection_->in_flight_.erase(id_);
-    if (followed_ && !answered_) send(FrameType::kDetach, "{}");
+    if (is_attach_ && !answered_) send(FrameType::kDetach, "{}");
 }
 
 void Exchange::send(FrameType type, std::string_view payload) {

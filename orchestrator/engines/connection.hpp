@@ -33,7 +33,6 @@ class WorkerConnection : public std::enable_shared_from_this<WorkerConnection> {
     const std::string& where() const { return where_; }
     // An error of one request, with the instance in front of its place.
     Error located(Error error) const;
-    void detach(const protocol::RunKey& run);
 
   private:
     friend class Exchange;
@@ -66,8 +65,8 @@ class Exchange {
     Exchange& operator=(const Exchange&) = delete;
 
     void send(protocol::FrameType type, std::string_view payload);
-    // Marks the exchange as an attach of that run, see detach().
-    void follows(const protocol::RunKey& run) { followed_ = run; }
+    // Marks the exchange as an attach, see the destructor.
+    void mark_attach() { is_attach_ = true; }
     // The next frame that answers; its kError is returned as error. Without a timeout: until the stream ends.
     Async<protocol::Frame> next(std::optional<Timeout> timeout);
     // Waits until little enough is queued for sending: a large put must not copy its file into memory.
@@ -87,7 +86,7 @@ class Exchange {
     std::uint32_t id_;
     std::uint64_t credit_, unreturned_ = 0, buffered_ = 0;
     std::deque<protocol::Frame> frames_;
-    std::optional<protocol::RunKey> followed_;
+    bool is_attach_ = false;
     bool answered_ = false;  // kReply or kError was taken
     boost::asio::steady_timer wake_;
 };

@@ -164,7 +164,7 @@ Async<> deliver(Frame& frame, AttachSink& sink, const WorkerConnection& connecti
 
 Async<protocol::AttachEnd> follow(Connection connection, protocol::Attach request, AttachSink& sink) {
     Exchange exchange{connection, request.credit};
-    exchange.follows(request.run);
+    exchange.mark_attach();
     exchange.send(FrameType::kAttach, protocol::encode(request));
     for (;;) {
         Result<Frame> frame = co_await exchange.next(std::nullopt);
@@ -240,9 +240,6 @@ Async<protocol::LaunchReply> WorkerClient::launch(protocol::Launch request, Time
 }
 Async<protocol::AttachEnd> WorkerClient::attach(protocol::Attach request, AttachSink& sink) {
     return follow(connection_, std::move(request), sink);
-}
-void WorkerClient::detach(const protocol::RunKey& run) {
-    connection_->detach(run);
 }
 Async<protocol::FetchEnd> WorkerClient::fetch(protocol::Fetch request, FetchSink& sink, Timeout timeout) {
     return collect(connection_, std::move(request), sink, timeout);

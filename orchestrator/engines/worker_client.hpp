@@ -81,11 +81,9 @@ class WorkerClient {
     Async<protocol::PutReply> put_bytes(PutTarget target, std::string bytes, Timeout timeout);
     Async<protocol::PutReply> put_file(PutTarget target, std::filesystem::path local, Timeout timeout);
     Async<protocol::LaunchReply> launch(protocol::Launch request, Timeout timeout);
-    // Follows a run until it is over, detach() or the stream's end; so it has no deadline of its own: whoever
-    // attaches also pings. The sink must outlive the awaitable.
+    // Follows a run until it is over or the stream ends; so it has no deadline of its own: whoever attaches
+    // also pings. The sink must outlive the awaitable.
     Async<protocol::AttachEnd> attach(protocol::Attach request, AttachSink& sink);
-    // Ends the attachments of that run early; their answer is the state kRunning.
-    void detach(const protocol::RunKey& run);
     // The sink must outlive the awaitable.
     Async<protocol::FetchEnd> fetch(protocol::Fetch request, FetchSink& sink, Timeout timeout);
     Async<protocol::CancelReply> cancel(protocol::RunKey run, Timeout timeout);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "language/event.hpp"
+#include "language/utc_time.hpp"
 #include "reports/text.hpp"
 #include "store/store.hpp"
 
@@ -115,7 +116,7 @@ Result<void> add_name(store::Store& store, RunFacts& facts) {
     const std::string& subject =
         facts.plan.report.subject.empty() ? facts.run.subject : facts.plan.report.subject;
     Result<store::ReportRow> reserved =
-        store.reserve_report(facts.run.run, utc_date(facts.run.finished_ms), file_subject(subject));
+        store.reserve_report(facts.run.run, language::utc_date(facts.run.finished_ms), file_subject(subject));
     if (!reserved) return reserved.error();
     facts.report = std::move(*reserved);
     return {};

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 
+#include "language/shell_word.hpp"
 #include "reports/render.hpp"
 
 namespace nsa::reports {
@@ -110,10 +111,10 @@ std::string tally(const RunFacts& facts) {
 std::string command_line(const CaseFacts& one) {
     std::string out;
     for (const auto& [name, value] : one.planned.env)
-        out += name + "=" + shell_word(value) + " ";
+        out += name + "=" + language::shell_word(value) + " ";
     const std::vector<std::string>& argv = one.argv.empty() ? one.planned.argv : one.argv;
     for (std::size_t i = 0; i < argv.size(); ++i)
-        out += (i == 0 ? "" : " ") + shell_word(argv[i]);
+        out += (i == 0 ? "" : " ") + language::shell_word(argv[i]);
     return out;
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <set>
 
+#include "language/shell_word.hpp"
 #include "reports/rules.hpp"
 #include "reports/text.hpp"
 
@@ -90,7 +91,8 @@ class Adviser {
         if (!no_gpu_reason(facts_).empty()) {
             now("Run the same spec on an instance with a GPU to decide what was skipped here: nsactl "
                 "submit " +
-                shell_word(facts_.spec_file.empty() ? facts_.plan.name + ".yaml" : facts_.spec_file) +
+                language::shell_word(facts_.spec_file.empty() ? facts_.plan.name + ".yaml"
+                                                              : facts_.spec_file) +
                 " --instance NAME.");
         } else {
             now("Decide for each skipped case whether its condition can be met on this host; a skip is no "

@@ -1,4 +1,5 @@
 // Findings, recommendations, artifacts, commands to repeat, thresholds, the list and the configuration.
+#include "language/shell_word.hpp"
 #include "language/text.hpp"
 #include "reports/page.hpp"
 #include "reports/rules.hpp"
@@ -82,10 +83,11 @@ std::string artifacts_section(const Page& page) {
 
 std::string repeat_section(const Page& page) {
     const RunFacts& facts = page.facts;
-    std::string commands = "# the whole experiment\nnsactl submit " + shell_word(spec_name(facts));
-    if (!facts.run.instance.empty()) commands += " --instance " + shell_word(facts.run.instance.value);
-    commands += "\n# or here, without a daemon\nnsactl run " + shell_word(spec_name(facts));
-    commands += "\n# this report again\nnsactl report " + shell_word(facts.run.run.value) + "\n";
+    std::string commands = "# the whole experiment\nnsactl submit " + language::shell_word(spec_name(facts));
+    if (!facts.run.instance.empty())
+        commands += " --instance " + language::shell_word(facts.run.instance.value);
+    commands += "\n# or here, without a daemon\nnsactl run " + language::shell_word(spec_name(facts));
+    commands += "\n# this report again\nnsactl report " + language::shell_word(facts.run.run.value) + "\n";
     return "## Commands to repeat\n\n" + code_block(commands, "bash") + "Spec SHA-256: `" +
            escape(facts.run.spec_hash.value) + "`. The command of each case stands with its result.\n\n";
 }

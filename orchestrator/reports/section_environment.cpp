@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 
+#include "language/shell_word.hpp"
 #include "reports/page.hpp"
 #include "reports/rules.hpp"
 
@@ -93,10 +94,10 @@ std::string setup_lines(const Page& page) {
     }
     std::string out = "### Setup\n\n" + table.text();
     if (!failed.empty()) {
-        out +=
-            "What command " + failed + " wrote:\n\n" +
-            code_block("nsactl logs " + shell_word(facts.run.run.value) + " --setup " + failed + " --stderr",
-                       "bash");
+        out += "What command " + failed + " wrote:\n\n" +
+               code_block("nsactl logs " + language::shell_word(facts.run.run.value) + " --setup " + failed +
+                              " --stderr",
+                          "bash");
     }
     return out;
 }

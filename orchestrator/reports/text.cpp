@@ -3,57 +3,29 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <chrono>
 #include <cmath>
+
+#include "language/utc_time.hpp"
+#include "language/utf8.hpp"
 
 namespace nsa::reports {
 
 namespace {
 
-struct CodePoint {
-    char32_t value = 0;
-    std::size_t length = 1;
-    bool valid = false;
-};
-
-// The code point at the front of `text`, refusing overlong forms and surrogates.
-CodePoint decode_front(std::string_view text) {
-    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-    const unsigned char first = byte(0);
-    if (first < 0x80) return {first, 1, true};
-    const std::size_t length = first >= 0xF0 && first < 0xF5 ? 4 : first >= 0xE0 ? 3 : first >= 0xC2 ? 2 : 0;
-    if (length == 0 || first >= 0xF5 || text.size() < length) return {};
-    char32_t value = first & (0xFFU >> (length + 1));
-    for (std::size_t i = 1; i < length; ++i) {
-        if ((byte(i) & 0xC0) != 0x80) return {};
-        value = (value << 6) | (byte(i) & 0x3F);
-    }
-    constexpr std::array<char32_t, 5> kSmallest{0, 0, 0x80, 0x800, 0x10000};
-    const bool surrogate = value >= 0xD800 && value <= 0xDFFF;
-    if (value < kSmallest[length] || surrogate || value > 0x10FFFF) return {};
-    return {value, length, true};
-}
-
-// C0, DEL, C1, and the marks that reorder or hide what stands beside them.
-bool is_control(char32_t c) {
-    return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x200B && c <= 0x200F) ||
-           (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x2069) || c == 0xFEFF;
-}
-
 std::string without_controls(std::string_view text, bool keep_lines) {
     std::string out;
     out.reserve(text.size());
     while (!text.empty()) {
-        const CodePoint point = decode_front(text);
-        const std::string_view piece = text.substr(0, point.length);
-        text.remove_prefix(point.length);
-        if (!point.valid) {
+        const language::CodePoint point = language::decode_front(text);
+        const std::string_view piece = text.substr(0, std::max<std::size_t>(point.length, 1));
+        text.remove_prefix(piece.size());
+        if (point.length == 0) {
             out += "\xEF\xBF\xBD";
         } else if (point.value == '\n' && keep_lines) {
             out += '\n';
         } else if (point.value == '\n' || point.value == '\t') {
             out += ' ';
-        } else if (!is_control(point.value)) {
+        } else if (!language::is_unsafe_to_show(point.value)) {
             out += piece;
         }
     }
@@ -249,20 +221,8 @@ std::string seconds(double duration) {
     return std::to_string(whole / 3600) + " h " + two_digits(whole / 60 % 60) + " min " + tail;
 }
 
-std::string utc_date(std::int64_t ms) {
-    using namespace std::chrono;
-    const year_month_day day{floor<days>(sys_time<milliseconds>{milliseconds{ms}})};
-    return std::to_string(static_cast<int>(day.year())) + "-" +
-           two_digits(static_cast<unsigned>(day.month())) + "-" +
-           two_digits(static_cast<unsigned>(day.day()));
-}
-
 std::string utc(std::int64_t ms) {
-    if (ms == 0) return "-";
-    constexpr std::int64_t kDay = 86400;
-    const std::int64_t second = (ms / 1000 % kDay + kDay) % kDay;
-    return utc_date(ms) + " " + two_digits(second / 3600) + ":" + two_digits(second / 60 % 60) + ":" +
-           two_digits(second % 60) + " UTC";
+    return ms == 0 ? "-" : language::utc_time(ms);
 }
 
 std::string plural(std::size_t count, std::string_view noun) {
@@ -275,17 +235,6 @@ std::string money(double amount) {
     const auto end =
         std::to_chars(buffer.data(), buffer.data() + buffer.size(), amount, std::chars_format::fixed, 2);
     return {buffer.data(), end.ptr};
-}
-
-std::string shell_word(std::string_view word) {
-    const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
-        return is_word(c) || std::string_view("-._/:=,+@%").find(c) != std::string_view::npos;
-    });
-    if (plain) return std::string(word);
-    std::string out = "'";
-    for (char c : word)
-        out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    return out + "'";
 }
 
 std::string file_subject(std::string_view subject) {

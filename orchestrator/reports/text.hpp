@@ -52,12 +52,8 @@ std::string percent(double part);                              // 0.123 -> "12.3
 std::string bytes(std::uint64_t size);                         // "12.3 KiB"
 std::string seconds(double duration);                          // "1.25 s", "3 min 04 s"
 std::string utc(std::int64_t ms);                              // "2026-11-23 14:05:06 UTC"; "-" for 0
-std::string utc_date(std::int64_t ms);                         // "2026-11-23"
 std::string plural(std::size_t count, std::string_view noun);  // "1 case", "3 cases"
 std::string money(double amount);                              // "12.50"; below 0.1: "0.0172"
-
-// As one would type it: quoted for a POSIX shell where needed.
-std::string shell_word(std::string_view word);
 
 // The part of a subject that can stand in a file name: letters, digits, space and ()+,-._; never empty.
 std::string file_subject(std::string_view subject);

@@ -13,6 +13,8 @@
 #include "reports/load.hpp"
 #include "reports/render.hpp"
 #include "store/store.hpp"
+#include "system/disk_full.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::reports {
 
@@ -22,23 +24,9 @@ namespace fs = std::filesystem;
 
 Error system_error(const std::string& what, const fs::path& path) {
     const int number = errno;
-    const ErrorCode code = number == ENOSPC || number == EDQUOT ? ErrorCode::kNoSpace : ErrorCode::kInternal;
+    const ErrorCode code = is_disk_full(number) ? ErrorCode::kNoSpace : ErrorCode::kInternal;
     return fail(code, what + ": " + std::strerror(number), path.string());
 }
-
-class Descriptor {
-  public:
-    explicit Descriptor(int number) : number_(number) {}
-    ~Descriptor() {
-        if (number_ >= 0) ::close(number_);
-    }
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    int number() const { return number_; }
-
-  private:
-    int number_;
-};
 
 // Puts the bytes of a new file into the descriptor.
 using Fill = std::function<Result<void>(int)>;
@@ -54,10 +42,10 @@ Result<void> write_bytes(int file, std::string_view bytes, const fs::path& path)
 }
 
 Result<void> write_whole(const fs::path& path, const Fill& fill) {
-    const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (file.number() < 0) return system_error("cannot write", path);
-    if (Result<void> filled = fill(file.number()); !filled) return filled;
-    if (::fsync(file.number()) != 0) return system_error("cannot sync", path);
+    const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (!file) return system_error("cannot write", path);
+    if (Result<void> filled = fill(file.get()); !filled) return filled;
+    if (::fsync(file.get()) != 0) return system_error("cannot sync", path);
     return {};
 }
 
@@ -68,8 +56,8 @@ Result<void> replace(const fs::path& path, const Fill& fill) {
     failpoint("daemon.report.before_rename");
     if (::rename(temporary.c_str(), path.c_str()) != 0) return system_error("cannot name the file", path);
     failpoint("daemon.report.after_rename");
-    const Descriptor folder(::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (folder.number() < 0 || ::fsync(folder.number()) != 0)
+    const UniqueFd folder(::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!folder || ::fsync(folder.get()) != 0)
         return system_error("cannot sync the folder", path.parent_path());
     return {};
 }
@@ -97,10 +85,10 @@ Result<void> copy_decode_csv(const RunFacts& facts, const fs::path& folder) {
         if (fs::path(artifact.path).filename() != "decode.csv") continue;
         const fs::path source = fs::path(facts.run.artifact_dir) / artifact.path,
                        target = folder / "decode.csv";
-        const Descriptor file(::open(source.c_str(), O_RDONLY | O_CLOEXEC));
-        if (file.number() < 0 && (errno == ENOENT || errno == ENOTDIR)) return {};
-        if (file.number() < 0) return system_error("cannot read", source);
-        return replace(target, [&](int copy) { return copy_bytes(file.number(), source, copy, target); });
+        const UniqueFd file(::open(source.c_str(), O_RDONLY | O_CLOEXEC));
+        if (!file && (errno == ENOENT || errno == ENOTDIR)) return {};
+        if (!file) return system_error("cannot read", source);
+        return replace(target, [&](int copy) { return copy_bytes(file.get(), source, copy, target); });
     }
     return {};
 }

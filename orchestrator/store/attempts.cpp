@@ -58,42 +58,27 @@ Result<AttemptState> attempt_state_of(std::string_view text) {
 }  // namespace
 
 Result<std::vector<AttemptRow>> Store::attempts(const RunId& run) {
-    Database& database = impl_->database;
-    return read_only(database, "run " + run.value, [&]() -> Result<std::vector<AttemptRow>> {
-        Result<RunKeyRow> key = find_run_key(database, run);
-        if (!key) return key.error();
-        Query found = database.query("SELECT " NSA_ATTEMPT_COLUMNS
-                                     " FROM attempt a WHERE a.run_no = ? ORDER BY a.attempt",
-                                     key->run_no);
-        std::vector<AttemptRow> rows;
-        while (found.next()) {
-            Result<AttemptRow> row = read_attempt(found, 0);
-            if (!row) return row.error();
-            rows.push_back(std::move(*row));
-        }
-        return rows;
-    });
+    return rows_of_run(impl_->database, run,
+                       "SELECT " NSA_ATTEMPT_COLUMNS " FROM attempt a WHERE a.run_no = ? ORDER BY a.attempt",
+                       [](Query& found) { return read_attempt(found, 0); });
 }
 
 Result<std::vector<FailedTry>> Store::failed_tries(const RunId& run) {
-    Database& database = impl_->database;
-    return read_only(database, "run " + run.value, [&]() -> Result<std::vector<FailedTry>> {
-        Result<RunKeyRow> key = find_run_key(database, run);
-        if (!key) return key.error();
-        Query found = database.query(
-            "SELECT number, attempt, instance, reason, message, over_ms FROM failed_try WHERE run_no = ? "
-            "ORDER BY number",
-            key->run_no);
-        std::vector<FailedTry> rows;
-        while (found.next()) {
+    return rows_of_run(
+        impl_->database, run,
+        "SELECT number, attempt, instance, reason, message, over_ms FROM failed_try WHERE run_no = ? "
+        "ORDER BY number",
+        [](Query& found) -> Result<FailedTry> {
             const Result<language::Reason> reason =
                 enum_of<language::Reason>(found.text(3), "failed_try.reason");
             if (!reason) return reason.error();
-            rows.push_back({static_cast<int>(found.integer(0)), attempt_of(found.integer(1)),
-                            InstanceName{found.text(2)}, *reason, found.text(4), found.integer(5)});
-        }
-        return rows;
-    });
+            return FailedTry{static_cast<int>(found.integer(0)),
+                             attempt_of(found.integer(1)),
+                             InstanceName{found.text(2)},
+                             *reason,
+                             found.text(4),
+                             found.integer(5)};
+        });
 }
 
 Result<AttemptRow> read_attempt(Query& found, int column) {

@@ -9,12 +9,14 @@
 
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <optional>
 #include <utility>
 
 #include "language/failpoint.hpp"
+#include "language/utc_time.hpp"
 #include "store/disk_errors.hpp"
+#include "system/disk_full.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::store {
 
@@ -24,34 +26,24 @@ namespace {
 
 Error system_error(const std::string& what, const fs::path& path) {
     const int number = errno;
-    const bool full = number == ENOSPC || number == EDQUOT;
-    return fail(full ? ErrorCode::kNoSpace : ErrorCode::kInternal, what + ": " + std::strerror(number),
-                path.string());
+    return fail(is_disk_full(number) ? ErrorCode::kNoSpace : ErrorCode::kInternal,
+                what + ": " + std::strerror(number), path.string());
 }
 
-class Descriptor {
-  public:
-    Descriptor(const fs::path& path, int flags) : number_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
-    ~Descriptor() {
-        if (number_ >= 0) ::close(number_);
-    }
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    explicit operator bool() const { return number_ >= 0; }
-    Result<void> sync(const fs::path& path) const {
-        if (::fsync(number_) != 0) return system_error("cannot sync", path);
-        return {};
-    }
+UniqueFd open_file(const fs::path& path, int flags) {
+    return UniqueFd(::open(path.c_str(), flags | O_CLOEXEC, 0600));
+}
 
-  private:
-    int number_;
-};
+Result<void> sync(const UniqueFd& file, const fs::path& path) {
+    if (::fsync(file.get()) != 0) return system_error("cannot sync", path);
+    return {};
+}
 
 Result<void> sync_folder_of(const fs::path& path) {
     const fs::path folder = fs::absolute(path).parent_path();
-    const Descriptor opened(folder, O_RDONLY);
+    const UniqueFd opened = open_file(folder, O_RDONLY);
     if (!opened) return system_error("cannot open", folder);
-    return opened.sync(folder);
+    return sync(opened, folder);
 }
 
 // A copy must not be what fills the disk.
@@ -101,7 +93,7 @@ int is_told_to_stop(void* stop) {
 // Piece by piece, each synced: what is left to do when told to stop is short, and so is everybody else's
 // fsync meanwhile. One read transaction all the way: without it a commit of the daemon would begin the copy
 // anew.
-Result<void> copy_pages(SQLite::Database& from, SQLite::Database& to, const Descriptor& file,
+Result<void> copy_pages(SQLite::Database& from, SQLite::Database& to, const UniqueFd& file,
                         const fs::path& copy, const std::stop_token& stop) {
     constexpr int kPages = 2048;  // 8 MiB
     SQLite::Transaction snapshot(from);
@@ -112,11 +104,11 @@ Result<void> copy_pages(SQLite::Database& from, SQLite::Database& to, const Desc
         const int step = backup.executeStep(kPages);
         if (step == SQLITE_DONE) return {};
         if (step != SQLITE_OK) throw SQLite::Exception(::sqlite3_errstr(step), step);  // locked
-        if (Result<void> synced = file.sync(copy); !synced) return synced;
+        if (Result<void> synced = sync(file, copy); !synced) return synced;
     }
 }
 
-Result<void> copy_and_check(const fs::path& database, const fs::path& copy, const Descriptor& file,
+Result<void> copy_and_check(const fs::path& database, const fs::path& copy, const UniqueFd& file,
                             std::stop_token stop) {
     std::optional<SQLite::Database> to;  // outlives its exceptions
     try {
@@ -142,12 +134,12 @@ fs::path backup_of(const fs::path& database) {
 Result<void> copy_database(const fs::path& database, const fs::path& copy, std::stop_token stop) {
     if (Result<void> room = check_room(database, copy); !room) return room;
     // Held to the end: closing it would take SQLite's locks on the copy away.
-    const Descriptor file(copy, O_RDWR | O_CREAT | O_EXCL);
+    const UniqueFd file = open_file(copy, O_RDWR | O_CREAT | O_EXCL);
     if (!file && errno == EEXIST)
         return fail(ErrorCode::kConflict, "there is a file already; give another name", copy.string());
     if (!file) return system_error("cannot make the copy", copy);
     Result<void> copied = copy_and_check(database, copy, file, std::move(stop));
-    if (copied) copied = file.sync(copy);
+    if (copied) copied = sync(file, copy);
     if (copied) return sync_folder_of(copy);
     std::error_code ignored;  // what is left of it would only be mistaken for a backup
     fs::remove(copy, ignored);
@@ -175,12 +167,8 @@ Error damaged(const fs::path& database, const std::string& found) {
     struct stat info {};
     std::string advice = "there is no backup beside it; restore one of yours";
     if (::stat(backup.c_str(), &info) == 0) {
-        char when[32] = {};
-        std::tm utc{};
-        ::gmtime_r(&info.st_mtime, &utc);
-        (void)std::strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S UTC", &utc);
         advice = "stop the daemon, keep the damaged file aside with its -wal, and copy the backup of " +
-                 std::string(when) + " in its place: " + backup.string();
+                 language::utc_time(std::int64_t{info.st_mtime} * 1000) + " in its place: " + backup.string();
     }
     return fail(ErrorCode::kCorrupt,
                 "the database is damaged (" + found + "): nothing more is written to it; " + advice,

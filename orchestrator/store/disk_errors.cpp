@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "system/disk_full.hpp"
+
 namespace nsa::store {
 
 namespace {
@@ -30,8 +32,7 @@ bool disk_was_full(const SQLite::Exception& exception, sqlite3* connection) {
     const int extended = extended_code(exception);
     if (extended == SQLITE_IOERR_FSYNC || extended == SQLITE_IOERR_DIR_FSYNC) return false;
     // Failing to grow a file of its own is an I/O error to SQLite, also when the disk is merely full.
-    const int system = ::sqlite3_system_errno(connection);
-    return system == ENOSPC || system == EDQUOT;
+    return is_disk_full(::sqlite3_system_errno(connection));
 }
 
 }  // namespace nsa::store

@@ -3,6 +3,9 @@
 
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "language/names.hpp"
 #include "store/database.hpp"
@@ -22,6 +25,30 @@ struct RunKeyRow {
     bool done = false;
 };
 Result<RunKeyRow> find_run_key(Database& database, const RunId& run);
+
+// Every row that is found, as `read` makes it: Result<Row>(Query&). Its first error is the answer.
+template <class Read>
+auto rows_of(Query found, Read read) {
+    using Row = typename std::invoke_result_t<Read, Query&>::value_type;
+    std::vector<Row> rows;
+    while (found.next()) {
+        auto row = read(found);
+        if (!row) return Result<std::vector<Row>>(row.error());
+        rows.push_back(std::move(*row));
+    }
+    return Result<std::vector<Row>>(std::move(rows));
+}
+
+// The same of a run; kNotFound when there is none. The first parameter of `sql` is run_no, `more` follow.
+template <class Read, class... Values>
+auto rows_of_run(Database& database, const RunId& run, const char* sql, Read read, const Values&... more) {
+    using Rows = decltype(rows_of(database.query(sql, run), read));
+    return read_only(database, "run " + run.value, [&]() -> Rows {
+        const Result<RunKeyRow> key = find_run_key(database, run);
+        if (!key) return key.error();
+        return rows_of(database.query(sql, key->run_no, more...), read);
+    });
+}
 
 // Says that something about the run or its cases changed; returns the new version.
 std::uint64_t bump_version(Database& database, std::int64_t run_no);

@@ -41,7 +41,6 @@ NewRun new_run(RunId run, const language::Plan& plan, std::string spec_yaml, std
     made.outline_json = language::to_text(outline_of(plan));
     made.spec_hash = plan.spec_hash;
     made.thresholds_hash = plan.thresholds_hash;
-    made.requested_instance = InstanceName{plan.target.instance};
     if (plan.working_tree) made.tree = plan.working_tree->tree;
     made.created_ms = created_ms;
     made.cases.reserve(plan.cases.size());

@@ -191,23 +191,17 @@ Result<std::map<std::string, std::string>> Store::host_facts(const RunId& run, A
 }
 
 Result<std::vector<SetupRow>> Store::setup_results(const RunId& run, Attempt attempt) {
-    Database& database = impl_->database;
-    return read_only(database, "run " + run.value, [&]() -> Result<std::vector<SetupRow>> {
-        Result<RunKeyRow> key = find_run_key(database, run);
-        if (!key) return key.error();
-        Query found = database.query(
-            "SELECT ordinal, end_kind, exit_code, signal, core_dumped, end_detail, seconds, title "
-            "FROM setup_result WHERE run_no = ? AND attempt = ? ORDER BY ordinal",
-            key->run_no, attempt.value);
-        std::vector<SetupRow> rows;
-        while (found.next()) {
+    return rows_of_run(
+        impl_->database, run,
+        "SELECT ordinal, end_kind, exit_code, signal, core_dumped, end_detail, seconds, title "
+        "FROM setup_result WHERE run_no = ? AND attempt = ? ORDER BY ordinal",
+        [](Query& found) -> Result<SetupRow> {
             Result<lang::ProcessEnd> end = read_end(found, 1);
             if (!end) return end.error();
-            rows.push_back(
-                {static_cast<int>(found.integer(0)), std::move(*end), found.real(6), found.text(7)});
-        }
-        return rows;
-    });
+            return SetupRow{static_cast<int>(found.integer(0)), std::move(*end), found.real(6),
+                            found.text(7)};
+        },
+        attempt.value);
 }
 
 }  // namespace nsa::store

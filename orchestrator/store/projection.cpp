@@ -163,11 +163,6 @@ class Projector {
     std::int64_t last_label_no_ = 0;
 };
 
-// The words of the `kind` column, by alternative of EventBody.
-constexpr std::string_view kKinds[] = {"run_started",  "host_probed",   "setup_finished", "case_started",
-                                       "case_records", "case_finished", "case_blocked",   "run_finished"};
-static_assert(std::size(kKinds) == std::variant_size_v<lang::EventBody>);
-
 }  // namespace
 
 Result<void> project(Database& database, JournalPlace place, const lang::Event& event,
@@ -175,7 +170,7 @@ Result<void> project(Database& database, JournalPlace place, const lang::Event& 
     const bool is_records = std::holds_alternative<lang::CaseRecords>(event.body);
     database.execute(
         "INSERT INTO journal_event (run_no, attempt, seq, wall_ms, kind, line) VALUES (?, ?, ?, ?, ?, ?)",
-        place.run_no, place.attempt, event.seq, event.wall_ms, kKinds[event.body.index()],
+        place.run_no, place.attempt, event.seq, event.wall_ms, name_of(event.body),
         is_records ? std::string_view{} : line);
     return std::visit(Projector(database, place, event), event.body);
 }

@@ -36,61 +36,41 @@ Result<CheckResult> read_check(Query& found) {
 }
 
 Result<std::vector<CheckResult>> read_checks(Database& database, std::int64_t case_no) {
-    Query found = database.query(
-        "SELECT k.check_id, k.level, l.labels, k.verdict, k.measured, k.measured_is_nan, k.limit_value, "
-        "k.unit, "
-        "k.samples, k.samples_expected, k.detail FROM check_result k JOIN label_set l "
-        "ON l.label_no = k.label_no WHERE k.case_no = ? ORDER BY k.ordinal",
-        case_no);
-    std::vector<CheckResult> checks;
-    while (found.next()) {
-        Result<CheckResult> check = read_check(found);
-        if (!check) return check.error();
-        checks.push_back(std::move(*check));
-    }
-    return checks;
+    return rows_of(
+        database.query("SELECT k.check_id, k.level, l.labels, k.verdict, k.measured, k.measured_is_nan, "
+                       "k.limit_value, k.unit, k.samples, k.samples_expected, k.detail FROM check_result k "
+                       "JOIN label_set l ON l.label_no = k.label_no WHERE k.case_no = ? ORDER BY k.ordinal",
+                       case_no),
+        read_check);
+}
+
+Result<PublishedCase> read_judgement(Database& database, Query& found) {
+    const Result<language::Verdict> verdict =
+        enum_of<language::Verdict>(found.text(2), "case_verdict.verdict");
+    if (!verdict) return verdict.error();
+    Result<std::vector<CheckResult>> checks = read_checks(database, found.integer(0));
+    if (!checks) return checks.error();
+    return PublishedCase{CaseKey{found.text(1)},
+                         {*verdict, found.text(3), found.flag(4), found.flag(5), std::move(*checks)}};
 }
 
 }  // namespace
 
 Result<std::vector<PublishedCase>> Store::judgements(const RunId& run) {
     Database& database = impl_->database;
-    return read_only(database, "run " + run.value, [&]() -> Result<std::vector<PublishedCase>> {
-        Result<RunKeyRow> key = find_run_key(database, run);
-        if (!key) return key.error();
-        Query found = database.query(
-            "SELECT c.case_no, c.key, v.verdict, v.reason, v.short_of_asked, v.infrastructure "
-            "FROM planned_case c JOIN case_verdict v ON v.case_no = c.case_no WHERE c.run_no = ? "
-            "ORDER BY c.ordinal",
-            key->run_no);
-        std::vector<PublishedCase> cases;
-        while (found.next()) {
-            PublishedCase published;
-            published.key = CaseKey{found.text(1)};
-            const Result<language::Verdict> verdict =
-                enum_of<language::Verdict>(found.text(2), "case_verdict.verdict");
-            if (!verdict) return verdict.error();
-            Result<std::vector<CheckResult>> checks = read_checks(database, found.integer(0));
-            if (!checks) return checks.error();
-            published.judgement = {*verdict, found.text(3), found.flag(4), found.flag(5), std::move(*checks)};
-            cases.push_back(std::move(published));
-        }
-        return cases;
-    });
+    return rows_of_run(database, run,
+                       "SELECT c.case_no, c.key, v.verdict, v.reason, v.short_of_asked, v.infrastructure "
+                       "FROM planned_case c JOIN case_verdict v ON v.case_no = c.case_no WHERE c.run_no = ? "
+                       "ORDER BY c.ordinal",
+                       [&](Query& found) { return read_judgement(database, found); });
 }
 
 Result<std::vector<ArtifactRow>> Store::artifacts(const RunId& run) {
-    Database& database = impl_->database;
-    return read_only(database, "run " + run.value, [&]() -> Result<std::vector<ArtifactRow>> {
-        Result<RunKeyRow> key = find_run_key(database, run);
-        if (!key) return key.error();
-        Query found = database.query("SELECT path, size, sha256 FROM artifact WHERE run_no = ? ORDER BY path",
-                                     key->run_no);
-        std::vector<ArtifactRow> rows;
-        while (found.next())
-            rows.push_back({found.text(0), found.size(1), Sha256{found.text(2)}});
-        return rows;
-    });
+    return rows_of_run(impl_->database, run,
+                       "SELECT path, size, sha256 FROM artifact WHERE run_no = ? ORDER BY path",
+                       [](Query& found) -> Result<ArtifactRow> {
+                           return ArtifactRow{found.text(0), found.size(1), Sha256{found.text(2)}};
+                       });
 }
 
 }  // namespace nsa::store

@@ -98,24 +98,14 @@ Result<CaseRow> read_case(Query& found) {
     return row;
 }
 
-Result<std::vector<RunRow>> read_runs(Query found) {
-    std::vector<RunRow> runs;
-    while (found.next()) {
-        Result<RunRow> row = read_run(found);
-        if (!row) return row.error();
-        runs.push_back(std::move(*row));
-    }
-    return runs;
-}
-
-Result<std::vector<CaseRow>> read_cases(Query found) {
-    std::vector<CaseRow> cases;
-    while (found.next()) {
-        Result<CaseRow> row = read_case(found);
-        if (!row) return row.error();
-        cases.push_back(std::move(*row));
-    }
-    return cases;
+Result<ChangeRow> read_change(Query& found) {
+    const Result<RunState> state = enum_of<RunState>(found.text(3), "run_change.state");
+    if (!state) return state.error();
+    const Result<Reason> reason = enum_of<Reason>(found.text(4), "run_change.reason");
+    if (!reason) return reason.error();
+    return ChangeRow{found.size(0), found.integer(1), found.text(2),
+                     *state,        *reason,          static_cast<int>(found.integer(5)),
+                     found.text(6)};
 }
 
 }  // namespace
@@ -123,28 +113,25 @@ Result<std::vector<CaseRow>> read_cases(Query found) {
 Result<std::vector<RunRow>> Store::load_active_runs() {
     Database& database = impl_->database;
     return read_only(database, "load active runs", [&]() -> Result<std::vector<RunRow>> {
-        return read_runs(
-            database.query("SELECT " NSA_RUN_COLUMNS "WHERE r.state <> 'DONE' ORDER BY r.run_no"));
+        return rows_of(database.query("SELECT " NSA_RUN_COLUMNS "WHERE r.state <> 'DONE' ORDER BY r.run_no"),
+                       read_run);
     });
 }
 
 Result<std::vector<std::string>> Store::load_active_outlines() {
     Database& database = impl_->database;
     return read_only(database, "load active runs", [&]() -> Result<std::vector<std::string>> {
-        Query found = database.query(
-            "SELECT coalesce(o.plan_json, '') FROM run r LEFT JOIN run_outline o ON o.run_no = r.run_no "
-            "WHERE r.state <> 'DONE' ORDER BY r.run_no");
-        std::vector<std::string> outlines;
-        while (found.next())
-            outlines.push_back(found.text(0));
-        return outlines;
+        return rows_of(database.query("SELECT coalesce(o.plan_json, '') FROM run r LEFT JOIN run_outline o "
+                                      "ON o.run_no = r.run_no WHERE r.state <> 'DONE' ORDER BY r.run_no"),
+                       [](Query& found) { return Result<std::string>(found.text(0)); });
     });
 }
 
 Result<std::vector<RunRow>> Store::list_runs(int limit) {
     Database& database = impl_->database;
     return read_only(database, "list runs", [&]() -> Result<std::vector<RunRow>> {
-        return read_runs(database.query("SELECT " NSA_RUN_COLUMNS "ORDER BY r.run_no DESC LIMIT ?", limit));
+        return rows_of(database.query("SELECT " NSA_RUN_COLUMNS "ORDER BY r.run_no DESC LIMIT ?", limit),
+                       read_run);
     });
 }
 
@@ -152,11 +139,11 @@ Result<RunRow> Store::find_run(const RunId& run) {
     Database& database = impl_->database;
     return read_only(database, "run " + run.value, [&]() -> Result<RunRow> {
         Result<std::vector<RunRow>> found =
-            read_runs(database.query("SELECT " NSA_RUN_COLUMNS "WHERE r.run = ?", run));
+            rows_of(database.query("SELECT " NSA_RUN_COLUMNS "WHERE r.run = ?", run), read_run);
         if (!found) return found.error();
         if (found->empty()) return fail(ErrorCode::kNotFound, "no such run", "run " + run.value);
-        Result<std::vector<CaseRow>> cases =
-            read_cases(database.query("SELECT " NSA_CASE_COLUMNS "WHERE r.run = ? ORDER BY c.ordinal", run));
+        Result<std::vector<CaseRow>> cases = rows_of(
+            database.query("SELECT " NSA_CASE_COLUMNS "WHERE r.run = ? ORDER BY c.ordinal", run), read_case);
         if (!cases) return cases.error();
         found->front().cases = std::move(*cases);
         return std::move(found->front());
@@ -177,25 +164,11 @@ Result<RunDocuments> Store::documents(const RunId& run) {
 }
 
 Result<std::vector<ChangeRow>> Store::history(const RunId& run) {
-    Database& database = impl_->database;
-    return read_only(database, "run " + run.value, [&]() -> Result<std::vector<ChangeRow>> {
-        Result<RunKeyRow> key = find_run_key(database, run);
-        if (!key) return key.error();
-        Query found = database.query(
-            "SELECT version, at_ms, what, state, reason, attempt, message FROM run_change WHERE run_no = ? "
-            "ORDER BY version",
-            key->run_no);
-        std::vector<ChangeRow> rows;
-        while (found.next()) {
-            const Result<RunState> state = enum_of<RunState>(found.text(3), "run_change.state");
-            if (!state) return state.error();
-            const Result<Reason> reason = enum_of<Reason>(found.text(4), "run_change.reason");
-            if (!reason) return reason.error();
-            rows.push_back({found.size(0), found.integer(1), found.text(2), *state, *reason,
-                            static_cast<int>(found.integer(5)), found.text(6)});
-        }
-        return rows;
-    });
+    return rows_of_run(
+        impl_->database, run,
+        "SELECT version, at_ms, what, state, reason, attempt, message FROM run_change WHERE run_no = ? "
+        "ORDER BY version",
+        read_change);
 }
 
 }  // namespace nsa::store

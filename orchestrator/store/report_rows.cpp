@@ -76,13 +76,10 @@ Result<ReportRow> Store::find_report(const RunId& run) {
 
 Result<std::vector<RunId>> Store::runs_without_report() {
     return read_only(impl_->database, "runs without a report", [&]() -> Result<std::vector<RunId>> {
-        Query found = impl_->database.query(
-            "SELECT r.run FROM run r LEFT JOIN report p ON p.run_no = r.run_no "
-            "WHERE r.state = 'DONE' AND coalesce(p.markdown_path, '') = '' ORDER BY r.run_no");
-        std::vector<RunId> runs;
-        while (found.next())
-            runs.push_back(RunId{found.text(0)});
-        return runs;
+        return rows_of(impl_->database.query(
+                           "SELECT r.run FROM run r LEFT JOIN report p ON p.run_no = r.run_no "
+                           "WHERE r.state = 'DONE' AND coalesce(p.markdown_path, '') = '' ORDER BY r.run_no"),
+                       [](Query& found) { return Result<RunId>(RunId{found.text(0)}); });
     });
 }
 

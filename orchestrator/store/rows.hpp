@@ -237,10 +237,9 @@ struct ReportRow {
 
 struct InstanceRow {
     InstanceName name;
-    std::string engine;       // "local", "ssh"
-    std::string config_json;  // the daemon's text of engines::InstanceConfig
-    std::string host_key;     // pinned "ssh-ed25519 AAAA..."; empty for local
-    std::string state = "unknown", message;
+    std::string engine;                        // "local", "ssh"
+    std::string config_json;                   // the daemon's text of engines::InstanceConfig
+    std::string host_key;                      // pinned "ssh-ed25519 AAAA..."; empty for local
     std::map<std::string, std::string> facts;  // of the last probe
     std::int64_t probed_ms = 0, created_ms = 0;
     bool operator==(const InstanceRow&) const = default;

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sqlite3.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -11,6 +10,8 @@
 #include "store/backup.hpp"
 #include "store/impl.hpp"
 #include "store/migrate.hpp"
+#include "system/disk_full.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::store {
 
@@ -21,13 +22,11 @@ constexpr int kSqliteFloor = 3037000;
 
 // SQLite would create the file with the umask's mode; its WAL and shared memory take the mode of the file.
 Result<void> create_private(const std::filesystem::path& path) {
-    const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (descriptor < 0) {
-        const bool full = errno == ENOSPC || errno == EDQUOT;
-        return fail(full ? ErrorCode::kNoSpace : ErrorCode::kInternal,
+    const UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!file) {
+        return fail(is_disk_full(errno) ? ErrorCode::kNoSpace : ErrorCode::kInternal,
                     std::string("cannot open the database: ") + std::strerror(errno), path.string());
     }
-    ::close(descriptor);
     return {};
 }
 

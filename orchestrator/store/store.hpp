@@ -84,8 +84,6 @@ class Store {
 
     // --- instances ---
     Result<void> put_instance(const InstanceRow& instance);  // insert or replace config and pin
-    Result<void> set_instance_state(const InstanceName& name, std::string_view state,
-                                    std::string_view message);
     Result<void> set_instance_facts(const InstanceName& name, const std::map<std::string, std::string>& facts,
                                     std::int64_t probed_ms);
     Result<std::vector<InstanceRow>> list_instances();  // by name

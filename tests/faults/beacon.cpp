@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 Beacon::Beacon(const Trial& trial) : trial_(trial), fifo_(trial.root() / "beacon") {
     if (::mkfifo(fifo_.c_str(), 0600) != 0) throw std::runtime_error{"no FIFO " + fifo_.string()};
-    writer_ = engines::UniqueFd{::open(fifo_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC)};
+    writer_ = UniqueFd{::open(fifo_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC)};
     if (!writer_) throw std::runtime_error{"cannot open " + fifo_.string()};
 }
 
@@ -35,7 +35,7 @@ void Beacon::say(const std::string& word) {
 
 bool Beacon::is_home(const std::string& run, const std::string& word) const {
     const fs::path log = trial_.artifacts() / run / "1" / "steps" / "s" / "stdout";
-    const engines::UniqueFd file{::open(log.c_str(), O_RDONLY | O_CLOEXEC)};
+    const UniqueFd file{::open(log.c_str(), O_RDONLY | O_CLOEXEC)};
     if (!file) return false;
     std::array<char, 64> tail{};
     const std::string line = word + "\n";

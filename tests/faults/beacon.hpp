@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "engines/unique_fd.hpp"
+#include "system/unique_fd.hpp"
 #include "trial.hpp"
 
 namespace nsa::faults {
@@ -27,7 +27,7 @@ class Beacon {
   private:
     const Trial& trial_;
     std::filesystem::path fifo_;
-    engines::UniqueFd writer_;  // also a reader: the step never sees the end of the FIFO while we live
+    UniqueFd writer_;  // also a reader: the step never sees the end of the FIFO while we live
 };
 
 }  // namespace nsa::faults

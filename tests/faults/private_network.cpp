@@ -9,14 +9,14 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "engines/unique_fd.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::faults {
 
 std::string enter_private_network() {
     if (::unshare(CLONE_NEWNET) != 0) return std::strerror(errno);
     // From here on there is no way back: a network without its loopback is no place for a trial.
-    const engines::UniqueFd any{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    const UniqueFd any{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
     ifreq loopback{};
     std::strncpy(loopback.ifr_name, "lo", sizeof loopback.ifr_name - 1);
     loopback.ifr_flags = IFF_UP | IFF_RUNNING;

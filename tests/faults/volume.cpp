@@ -12,14 +12,12 @@
 #include <fstream>
 #include <stdexcept>
 
-#include "engines/unique_fd.hpp"
 #include "process.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::faults {
 
 namespace fs = std::filesystem;
-using engines::UniqueFd;
-
 namespace {
 
 [[noreturn]] void refuse(const std::string& what) {

@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "journal/run_dir.hpp"
+#include "posix/errno_error.hpp"
 #include "posix/files.hpp"
 
 namespace nsa::journal {

@@ -7,7 +7,7 @@
 
 #include "journal/reader.hpp"
 #include "language/event.hpp"
-#include "posix/fd.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::journal {
 
@@ -29,7 +29,7 @@ class Journal {
     Result<void> sync() const;
 
   private:
-    posix::UniqueFd file_;
+    UniqueFd file_;
     std::uint64_t size_ = 0;  // bytes of whole lines in the file
     std::uint64_t last_seq_ = 0;
     std::string pending_;

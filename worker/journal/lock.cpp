@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <string>
 
+#include "posix/errno_error.hpp"
+
 namespace nsa::journal {
 namespace {
 
@@ -18,8 +20,8 @@ struct flock whole_file() {
 
 }  // namespace
 
-Result<posix::UniqueFd> try_lock(int run_dir, const char* name) {
-    posix::UniqueFd file{::openat(run_dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)};
+Result<UniqueFd> try_lock(int run_dir, const char* name) {
+    UniqueFd file{::openat(run_dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)};
     const std::string where = std::string{"lock "} + name;
     if (!file) return posix::errno_error(errno, where);
     struct flock lock = whole_file();
@@ -30,7 +32,7 @@ Result<posix::UniqueFd> try_lock(int run_dir, const char* name) {
 }
 
 bool is_locked(int run_dir, const char* name) {
-    const posix::UniqueFd file{::openat(run_dir, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC)};
+    const UniqueFd file{::openat(run_dir, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC)};
     struct flock lock = whole_file();
     return file && ::fcntl(file.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }

@@ -2,13 +2,13 @@
 #pragma once
 
 #include "language/result.hpp"
-#include "posix/fd.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::journal {
 
 // Held as long as the descriptor lives (an open-file-description lock: not inherited by exec, not lost when
 // another descriptor of the file is closed). kConflict: somebody else holds it.
-Result<posix::UniqueFd> try_lock(int run_dir, const char* name);
+Result<UniqueFd> try_lock(int run_dir, const char* name);
 
 // Asks without taking it, so that asking never makes try_lock() fail.
 bool is_locked(int run_dir, const char* name);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "posix/errno_error.hpp"
 #include "posix/files.hpp"
 
 namespace nsa::journal {

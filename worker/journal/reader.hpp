@@ -8,7 +8,7 @@
 
 #include "language/event.hpp"
 #include "language/result.hpp"
-#include "posix/fd.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::journal {
 
@@ -28,7 +28,7 @@ Result<std::optional<language::Event>> read_first(int file);
 // Walks forward over whole lines. Holds at most what one call of read() returns.
 class LineReader {
   public:
-    explicit LineReader(posix::UniqueFd file) : file_{std::move(file)} {}
+    explicit LineReader(UniqueFd file) : file_{std::move(file)} {}
 
     int fd() const { return file_.get(); }
     // Whole lines from where the last call ended, together at most `limit` bytes, but at least one line when
@@ -39,7 +39,7 @@ class LineReader {
     void unread(std::size_t count) { offset_ -= count; }
 
   private:
-    posix::UniqueFd file_;
+    UniqueFd file_;
     std::uint64_t offset_ = 0;
 };
 

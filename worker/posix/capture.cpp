@@ -12,7 +12,8 @@
 #include <cerrno>
 #include <optional>
 
-#include "posix/fd.hpp"
+#include "posix/errno_error.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::posix {
 namespace {

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "language/failpoint.hpp"
+#include "posix/errno_error.hpp"
 
 namespace nsa::posix {
 namespace {
@@ -173,36 +174,6 @@ void remove_unfinished(int dir, const std::string& name) {
     for (const auto& entry : list_dir(dir, "")) {
         if (entry.starts_with(unfinished_of(name))) ::unlinkat(dir, entry.c_str(), 0);
     }
-}
-
-bool is_utf8(std::string_view text) {
-    const auto continues = [&](std::size_t at) {
-        return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0U) == 0x80U;
-    };
-    for (std::size_t i = 0; i < text.size();) {
-        const auto lead = static_cast<unsigned char>(text[i]);
-        const auto second = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0U;
-        std::size_t size = 0;
-        if (lead < 0x80) {
-            size = 1;
-        } else if (lead >= 0xC2 && lead <= 0xDF) {
-            size = 2;
-        } else if ((lead & 0xF0U) == 0xE0U) {
-            // No overlong forms, no surrogates.
-            if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F)) return false;
-            size = 3;
-        } else if (lead >= 0xF0 && lead <= 0xF4) {
-            if ((lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F)) return false;
-            size = 4;
-        } else {
-            return false;
-        }
-        for (std::size_t k = 1; k < size; ++k) {
-            if (!continues(i + k)) return false;
-        }
-        i += size;
-    }
-    return true;
 }
 
 }  // namespace nsa::posix

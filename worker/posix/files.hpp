@@ -11,7 +11,7 @@
 
 #include "language/ids.hpp"
 #include "language/result.hpp"
-#include "posix/fd.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::posix {
 
@@ -46,8 +46,5 @@ Result<void> sync_dir(int dir);
 
 // Reads up to `count` bytes at `offset`; fewer only at the end of the file. Appends to `out`.
 Result<std::size_t> read_at(int fd, std::uint64_t offset, std::size_t count, std::string& out);
-
-// Well-formed UTF-8. A name that is not cannot travel in JSON.
-bool is_utf8(std::string_view text);
 
 }  // namespace nsa::posix

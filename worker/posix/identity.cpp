@@ -8,7 +8,7 @@
 #include <charconv>
 #include <filesystem>
 
-#include "posix/fd.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::posix {
 

@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <string_view>
 
-#include "posix/fd.hpp"
+#include "posix/errno_error.hpp"
 
 namespace nsa::posix {
 namespace {

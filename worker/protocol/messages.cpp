@@ -286,7 +286,7 @@ std::optional<Error> parse(std::string_view text, std::string name, Message& mes
 }
 
 template <class Message>
-constexpr std::string_view kNameOf = "Credit";  // specialised for every other message below
+struct NameOf;  // of every message that is decoded; a forgotten one does not compile
 
 }  // namespace
 
@@ -309,18 +309,20 @@ std::string_view to_string(RemoteState state) {
 template <class Message>
 Result<Message> decode(std::string_view text) {
     Message message;
-    if (auto error = parse(text, std::string{kNameOf<Message>}, message)) return *std::move(error);
+    if (auto error = parse(text, std::string{NameOf<Message>::kText}, message)) return *std::move(error);
     return message;
 }
 
-#define NSA_MESSAGE(Type)                             \
-    namespace {                                       \
-    template <>                                       \
-    constexpr std::string_view kNameOf<Type> = #Type; \
-    }                                                 \
-    std::string encode(const Type& m) {               \
-        return json::serialize(write(m));             \
-    }                                                 \
+#define NSA_MESSAGE(Type)                                \
+    namespace {                                          \
+    template <>                                          \
+    struct NameOf<Type> {                                \
+        static constexpr std::string_view kText = #Type; \
+    };                                                   \
+    }                                                    \
+    std::string encode(const Type& m) {                  \
+        return json::serialize(write(m));                \
+    }                                                    \
     template Result<Type> decode<Type>(std::string_view);
 NSA_MESSAGE(Hello)
 NSA_MESSAGE(HelloReply)
@@ -351,9 +353,9 @@ std::string encode_credit(std::uint64_t bytes) {
     return R"({"bytes":)" + std::to_string(bytes) + "}";
 }
 Result<std::uint64_t> decode_credit(std::string_view text) {
-    const auto credit = decode<Credit>(text);
-    if (!credit) return credit.error();
-    return credit->bytes;
+    Credit credit;
+    if (auto error = parse(text, "Credit", credit)) return *std::move(error);
+    return credit.bytes;
 }
 
 }  // namespace nsa::protocol

@@ -5,6 +5,7 @@
 #include "journal/run_dir.hpp"
 #include "language/failpoint.hpp"
 #include "language/judge.hpp"
+#include "language/utc_time.hpp"
 #include "runner/gating.hpp"
 #include "runner/records.hpp"
 
@@ -15,12 +16,7 @@ using language::PlannedCase;
 
 // Waivers expire by the day, in UTC.
 std::string today() {
-    const std::time_t now = std::time(nullptr);
-    std::tm utc{};
-    ::gmtime_r(&now, &utc);
-    char text[16];
-    std::strftime(text, sizeof text, "%Y-%m-%d", &utc);
-    return text;
+    return language::utc_date(std::int64_t{std::time(nullptr)} * 1000);
 }
 
 struct Executed {

@@ -11,6 +11,7 @@
 
 #include "journal/run_dir.hpp"
 #include "language/hash.hpp"
+#include "language/utf8.hpp"
 #include "posix/files.hpp"
 #include "runner/globs.hpp"
 
@@ -51,8 +52,8 @@ class Collector {
         ++out_.left_out_count;
         // A hostile name must not break the journal's lines.
         if (out_.left_out.size() < 20) {
-            out_.left_out.push_back((posix::is_utf8(path) ? path : std::string{"a name that is not UTF-8"}) +
-                                    ": " + why);
+            out_.left_out.push_back(
+                (language::is_utf8(path) ? path : std::string{"a name that is not UTF-8"}) + ": " + why);
         }
     }
 
@@ -88,7 +89,7 @@ class Collector {
     }
 
     void add(const std::string& path, Absence absence) {
-        if (!language::is_safe_relative_path(path) || !posix::is_utf8(path)) {
+        if (!language::is_safe_relative_path(path) || !language::is_utf8(path)) {
             return leave_out(language::is_safe_relative_path(path) ? path : "a name with control characters",
                              "the name cannot travel");
         }

@@ -8,7 +8,8 @@
 
 #include "journal/run_dir.hpp"
 #include "language/failpoint.hpp"
-#include "posix/fd.hpp"
+#include "posix/errno_error.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::runner {
 namespace {
@@ -35,8 +36,8 @@ bool is_disk_full(int run_dir) {
 Result<void> take_reserve(int run_dir) {
     remove_reserve(run_dir);  // of a supervisor that died before its first event
     for (int i = 0; i < kReserveInodes; ++i) {
-        const posix::UniqueFd file{::openat(run_dir, reserve_name(i).c_str(),
-                                            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
+        const UniqueFd file{::openat(run_dir, reserve_name(i).c_str(),
+                                     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
         int error = file ? 0 : errno;
         if (file && i == 0) {
             error = ::posix_fallocate(file.get(), 0, static_cast<off_t>(kReserveBytes));

@@ -8,7 +8,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <cerrno>
 
-#include "posix/fd.hpp"
+#include "posix/errno_error.hpp"
 
 namespace nsa::runner {
 

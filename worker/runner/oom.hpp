@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "posix/fd.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::runner {
 
@@ -22,7 +22,7 @@ class OomCounter {
     std::string since(std::optional<std::uint64_t> before) const;
 
   private:
-    posix::UniqueFd file_;
+    UniqueFd file_;
     const char* whose_ = "";
 };
 

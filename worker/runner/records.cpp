@@ -7,6 +7,7 @@
 
 #include "journal/run_dir.hpp"
 #include "language/parsers/parsers.hpp"
+#include "language/utf8.hpp"
 #include "posix/files.hpp"
 
 namespace nsa::runner {
@@ -54,7 +55,7 @@ language::ParsedRecords in_file(language::ParsedRecords parsed, const std::strin
 
 // Errors quote what could not be read, which may be anything.
 std::string presentable(const std::string& error) {
-    if (posix::is_utf8(error) && error.size() <= kLongestError) return error;
+    if (language::is_utf8(error) && error.size() <= kLongestError) return error;
     std::string text = error.substr(0, kLongestError);
     for (char& c : text) {
         if (static_cast<unsigned char>(c) >= 0x80) c = '?';
@@ -99,7 +100,7 @@ std::vector<language::CaseRecords> in_chunks(const CaseKey& key, StepRecords& st
     std::vector<language::Record> kept;
     for (auto& record : step.records) {
         const std::string text = boost::json::serialize(language::to_json(record));
-        if (!posix::is_utf8(text) || text.size() > kLongestRecord) {
+        if (!language::is_utf8(text) || text.size() > kLongestRecord) {
             step.errors.push_back("record " + std::to_string(index) + ": " +
                                   (text.size() > kLongestRecord ? "longer than 32 KiB" : "not UTF-8"));
         } else {

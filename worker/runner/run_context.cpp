@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "journal/run_dir.hpp"
+#include "posix/errno_error.hpp"
 #include "posix/files.hpp"
 #include "runner/environment.hpp"
 
@@ -75,8 +76,8 @@ const Ending& RunContext::conclude() {
     return ending_;
 }
 
-Result<posix::UniqueFd> RunContext::make_folder(std::string_view parent, const std::string& name,
-                                                std::vector<std::string> globs) {
+Result<UniqueFd> RunContext::make_folder(std::string_view parent, const std::string& name,
+                                         std::vector<std::string> globs) {
     const std::string path = std::string{parent} + "/" + name;
     const auto dir = posix::open_dir_below(run_dir_, std::string{parent}, posix::Missing::kCreate);
     if (!dir) return dir.error();

@@ -6,12 +6,12 @@
 #include <string_view>
 #include <vector>
 
-#include "posix/fd.hpp"
 #include "runner/ending.hpp"
 #include "runner/plan_files.hpp"
 #include "runner/recorder.hpp"
 #include "runner/step.hpp"
 #include "runner/supervisor.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::runner {
 
@@ -42,8 +42,8 @@ class RunContext {
 
     // A new folder below the run directory, whose logs and globs come home: nothing that an earlier step
     // planted there is ever used.
-    Result<posix::UniqueFd> make_folder(std::string_view parent, const std::string& name,
-                                        std::vector<std::string> globs = {});
+    Result<UniqueFd> make_folder(std::string_view parent, const std::string& name,
+                                 std::vector<std::string> globs = {});
     // Finds the program, in the launch's tools or in PATH, and starts it with its logs in `folder`.
     Result<Step> start(StepCommand command, int folder);
     StepResult wait(Step& step);

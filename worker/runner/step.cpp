@@ -9,6 +9,7 @@
 
 #include "journal/run_dir.hpp"
 #include "language/failpoint.hpp"
+#include "posix/errno_error.hpp"
 #include "runner/disk.hpp"
 #include "runner/leftovers.hpp"
 
@@ -17,15 +18,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-Result<posix::UniqueFd> create_log(int folder, const char* name) {
+Result<UniqueFd> create_log(int folder, const char* name) {
     // Append: a program that truncates or seeks its own output cannot make holes in what was streamed.
-    posix::UniqueFd file{
+    UniqueFd file{
         ::openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0644)};
     if (!file) return posix::errno_error(errno, std::string{"create "} + name);
     return file;
 }
 
-std::uint64_t size_of(const posix::UniqueFd& file) {
+std::uint64_t size_of(const UniqueFd& file) {
     struct stat info {};
     return ::fstat(file.get(), &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
 }

@@ -7,10 +7,10 @@
 
 #include "language/event.hpp"
 #include "posix/child_process.hpp"
-#include "posix/fd.hpp"
 #include "runner/event_loop.hpp"
 #include "runner/limits.hpp"
 #include "runner/oom.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::runner {
 
@@ -49,7 +49,7 @@ class Step {
 
   private:
     StepCommand command_;
-    posix::UniqueFd stdout_, stderr_;
+    UniqueFd stdout_, stderr_;
     std::optional<posix::ChildProcess> process_;
     Instant started_{};
     std::optional<std::uint64_t> oom_before_;

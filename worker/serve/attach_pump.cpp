@@ -6,6 +6,7 @@
 
 #include "journal/run_dir.hpp"
 #include "language/event.hpp"
+#include "language/utf8.hpp"
 #include "posix/files.hpp"
 
 namespace nsa::serve {
@@ -24,7 +25,7 @@ std::string setup_folder(int index) {
 
 }  // namespace
 
-AttachPump::AttachPump(posix::UniqueFd run_dir, posix::UniqueFd journal, const protocol::Attach& request)
+AttachPump::AttachPump(UniqueFd run_dir, UniqueFd journal, const protocol::Attach& request)
     : run_dir_{std::move(run_dir)},
       lines_{std::move(journal)},
       from_seq_{request.from_seq},
@@ -32,7 +33,7 @@ AttachPump::AttachPump(posix::UniqueFd run_dir, posix::UniqueFd journal, const p
     follow_folder(setup_folder(0));
 }
 
-Result<AttachPump> AttachPump::open(posix::UniqueFd run_dir, const protocol::Attach& request) {
+Result<AttachPump> AttachPump::open(UniqueFd run_dir, const protocol::Attach& request) {
     auto journal = posix::open_regular(run_dir.get(), journal::kJournalFile);
     if (!journal) return journal.error();
     return AttachPump{std::move(run_dir), std::move(*journal), request};
@@ -78,12 +79,12 @@ Result<std::optional<DataFrame>> AttachPump::next_events(std::uint64_t credit) {
 
 void AttachPump::follow(std::string_view line) {
     const std::string_view name = journal::event_name(line);
-    const bool starts = name == "case_started";
-    if (starts || name == "case_finished" || name == "run_finished") {
+    const bool starts = name == language::CaseStarted::kName;
+    if (starts || name == language::CaseFinished::kName || name == language::RunFinished::kName) {
         // Steps run one after the other: another event of this kind closes all logs before it.
         finalize();
-        ended_ = ended_ || name == "run_finished";
-    } else if (name == "setup_finished") {
+        ended_ = ended_ || name == language::RunFinished::kName;
+    } else if (name == language::SetupFinished::kName) {
         finalize();
         follow_folder(setup_folder(++setup_));
     }
@@ -113,7 +114,7 @@ void AttachPump::finalize() {
 void AttachPump::follow_unrecorded_steps() {
     for (const auto& name : posix::list_dir(run_dir_.get(), journal::kStepsFolder)) {
         const std::string folder = std::string{journal::kStepsFolder} + "/" + name;
-        if (language::is_safe_relative_path(folder) && posix::is_utf8(folder)) follow_folder(folder);
+        if (language::is_safe_relative_path(folder) && language::is_utf8(folder)) follow_folder(folder);
     }
 }
 

@@ -10,9 +10,9 @@
 #include <string>
 
 #include "journal/reader.hpp"
-#include "posix/fd.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/messages.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::serve {
 
@@ -23,7 +23,7 @@ struct DataFrame {
 
 class AttachPump {
   public:
-    static Result<AttachPump> open(posix::UniqueFd run_dir, const protocol::Attach& request);
+    static Result<AttachPump> open(UniqueFd run_dir, const protocol::Attach& request);
 
     // The next frame, whose payload is at most `credit` bytes; nothing: wait for the run or for credit.
     // Errors: the journal cannot be read.
@@ -44,10 +44,10 @@ class AttachPump {
         std::string path;
         std::uint64_t offset = 0;
         bool final = false;  // its step is over: drained means done
-        posix::UniqueFd file;
+        UniqueFd file;
     };
 
-    AttachPump(posix::UniqueFd run_dir, posix::UniqueFd journal, const protocol::Attach& request);
+    AttachPump(UniqueFd run_dir, UniqueFd journal, const protocol::Attach& request);
     Result<std::optional<DataFrame>> next_events(std::uint64_t credit);
     std::optional<DataFrame> next_log(std::uint64_t credit);
     static std::uint64_t bytes_left(const Log& log);
@@ -57,7 +57,7 @@ class AttachPump {
     void follow_unrecorded_steps();
     void finalize();
 
-    posix::UniqueFd run_dir_;
+    UniqueFd run_dir_;
     journal::LineReader lines_;
     std::uint64_t from_seq_, seen_seq_ = 0;
     std::map<std::string, std::uint64_t> offsets_;

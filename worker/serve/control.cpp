@@ -13,6 +13,7 @@
 #include "journal/run_dir.hpp"
 #include "journal/run_status.hpp"
 #include "language/failpoint.hpp"
+#include "posix/errno_error.hpp"
 #include "posix/files.hpp"
 #include "posix/identity.hpp"
 #include "serve/orphans.hpp"
@@ -32,7 +33,7 @@ Result<journal::RunStatus> status_of(const Home& home, const protocol::RunKey& r
 Result<void> leave_cancel_file(const Home& home, const protocol::RunKey& run) {
     const auto run_dir = home.open_run(run);
     if (!run_dir) return run_dir.error();
-    const posix::UniqueFd file{
+    const UniqueFd file{
         ::openat(run_dir->get(), journal::kCancelFile, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)};
     if (!file) return posix::errno_error(errno, "cancel " + journal::folder_of(run));
     return posix::sync_dir(run_dir->get());

@@ -6,14 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "posix/fd.hpp"
 #include "protocol/messages.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::serve {
 
 class FetchPump {
   public:
-    FetchPump(posix::UniqueFd run_dir, std::vector<protocol::FetchItem> items)
+    FetchPump(UniqueFd run_dir, std::vector<protocol::FetchItem> items)
         : run_dir_{std::move(run_dir)}, items_{std::move(items)} {}
 
     // The next payload, at most about kDataChunk bytes and never more than `credit`; empty: done, or the
@@ -28,13 +28,13 @@ class FetchPump {
     bool append_piece(std::string& payload, std::size_t room);
     void leave(bool missing);
 
-    posix::UniqueFd run_dir_;
+    UniqueFd run_dir_;
     std::vector<protocol::FetchItem> items_;
     std::vector<std::string> missing_;
     std::size_t next_ = 0;
-    posix::UniqueFd file_;  // of items_[next_], once open
+    UniqueFd file_;  // of items_[next_], once open
     std::uint64_t file_size_ = 0, offset_ = 0;
-    posix::UniqueFd folder_;  // of the last item: files of one folder come one after the other
+    UniqueFd folder_;  // of the last item: files of one folder come one after the other
     std::string folder_path_, bytes_;
 };
 

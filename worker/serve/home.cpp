@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "journal/run_dir.hpp"
+#include "posix/errno_error.hpp"
 #include "posix/files.hpp"
 #include "posix/identity.hpp"
 #include "protocol/frame.hpp"
@@ -60,7 +61,7 @@ std::string Home::run_path(const protocol::RunKey& run) const {
     return path_ + "/" + std::string{journal::kRunsFolder} + "/" + journal::folder_of(run);
 }
 
-Result<posix::UniqueFd> Home::open_run(const protocol::RunKey& run) const {
+Result<UniqueFd> Home::open_run(const protocol::RunKey& run) const {
     return posix::open_dir_below(runs_.get(), journal::folder_of(run), posix::Missing::kFail);
 }
 

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "posix/fd.hpp"
 #include "protocol/messages.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::serve {
 
@@ -21,13 +21,13 @@ class Home {
 
     std::string run_path(const protocol::RunKey& run) const;
     // kNotFound: no such run here.
-    Result<posix::UniqueFd> open_run(const protocol::RunKey& run) const;
+    Result<UniqueFd> open_run(const protocol::RunKey& run) const;
 
     protocol::HelloReply facts(std::string worker_version) const;
 
   private:
     std::string path_;
-    posix::UniqueFd fd_, runs_, tmp_;
+    UniqueFd fd_, runs_, tmp_;
 };
 
 }  // namespace nsa::serve

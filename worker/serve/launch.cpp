@@ -14,6 +14,7 @@
 #include "journal/run_dir.hpp"
 #include "journal/run_status.hpp"
 #include "language/failpoint.hpp"
+#include "posix/errno_error.hpp"
 #include "posix/files.hpp"
 #include "posix/identity.hpp"
 #include "posix/spawn.hpp"
@@ -25,7 +26,7 @@ namespace {
 namespace net = boost::asio;
 using Clock = std::chrono::steady_clock;
 
-Result<posix::UniqueFd> make_run_dir(const Home& home, const std::string& folder) {
+Result<UniqueFd> make_run_dir(const Home& home, const std::string& folder) {
     failpoint("worker.launch.before_mkdir");
     if (::mkdirat(home.runs(), folder.c_str(), 0700) != 0 && errno != EEXIST) {
         return posix::errno_error(errno, "make run directory " + folder);
@@ -68,8 +69,8 @@ Result<void> write_files(int run_dir, const protocol::Launch& request) {
 }
 
 Result<pid_t> start_supervisor(int run_dir, const std::string& path, SupervisorCommand command) {
-    const posix::UniqueFd log{::openat(run_dir, journal::kSupervisorLog,
-                                       O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600)};
+    const UniqueFd log{::openat(run_dir, journal::kSupervisorLog,
+                                O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600)};
     if (!log) return posix::errno_error(errno, "create the supervisor's log");
     posix::SpawnRequest request;
     request.program = "/proc/self/exe";  // this binary, even when its file was replaced meanwhile

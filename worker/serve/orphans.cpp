@@ -23,8 +23,8 @@ namespace net = boost::asio;
 void leave_evidence(const Home& home, const protocol::RunKey& run, const std::string& text) {
     const auto run_dir = home.open_run(run);
     if (!run_dir) return;
-    const posix::UniqueFd log{::openat(run_dir->get(), journal::kSupervisorLog,
-                                       O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600)};
+    const UniqueFd log{::openat(run_dir->get(), journal::kSupervisorLog,
+                                O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600)};
     if (!log) return;
     // A full disk: the kill stands.
     static_cast<void>(posix::write_all(log.get(), "nsa-worker: " + text + "\n", "supervisor.log"));

@@ -15,6 +15,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 
+#include "posix/errno_error.hpp"
 #include "posix/spawn.hpp"
 #include "probe/probe.hpp"
 
@@ -34,7 +35,7 @@ net::awaitable<Result<protocol::ProbeReply>> probe_in_child(const Home& home) {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) co_return posix::errno_error(errno, "pipe");
     net::posix::stream_descriptor output{executor, ends[0]};
-    posix::UniqueFd write_end{ends[1]};
+    UniqueFd write_end{ends[1]};
     posix::SpawnRequest request;
     request.program = "/proc/self/exe";
     request.argv = {"nsa-worker", "probe", "--json", "--home", home.path()};

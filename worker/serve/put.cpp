@@ -9,6 +9,7 @@
 
 #include "journal/run_dir.hpp"
 #include "language/failpoint.hpp"
+#include "posix/errno_error.hpp"
 #include "posix/files.hpp"
 
 namespace nsa::serve {

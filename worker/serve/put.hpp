@@ -5,9 +5,9 @@
 #include <string_view>
 
 #include "language/hash.hpp"
-#include "posix/fd.hpp"
 #include "protocol/messages.hpp"
 #include "serve/home.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::serve {
 
@@ -34,7 +34,7 @@ class Upload {
     const Home* home_;
     protocol::Put put_;
     std::string tmp_name_;
-    posix::UniqueFd file_;
+    UniqueFd file_;
     Sha256Hasher hasher_;
     std::uint64_t received_ = 0;
 };

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "language/text.hpp"
+#include "language/utf8.hpp"
 #include "language/yaml/node.hpp"
 
 namespace nsa::language::yaml {
@@ -172,29 +173,9 @@ class TreeBuilder final : public YAML::EventHandler {
     int count_ = 0;
 };
 
-// Bytes of the UTF-8 sequence at the start of `text`; 0 when it is malformed, overlong or a surrogate.
-std::size_t utf8_length(std::string_view text) {
-    const auto byte = [&](std::size_t i) {
-        return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
-    };
-    const auto continues = [&](std::size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
-    const unsigned first = byte(0);
-    if (first < 0x80) return 1;
-    if (first >= 0xC2 && first <= 0xDF) return continues(1) ? 2 : 0;
-    if (first >= 0xE0 && first <= 0xEF) {
-        const bool overlong = first == 0xE0 && byte(1) < 0xA0, surrogate = first == 0xED && byte(1) > 0x9F;
-        return continues(1) && continues(2) && !overlong && !surrogate ? 3 : 0;
-    }
-    if (first >= 0xF0 && first <= 0xF4) {
-        const bool overlong = first == 0xF0 && byte(1) < 0x90, beyond = first == 0xF4 && byte(1) > 0x8F;
-        return continues(1) && continues(2) && continues(3) && !overlong && !beyond ? 4 : 0;
-    }
-    return 0;
-}
-
 bool is_text(std::string_view text, const Places& places, Diagnostics& problems) {
     for (std::size_t i = 0; i < text.size();) {
-        const std::size_t length = utf8_length(text.substr(i));
+        const std::size_t length = decode_front(text.substr(i)).length;
         const auto byte = static_cast<unsigned char>(text[i]);
         const bool control = (byte < 0x20 && byte != '\n' && byte != '\r' && byte != '\t') || byte == 0x7f;
         if (length == 0 || control) {

@@ -5,8 +5,8 @@
 #include <chrono>
 #include <string>
 
-#include "engines/unique_fd.hpp"
 #include "language/result.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::engines {
 

@@ -17,7 +17,7 @@
 
 #include "engines/engine.hpp"
 #include "engines/host_key.hpp"
-#include "engines/unique_fd.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::engines {
 
@@ -54,7 +54,6 @@ class Session : public std::enable_shared_from_this<Session> {
     ssh_channel channel() const { return channel_; }
     // Bytes taken off the socket so far.
     std::uint64_t received() const { return raw_.in_bytes; }
-    bool is_closed() const { return closed_; }
     const std::string& where() const { return where_; }
     Error broken(const std::string& what, ErrorCode code = ErrorCode::kUnreachable) const;
     boost::asio::any_io_executor executor() const { return executor_; }

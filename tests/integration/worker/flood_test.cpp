@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "language/hash.hpp"
+#include "language/utf8.hpp"
 #include "posix/files.hpp"
 #include "worker_process.hpp"
 
@@ -99,7 +100,7 @@ TEST_F(Flood, OfBytesInNoEncodingArrivesByteForByteAndTheJournalStaysText) {
     const Delivered delivered = deliver("steps/flood/stdout");
     EXPECT_EQ(delivered.bytes, 300'006U);
     EXPECT_EQ(delivered.sha256, sha256_of(read_text(step() / "stdout")));
-    EXPECT_TRUE(posix::is_utf8(delivered.journal));
+    EXPECT_TRUE(language::is_utf8(delivered.journal));
     EXPECT_NE(delivered.journal.find("case_finished"), std::string::npos);
 }
 

@@ -21,10 +21,10 @@ namespace {
 using protocol::Frame;
 using protocol::FrameType;
 
-std::array<posix::UniqueFd, 2> make_pipe() {
+std::array<UniqueFd, 2> make_pipe() {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("pipe");
-    return {posix::UniqueFd{ends[0]}, posix::UniqueFd{ends[1]}};
+    return {UniqueFd{ends[0]}, UniqueFd{ends[1]}};
 }
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {

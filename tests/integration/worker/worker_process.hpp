@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "language/plan.hpp"
-#include "posix/fd.hpp"
 #include "posix/spawn.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/messages.hpp"
+#include "system/unique_fd.hpp"
 
 namespace nsa::test {
 
@@ -82,7 +82,7 @@ class WorkerProcess {
 
   private:
     pid_t pid_ = 0;
-    posix::UniqueFd to_, from_;
+    UniqueFd to_, from_;
     protocol::FrameReader reader_;
     std::uint32_t last_request_ = 0;
 };

@@ -4,7 +4,6 @@
 #include "api/json.hpp"
 #include "api/router.hpp"
 #include "api/target.hpp"
-#include "api/utf8.hpp"
 #include "fake_service.hpp"
 
 namespace nsa::api {
@@ -32,26 +31,6 @@ TEST(Targets, carry_any_text_there_and_back) {
     ASSERT_TRUE(target.has_value());
     EXPECT_EQ(target->path, std::vector<std::string>{all});
     EXPECT_EQ(target->query.at("k"), all);
-}
-
-TEST(Utf8, knows_characters_from_other_bytes) {
-    const std::pair<std::string, std::size_t> rows[] = {{"a", 1},
-                                                        {"\xC3\xA9", 2},
-                                                        {"\xE2\x82\xAC", 3},
-                                                        {"\xF0\x9F\x98\x80", 4},
-                                                        {"\x80", 0},
-                                                        {"\xC0\x80", 0},
-                                                        {"\xC3", 0},
-                                                        {"\xE0\x80\x80", 0},
-                                                        {"\xED\xA0\x80", 0},      // a surrogate
-                                                        {"\xF4\x90\x80\x80", 0},  // above U+10FFFF
-                                                        {"\xF5\x80\x80\x80", 0},
-                                                        {"\xFF", 0}};
-    for (const auto& [text, length] : rows)
-        EXPECT_EQ(utf8_length(text), length) << text;
-    EXPECT_EQ(find_invalid_utf8("ab\xC3\xA9"), std::string::npos);
-    EXPECT_EQ(find_invalid_utf8("ab\xFF\xC3\xA9"), 2U);
-    EXPECT_EQ(replace_invalid_utf8("a\xFF\xFE\xC3\xA9\xC3"), "a\xEF\xBF\xBD\xEF\xBF\xBD\xC3\xA9\xEF\xBF\xBD");
 }
 
 TEST(Json, of_a_run_has_the_documented_fields_and_survives_the_way) {

@@ -115,12 +115,6 @@ TEST(RunIds, AreValidAndSortedByTime) {
     EXPECT_NE(make_run_id(1, 1), make_run_id(1, 2));
 }
 
-TEST(IsoDate, IsTheDayInUtc) {
-    EXPECT_EQ(iso_date(0), "1970-01-01");
-    EXPECT_EQ(iso_date(1'795'478'399'999), "2026-11-23");
-    EXPECT_EQ(iso_date(1'795'478'400'000), "2026-11-24");
-}
-
 TEST(ReasonOf, AFailedConnectIsClassifiedForTheRunThatWaits) {
     using language::Reason;
     EXPECT_EQ(reason_of(fail(ErrorCode::kHostKeyRefused, "no key is pinned")), Reason::kHostKeyRefused);

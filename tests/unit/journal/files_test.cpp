@@ -148,15 +148,6 @@ TEST(Files, AFileOverItsLimitIsRefusedBeforeItIsRead) {
     EXPECT_EQ(read_file(dir.fd(), "plan.json", 4).error().code, ErrorCode::kCorrupt);
 }
 
-TEST(Files, Utf8IsWellFormedOrNot) {
-    for (const std::string good : {"", "plain", "ümläut", "\xF0\x9F\x98\x80", "\xEF\xBF\xBD"})
-        EXPECT_TRUE(is_utf8(good)) << good;
-    for (const std::string bad : {"\xff", "\xC3", "\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "a\x80",
-                                  "\xE2\x82", "\xE0\x80\x80"}) {
-        EXPECT_FALSE(is_utf8(bad));
-    }
-}
-
 TEST(Identity, ProcStatIsReadPastTheNastiestProgramName) {
     const std::string text =
         "4242 (a) R (b 1) S 1 4242 4242 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654321 1 2 3";

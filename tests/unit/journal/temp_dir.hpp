@@ -38,7 +38,7 @@ class TempDir {
 
   private:
     std::filesystem::path path_;
-    posix::UniqueFd fd_;
+    UniqueFd fd_;
 };
 
 }  // namespace nsa::test

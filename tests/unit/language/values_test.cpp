@@ -93,22 +93,5 @@ TEST(NamesTest, EveryValueOfEveryEnumHasOneWordAndComesBackFromIt) {
     expect_words_round_trip(ParserKind::kRegex);
 }
 
-TEST(NamesTest, FromStringLeavesTheTargetAloneWhenTheWordIsUnknown) {
-    RunState state = RunState::kLost;
-    EXPECT_FALSE(run_state_from_string("lost", state));
-    EXPECT_EQ(state, RunState::kLost);
-    EXPECT_TRUE(run_state_from_string("RUNNING", state));
-    EXPECT_EQ(state, RunState::kRunning);
-
-    Reason reason = Reason::kNone;
-    EXPECT_TRUE(reason_from_string("host_key_refused", reason));
-    EXPECT_EQ(reason, Reason::kHostKeyRefused);
-
-    Verdict verdict = Verdict::kPass;
-    EXPECT_TRUE(verdict_from_string("NO_REFERENCE", verdict));
-    EXPECT_EQ(verdict, Verdict::kNoReference);
-    EXPECT_FALSE(verdict_from_string("PASS*", verdict));
-}
-
 }  // namespace
 }  // namespace nsa::language

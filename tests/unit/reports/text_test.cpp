@@ -100,13 +100,6 @@ TEST(Text, A_subject_becomes_a_safe_file_name) {
     EXPECT_EQ(file_subject(std::string(300, 'x')).size(), 80U);
 }
 
-TEST(Text, Words_are_quoted_for_the_shell_only_where_needed) {
-    EXPECT_EQ(shell_word("--seq=512,1024"), "--seq=512,1024");
-    EXPECT_EQ(shell_word("a b"), "'a b'");
-    EXPECT_EQ(shell_word("it's"), "'it'\\''s'");
-    EXPECT_EQ(shell_word(""), "''");
-}
-
 // Every text of this run comes from an enemy.
 TEST(Html, Hostile_text_makes_no_element_and_no_verdict) {
     const Rendered rendered = render(synthetic::hostile());

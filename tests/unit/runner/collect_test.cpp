@@ -35,7 +35,7 @@ class Collect : public ::testing::Test {
     }
 
     std::filesystem::path path_;
-    posix::UniqueFd fd_;
+    UniqueFd fd_;
 };
 
 TEST_F(Collect, LogsOfAllStepsComeBeforeArtifactsAndNothingTwice) {

@@ -43,6 +43,8 @@ TEST_F(StoreTest, A_file_with_an_older_schema_is_brought_up_to_date) {
             "ALTER TABLE run DROP COLUMN attempts_over; ALTER TABLE run DROP COLUMN retries;"
             "ALTER TABLE setup_result DROP COLUMN title; DROP TABLE run_outline;"
             "ALTER TABLE run DROP COLUMN artifacts_verified; DROP TABLE failed_try;"
+            "ALTER TABLE instance ADD COLUMN state TEXT NOT NULL DEFAULT '';"
+            "ALTER TABLE instance ADD COLUMN message TEXT NOT NULL DEFAULT '';"
             "DELETE FROM schema_migration WHERE version > 1; PRAGMA user_version = 1");
     }
     std::ofstream(file().string() + ".schema-1") << "of an earlier way there and back";

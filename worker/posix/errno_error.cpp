@@ -1,26 +1,19 @@
-#include "posix/fd.hpp"
-
-#include <unistd.h>
+#include "posix/errno_error.hpp"
 
 #include <cerrno>
 #include <system_error>
 
-namespace nsa::posix {
+#include "system/disk_full.hpp"
 
-void UniqueFd::reset(int fd) {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = fd;
-}
+namespace nsa::posix {
 
 Error errno_error(int error, std::string where) {
     ErrorCode code = ErrorCode::kInternal;
     std::string text = std::generic_category().message(error);
+    if (is_disk_full(error)) {
+        return fail(ErrorCode::kNoSpace, "the disk is full (ENOSPC): " + text, std::move(where));
+    }
     switch (error) {
-        case ENOSPC:
-        case EDQUOT:
-            code = ErrorCode::kNoSpace;
-            text = "the disk is full (ENOSPC): " + text;
-            break;
         case ENOENT:
             code = ErrorCode::kNotFound;
             break;

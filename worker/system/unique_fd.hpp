@@ -5,27 +5,29 @@
 
 #include <utility>
 
-namespace nsa::engines {
+namespace nsa {
 
 class UniqueFd {
   public:
     UniqueFd() = default;
     explicit UniqueFd(int fd) : fd_(fd) {}
-    UniqueFd(UniqueFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    UniqueFd(UniqueFd&& other) noexcept : fd_(other.release()) {}
     UniqueFd& operator=(UniqueFd&& other) noexcept {
-        std::swap(fd_, other.fd_);
+        if (this != &other) reset(other.release());
         return *this;
     }
-    ~UniqueFd() {
-        if (fd_ >= 0) ::close(fd_);
-    }
+    ~UniqueFd() { reset(); }
 
     int get() const { return fd_; }
-    int release() { return std::exchange(fd_, -1); }
     explicit operator bool() const { return fd_ >= 0; }
+    int release() { return std::exchange(fd_, -1); }
+    void reset(int fd = -1) {
+        if (fd_ >= 0) ::close(fd_);
+        fd_ = fd;
+    }
 
   private:
     int fd_ = -1;
 };
 
-}  // namespace nsa::engines
+}  // namespace nsa
