@@ -73,9 +73,11 @@ class Parser {
         app_.fallthrough();
         app_.formatter(std::make_shared<HelpFormatter>());
         app_.footer(kFooter);
-        app_.add_option("--socket", invocation_.socket, "Socket of nsad (nsad.sock in its state directory)")
+        app_.add_option("--socket", invocation_.paths.socket,
+                        "Socket of nsad (nsad.sock in its state directory)")
             ->option_text("PATH");
-        app_.add_option("--state-dir", invocation_.state_dir, "State directory of nsad")->option_text("DIR");
+        app_.add_option("--state-dir", invocation_.paths.state_dir, "State directory of nsad")
+            ->option_text("DIR");
         spec_verbs();
         run_verbs();
         result_verbs();
@@ -160,7 +162,7 @@ class Parser {
         instance_option(run, slots_.run.instance);
         timeout_option(run, slots_.run_timeout);
         run->add_option(
-               "--artifacts", invocation_.artifacts_dir,
+               "--artifacts", invocation_.paths.artifacts_dir,
                "Where artifacts go without a daemon; else NSA_ARTIFACTS_DIR, ./artifacts if it exists")
             ->option_text("DIR");
         auto* ps = verb("ps", "List runs, newest first", slots_.ps, true);

@@ -69,7 +69,7 @@ bool daemon_listens(const std::filesystem::path& socket) {
     return connected || connected.error().code != ErrorCode::kUnreachable;
 }
 
-Result<std::unique_ptr<Backend>> become_daemon(const Paths& paths) {
+Result<std::unique_ptr<Backend>> become_daemon(const api::StatePaths& paths) {
     daemon::Siblings siblings = daemon::find_siblings(daemon::this_program());
     daemon::Config config;
     config.state_dir = paths.state_dir;

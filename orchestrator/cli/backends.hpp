@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <memory>
 
+#include "api/state_paths.hpp"
 #include "cli/commands.hpp"
-#include "cli/paths.hpp"
 
 namespace nsa::cli {
 
@@ -13,7 +13,7 @@ std::unique_ptr<Backend> connect_to_daemon(const std::filesystem::path& socket);
 bool daemon_listens(const std::filesystem::path& socket);
 
 // kConflict when another process has the state folder.
-Result<std::unique_ptr<Backend>> become_daemon(const Paths& paths);
+Result<std::unique_ptr<Backend>> become_daemon(const api::StatePaths& paths);
 
 // Asks the host, without authenticating; runs a loop of its own.
 Result<std::string> scan_host_key(const std::string& host, int port);

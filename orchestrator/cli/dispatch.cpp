@@ -6,8 +6,8 @@ namespace nsa::cli {
 namespace {
 
 // With a daemon: its run. Without: this process does the daemon's work until the run is done.
-int run_anywhere(const RunArgs& args, const Paths& paths, const Console& console, const Parts& parts,
-                 Output output) {
+int run_anywhere(const RunArgs& args, const api::StatePaths& paths, const Console& console,
+                 const Parts& parts, Output output) {
     auto submission = prepare_submission(console, args.spec);
     if (!submission) return language::exit_code::kUsage;
     if (parts.daemon_listens(paths))
@@ -19,7 +19,8 @@ int run_anywhere(const RunArgs& args, const Paths& paths, const Console& console
 
 }  // namespace
 
-int dispatch(const Invocation& invocation, const Paths& paths, const Console& console, const Parts& parts) {
+int dispatch(const Invocation& invocation, const api::StatePaths& paths, const Console& console,
+             const Parts& parts) {
     const Output output = invocation.output;
     if (const auto* args = std::get_if<ValidateArgs>(&invocation.command))
         return validate(console, *args, output);

@@ -8,6 +8,8 @@
 #include <variant>
 #include <vector>
 
+#include "api/state_paths.hpp"
+
 namespace nsa::cli {
 
 enum class Output { kTable, kJson };
@@ -73,8 +75,7 @@ using Command = std::variant<ValidateArgs, PlanArgs, SchemaArgs, SubmitArgs, Run
 struct Invocation {
     Command command;
     Output output = Output::kTable;
-    // As given; empty: from the environment (see paths.hpp).
-    std::string socket, state_dir, artifacts_dir;
+    api::PathFlags paths;
 };
 
 }  // namespace nsa::cli

@@ -14,6 +14,7 @@
 
 namespace {
 
+namespace api = nsa::api;
 namespace cli = nsa::cli;
 
 std::string variable(const char* name) {
@@ -45,11 +46,11 @@ int run(const cli::Invocation& invocation, const cli::Console& console) {
     std::error_code ignored;
     const bool artifacts_here = std::filesystem::is_directory("artifacts", ignored);
     const auto paths =
-        cli::resolve_paths(invocation, variable, artifacts_here, std::filesystem::current_path());
+        api::state_paths(invocation.paths, variable, artifacts_here, std::filesystem::current_path());
     if (!paths) return console.complain(paths.error());
     cli::Parts parts;
-    parts.connect = [](const cli::Paths& at) { return cli::connect_to_daemon(at.socket); };
-    parts.daemon_listens = [](const cli::Paths& at) { return cli::daemon_listens(at.socket); };
+    parts.connect = [](const api::StatePaths& at) { return cli::connect_to_daemon(at.socket); };
+    parts.daemon_listens = [](const api::StatePaths& at) { return cli::daemon_listens(at.socket); };
     parts.become_daemon = cli::become_daemon;
     parts.scan_host_key = cli::scan_host_key;
     return cli::dispatch(invocation, *paths, console, parts);

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "api/state_paths.hpp"
 #include "daemon/version.hpp"
 
 namespace nsa::daemon {
@@ -12,7 +13,8 @@ namespace fs = std::filesystem;
 namespace {
 
 struct Flags {
-    std::string state_dir, artifacts, socket, nsa_core, nsa_core_source, worker, backup_to;
+    api::PathFlags paths;
+    std::string nsa_core, nsa_core_source, worker, backup_to;
     double backup_minutes = 5;
     std::uint64_t reserve_mib = 64;
     bool foreground = false;
@@ -27,12 +29,13 @@ void declare(CLI::App& app, Flags& flags) {
         app.add_option(name, out, help)->type_name(type);
     };
     option(
-        "--state-dir", flags.state_dir, "DIR",
+        "--state-dir", flags.paths.state_dir, "DIR",
         "Database, lock and log. Default: $NSA_STATE_DIR, else $XDG_STATE_HOME/nsa, else ~/.local/state/nsa");
-    option("--artifacts", flags.artifacts, "DIR",
+    option("--artifacts", flags.paths.artifacts_dir, "DIR",
            "Logs, artifacts and reports. Default: $NSA_ARTIFACTS_DIR, else ./artifacts if there is one, else "
            "artifacts/ in the state folder");
-    option("--socket", flags.socket, "PATH", "The API's unix socket. Default: nsad.sock in the state folder");
+    option("--socket", flags.paths.socket, "PATH",
+           "The API's unix socket. Default: nsad.sock in the state folder");
     option("--worker", flags.worker, "PATH", "The nsa-worker that is put on hosts. Default: beside nsad");
     option("--nsa-core", flags.nsa_core, "PATH",
            "The nsa-core of this machine. Default: beside nsad, if built");
@@ -54,21 +57,6 @@ void declare(CLI::App& app, Flags& flags) {
     app.add_flag("--foreground", flags.foreground, "Log to stderr too");
 }
 
-fs::path default_state_dir(const Surroundings& around) {
-    const fs::path given = around.getenv("NSA_STATE_DIR");
-    if (!given.empty()) return given;
-    const fs::path xdg = around.getenv("XDG_STATE_HOME");
-    if (xdg.is_absolute()) return xdg / "nsa";  // a relative one is to be ignored, as its specification says
-    const fs::path home = around.getenv("HOME");
-    return home.is_absolute() ? home / ".local" / "state" / "nsa" : fs::path{};
-}
-
-fs::path default_artifacts(const Surroundings& around, const fs::path& state_dir) {
-    const fs::path given = around.getenv("NSA_ARTIFACTS_DIR");
-    if (!given.empty()) return given;
-    return around.artifacts_here ? fs::path("artifacts") : state_dir / "artifacts";
-}
-
 Result<Config> config_of(const Flags& flags, const Surroundings& around) {
     const auto absolute = [&](const fs::path& path) { return around.working_directory / path; };
     const auto first = [](const std::string& flag, fs::path otherwise) {
@@ -76,12 +64,12 @@ Result<Config> config_of(const Flags& flags, const Surroundings& around) {
     };
     const Siblings siblings = find_siblings(around.program);
     Config config;
-    config.state_dir = first(flags.state_dir, default_state_dir(around));
-    if (config.state_dir.empty())
-        return fail(ErrorCode::kUsage, "HOME is not set; give --state-dir or NSA_STATE_DIR", "state folder");
-    config.state_dir = absolute(config.state_dir);
-    config.artifacts_dir = absolute(first(flags.artifacts, default_artifacts(around, config.state_dir)));
-    config.socket = absolute(first(flags.socket, config.state_dir / "nsad.sock"));
+    Result<api::StatePaths> paths =
+        api::state_paths(flags.paths, around.getenv, around.artifacts_here, around.working_directory);
+    if (!paths) return paths.error();
+    config.state_dir = std::move(paths->state_dir);
+    config.artifacts_dir = std::move(paths->artifacts_dir);
+    config.socket = std::move(paths->socket);
     config.worker = first(flags.worker, siblings.worker);
     if (config.worker.empty())
         return fail(ErrorCode::kUsage, "there is no nsa-worker beside nsad; give --worker", "worker");

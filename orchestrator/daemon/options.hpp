@@ -2,9 +2,9 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <string>
 
+#include "api/state_paths.hpp"
 #include "daemon/config.hpp"
 #include "language/result.hpp"
 
@@ -12,7 +12,7 @@ namespace nsa::daemon {
 
 // What the process was started with, as arguments, so that tests need no process.
 struct Surroundings {
-    std::function<std::string(const char*)> getenv;  // "" when not set
+    api::Getenv getenv;
     std::filesystem::path working_directory;
     std::filesystem::path program;  // of this process
     bool artifacts_here = false;    // ./artifacts exists

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "cli/paths.hpp"
-
 namespace nsa::cli {
 namespace {
 
@@ -68,8 +66,8 @@ TEST(Arguments, of_the_program_are_taken_before_and_after_the_verb) {
           std::vector<std::string>{"ps", "--output", "json", "--state-dir", "/d", "--socket", "/s"}}) {
         const Parsed result = parse_arguments(arguments);
         ASSERT_TRUE(result.invocation.has_value()) << result.err;
-        EXPECT_EQ(result.invocation->socket, "/s");
-        EXPECT_EQ(result.invocation->state_dir, "/d");
+        EXPECT_EQ(result.invocation->paths.socket, "/s");
+        EXPECT_EQ(result.invocation->paths.state_dir, "/d");
         EXPECT_EQ(result.invocation->output, Output::kJson);
     }
 }
@@ -106,40 +104,6 @@ TEST(Help, is_for_the_verb_that_was_named) {
     const Parsed one = parse_arguments({"instance", "add", "--help"});
     EXPECT_NE(one.out.find("nsactl instance add [OPTIONS] NAME ADDRESS"), std::string::npos) << one.out;
     EXPECT_NE(one.out.find("--accept-fingerprint SHA256:..."), std::string::npos) << one.out;
-}
-
-Getenv from(std::map<std::string, std::string> variables) {
-    return [variables = std::move(variables)](const char* name) {
-        const auto found = variables.find(name);
-        return found == variables.end() ? std::string{} : found->second;
-    };
-}
-
-TEST(Paths, come_from_the_flag_then_the_environment_then_the_default) {
-    Invocation invocation;
-    const auto resolve = [&](std::map<std::string, std::string> variables, bool artifacts_here = false) {
-        return resolve_paths(invocation, from(std::move(variables)), artifacts_here, "/here").value();
-    };
-    EXPECT_EQ(resolve({{"HOME", "/home/me"}}).socket, "/home/me/.local/state/nsa/nsad.sock");
-    EXPECT_EQ(resolve({{"HOME", "/home/me"}, {"XDG_STATE_HOME", "/xdg"}}).state_dir, "/xdg/nsa");
-    EXPECT_EQ(resolve({{"HOME", "/home/me"}, {"XDG_STATE_HOME", "relative"}}).state_dir,
-              "/home/me/.local/state/nsa");
-    EXPECT_EQ(resolve({{"HOME", "/h"}, {"NSA_STATE_DIR", "/env"}}).socket, "/env/nsad.sock");
-    EXPECT_EQ(resolve({{"NSA_STATE_DIR", "/env"}}).artifacts_dir, "/env/artifacts");
-    EXPECT_EQ(resolve({{"NSA_STATE_DIR", "/env"}}, true).artifacts_dir, "/here/artifacts");
-    EXPECT_EQ(resolve({{"NSA_STATE_DIR", "/env"}, {"NSA_ARTIFACTS_DIR", "/a"}}, true).artifacts_dir, "/a");
-    invocation.state_dir = "flag";
-    EXPECT_EQ(resolve({{"NSA_STATE_DIR", "/env"}}).socket, "/here/flag/nsad.sock");
-    invocation.socket = "s.sock";
-    EXPECT_EQ(resolve({{"NSA_STATE_DIR", "/env"}}).socket, "/here/s.sock");
-    invocation.artifacts_dir = "out";
-    EXPECT_EQ(resolve({{"NSA_ARTIFACTS_DIR", "/a"}}, true).artifacts_dir, "/here/out");
-}
-
-TEST(Paths, need_a_home_or_a_flag) {
-    const auto paths = resolve_paths(Invocation{}, from({}), false, "/here");
-    ASSERT_FALSE(paths.has_value());
-    EXPECT_EQ(paths.error().text, "HOME is not set; give --state-dir or NSA_STATE_DIR");
 }
 
 }  // namespace

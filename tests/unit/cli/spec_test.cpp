@@ -155,12 +155,12 @@ class Run : public CliTest {
         cli::Invocation invocation;
         invocation.command = cli::RunArgs{spec, "", {}};
         cli::Parts parts;
-        parts.daemon_listens = [listens](const cli::Paths&) { return listens; };
-        parts.connect = [this](const cli::Paths&) {
+        parts.daemon_listens = [listens](const api::StatePaths&) { return listens; };
+        parts.connect = [this](const api::StatePaths&) {
             ++connected;
             return std::make_unique<FakeBackend>(control);
         };
-        parts.become_daemon = [this](const cli::Paths&) -> Result<std::unique_ptr<cli::Backend>> {
+        parts.become_daemon = [this](const api::StatePaths&) -> Result<std::unique_ptr<cli::Backend>> {
             ++became;
             if (refusal) return *refusal;
             return std::unique_ptr<cli::Backend>(std::make_unique<FakeBackend>(control));

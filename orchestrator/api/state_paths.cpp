@@ -1,6 +1,6 @@
-#include "cli/paths.hpp"
+#include "api/state_paths.hpp"
 
-namespace nsa::cli {
+namespace nsa::api {
 namespace {
 
 namespace fs = std::filesystem;
@@ -15,24 +15,23 @@ fs::path default_state_dir(const Getenv& getenv) {
 
 }  // namespace
 
-Result<Paths> resolve_paths(const Invocation& invocation, const Getenv& getenv, bool artifacts_here,
-                            const fs::path& working_directory) {
+Result<StatePaths> state_paths(const PathFlags& flags, const Getenv& getenv, bool artifacts_here,
+                               const fs::path& working_directory) {
     const auto first_of = [](std::string first, std::string second) {
         return fs::path(first.empty() ? std::move(second) : std::move(first));
     };
-    Paths paths;
-    paths.state_dir = first_of(invocation.state_dir, getenv("NSA_STATE_DIR"));
+    StatePaths paths;
+    paths.state_dir = first_of(flags.state_dir, getenv("NSA_STATE_DIR"));
     if (paths.state_dir.empty()) paths.state_dir = default_state_dir(getenv);
     if (paths.state_dir.empty())
-        return fail(ErrorCode::kUsage, "HOME is not set; give --state-dir or NSA_STATE_DIR",
-                    "state directory");
+        return fail(ErrorCode::kUsage, "HOME is not set; give --state-dir or NSA_STATE_DIR", "state folder");
     paths.state_dir = working_directory / paths.state_dir;
-    paths.socket = working_directory / first_of(invocation.socket, (paths.state_dir / "nsad.sock").string());
-    paths.artifacts_dir = first_of(invocation.artifacts_dir, getenv("NSA_ARTIFACTS_DIR"));
+    paths.socket = working_directory / first_of(flags.socket, (paths.state_dir / "nsad.sock").string());
+    paths.artifacts_dir = first_of(flags.artifacts_dir, getenv("NSA_ARTIFACTS_DIR"));
     if (paths.artifacts_dir.empty())
         paths.artifacts_dir = artifacts_here ? fs::path("artifacts") : paths.state_dir / "artifacts";
     paths.artifacts_dir = working_directory / paths.artifacts_dir;
     return paths;
 }
 
-}  // namespace nsa::cli
+}  // namespace nsa::api
