@@ -9,6 +9,7 @@
 
 #include <cerrno>
 
+#include "posix/errno_error.hpp"
 #include "posix/identity.hpp"
 #include "posix/spawn.hpp"
 #include "temp_dir.hpp"
@@ -139,6 +140,12 @@ TEST(Files, OnlyRegularFilesAreReadAndAFifoDoesNotBlock) {
     EXPECT_EQ(open_regular(dir.fd(), "fifo").error().code, ErrorCode::kRefused);
     EXPECT_EQ(open_regular(dir.fd(), ".").error().code, ErrorCode::kRefused);
     EXPECT_EQ(open_regular(dir.fd(), "none").error().code, ErrorCode::kNotFound);
+}
+
+TEST(Files, AFullDiskAndAFullQuotaAreNoSpace) {
+    for (const int error : {ENOSPC, EDQUOT})
+        EXPECT_EQ(errno_error(error, "write plan.json").code, ErrorCode::kNoSpace) << error;
+    EXPECT_EQ(errno_error(EIO, "write plan.json").code, ErrorCode::kInternal);
 }
 
 TEST(Files, AFileOverItsLimitIsRefusedBeforeItIsRead) {
