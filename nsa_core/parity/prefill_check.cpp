@@ -206,36 +206,23 @@ RunPrefill raw_prefill_candidate(const PrefillCase& c, const PrefillKernels& ker
         const PrefillTensors& in = problem.in;
         const GuardedKernels guarded{kernels};
         const CudaPrefill run{c.config, c.config.scale(), in.q, {}, guarded};
-        const at::Tensor gates = in.gates.transpose(1, 2).flatten(0, 1);  // token-major already
-        const KeysValues tokens = run.compress(in.raw);
-        const Attended cmp = run.compressed(in.q, tokens);
-        const SelectedLists lists = run.select(in.q, tokens.k, cmp.lse);
-        const Attended sel = run.selected(in.q, in.sel, lists);
-        const Attended win = run.sliding(in.q, in.win);
-        const std::array<at::Tensor, 3> branches{cmp.out, sel.out, win.out};
-        const CudaPrefill::CombineGradients mix = run.combine_backward(branches, gates, problem.d_out);
-        const auto row = [&](int branch) {
-            return RowFactors{
-                .delta = mix.delta[static_cast<std::size_t>(branch)], .gates = gates, .branch = branch};
-        };
-        const BranchGradients d_sel =
-            run.selected_backward(in.q, in.sel, lists, sel.lse, problem.d_out, row(kSelColumn));
-        const BranchGradients d_cmp =
-            run.compressed_backward(in.q, tokens, cmp.lse, problem.d_out, row(kCmpColumn), d_sel.q);
-        const BranchGradients d_win =
-            run.sliding_backward(in.q, in.win, win.lse, problem.d_out, row(kWinColumn), d_cmp.q);
-        const at::Tensor out = run.combine(branches, gates);
-        const KeysValues d_raw = run.compress_backward(d_cmp.rows);
+        const GatedRows rows{.q = in.q,
+                             .cmp = run.compress(in.raw),
+                             .sel = in.sel,
+                             .win = in.win,
+                             .gates = in.gates.transpose(1, 2).flatten(0, 1)};  // token-major already
+        const GatedForward f = run.gated_forward(rows);
+        const GatedRows d = run.gated_backward(rows, f, problem.d_out);
         return PrefillOutputs{
-            .cmp = tokens,
-            .out = out,
-            .blocks = run.to_blocks({.blocks = lists.blocks.cpu(), .count = lists.count.cpu()}),
-            .gradients = {.q = d_win.q,
-                          .raw = d_raw,
-                          .sel = d_sel.rows,
-                          .win = d_win.rows,
+            .cmp = rows.cmp,
+            .out = f.out,
+            .blocks = run.to_blocks({.blocks = f.lists.blocks.cpu(), .count = f.lists.count.cpu()}),
+            .gradients = {.q = d.q,
+                          .raw = run.compress_backward(d.cmp),
+                          .sel = d.sel,
+                          .win = d.win,
                           .gates =
-                              mix.gates.view({in.q.size(0), in.q.size(2), in.q.size(1), 3}).transpose(1, 2)},
+                              d.gates.view({in.q.size(0), in.q.size(2), in.q.size(1), 3}).transpose(1, 2)},
             .canary_hits = guarded.canary_hits()};
     };
 }

@@ -58,6 +58,24 @@ struct RowFactors {
     int branch = 0;         // column of gates
 };
 
+/// What the fused function takes, or the gradient in each.
+struct GatedRows {
+    at::Tensor q;
+    KeysValues cmp;  // compressed tokens
+    KeysValues sel;
+    KeysValues win;
+    at::Tensor gates;  // [tokens, H, 3] contiguous
+};
+
+/// What its backward reads besides; `out`, the gated sum, it does not.
+struct GatedForward {
+    at::Tensor out;
+    Attended cmp;
+    Attended sel;
+    Attended win;
+    SelectedLists lists;
+};
+
 enum BranchColumn { kCmpColumn, kSelColumn, kWinColumn };  // of gates, as everywhere
 
 class CudaPrefill {
@@ -100,6 +118,12 @@ class CudaPrefill {
     };
     [[nodiscard]] CombineGradients combine_backward(const std::array<at::Tensor, 3>& branches,
                                                     const at::Tensor& gates, const at::Tensor& d_out) const;
+
+    /// The three branches and their gated sum, over `given` or, where that is undefined, the blocks chosen by
+    /// the compressed branch's scores.
+    [[nodiscard]] GatedForward gated_forward(const GatedRows& in, const SelectedLists& given = {}) const;
+    [[nodiscard]] GatedRows gated_backward(const GatedRows& in, const GatedForward& forward,
+                                           const at::Tensor& d_out) const;
 
     /// <dO, O> of a branch that stands alone.
     [[nodiscard]] at::Tensor delta(const at::Tensor& out, const at::Tensor& d_out) const;

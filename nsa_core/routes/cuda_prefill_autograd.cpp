@@ -126,41 +126,33 @@ struct Gated : Function<Gated> {
                                  const SelectedLists& given, const CudaCall& call) {
         save_call(ctx, call);
         ctx->set_materialize_grads(false);  // or zeros as large as all three branches are made for nobody
-        const CudaPrefill kernels = kernels_for(call, q);
-        const Attended cmp = kernels.compressed(q, {.k = k_cmp, .v = v_cmp});
-        const SelectedLists lists = given.blocks.defined() ? given : kernels.select(q, k_cmp, cmp.lse);
-        const Attended sel = kernels.selected(q, {.k = k_sel, .v = v_sel}, lists);
-        const Attended win = kernels.sliding(q, {.k = k_win, .v = v_win});
-        const at::Tensor gate = gate_rows(gates);
-        const at::Tensor out = kernels.combine({cmp.out, sel.out, win.out}, gate);
-        ctx->save_for_backward({q, k_cmp, v_cmp, k_sel, v_sel, k_win, v_win, gate, cmp.out, sel.out, win.out,
-                                cmp.lse, sel.lse, win.lse, lists.blocks, lists.count});
-        ctx->mark_non_differentiable({cmp.out, sel.out, win.out, lists.blocks, lists.count});
-        return {out, cmp.out, sel.out, win.out, lists.blocks, lists.count};
+        const GatedRows in{.q = q,
+                           .cmp = {.k = k_cmp, .v = v_cmp},
+                           .sel = {.k = k_sel, .v = v_sel},
+                           .win = {.k = k_win, .v = v_win},
+                           .gates = gate_rows(gates)};
+        const GatedForward f = kernels_for(call, q).gated_forward(in, given);
+        ctx->save_for_backward({q, k_cmp, v_cmp, k_sel, v_sel, k_win, v_win, in.gates, f.cmp.out, f.sel.out,
+                                f.win.out, f.cmp.lse, f.sel.lse, f.win.lse, f.lists.blocks, f.lists.count});
+        ctx->mark_non_differentiable({f.cmp.out, f.sel.out, f.win.out, f.lists.blocks, f.lists.count});
+        return {f.out, f.cmp.out, f.sel.out, f.win.out, f.lists.blocks, f.lists.count};
     }
     static variable_list backward(AutogradContext* ctx, variable_list d_outs) {
         constexpr std::size_t kArguments = 10;
         if (!d_outs[0].defined()) return variable_list(kArguments);
         const variable_list saved = ctx->get_saved_variables();
-        const at::Tensor &q = saved[0], &gate = saved[7], &d_out = d_outs[0];
-        const CudaPrefill kernels = saved_kernels(ctx, q);
-        const CudaPrefill::CombineGradients mix =
-            kernels.combine_backward({saved[8], saved[9], saved[10]}, gate, d_out);
-        const auto factors = [&](int branch) {
-            return RowFactors{
-                .delta = mix.delta[static_cast<std::size_t>(branch)], .gates = gate, .branch = branch};
-        };
-        // One gradient of q, which each branch adds its own to.
-        const BranchGradients sel = kernels.selected_backward(q, {.k = saved[3], .v = saved[4]},
-                                                              {.blocks = saved[14], .count = saved[15]},
-                                                              saved[12], d_out, factors(kSelColumn));
-        const BranchGradients cmp = kernels.compressed_backward(q, {.k = saved[1], .v = saved[2]}, saved[11],
-                                                                d_out, factors(kCmpColumn), sel.q);
-        const BranchGradients win = kernels.sliding_backward(q, {.k = saved[5], .v = saved[6]}, saved[13],
-                                                             d_out, factors(kWinColumn), cmp.q);
-        return {win.q,      cmp.rows.k, cmp.rows.v, sel.rows.k,
-                sel.rows.v, win.rows.k, win.rows.v, gates_of(mix.gates, q),
-                {},         {}};
+        const GatedRows in{.q = saved[0],
+                           .cmp = {.k = saved[1], .v = saved[2]},
+                           .sel = {.k = saved[3], .v = saved[4]},
+                           .win = {.k = saved[5], .v = saved[6]},
+                           .gates = saved[7]};
+        const GatedForward forward{.out = {},
+                                   .cmp = {.out = saved[8], .lse = saved[11]},
+                                   .sel = {.out = saved[9], .lse = saved[12]},
+                                   .win = {.out = saved[10], .lse = saved[13]},
+                                   .lists = {.blocks = saved[14], .count = saved[15]}};
+        const GatedRows d = saved_kernels(ctx, in.q).gated_backward(in, forward, d_outs[0]);
+        return {d.q, d.cmp.k, d.cmp.v, d.sel.k, d.sel.v, d.win.k, d.win.v, gates_of(d.gates, in.q), {}, {}};
     }
 };
 

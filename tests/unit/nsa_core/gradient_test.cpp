@@ -279,7 +279,7 @@ INSTANTIATE_TEST_SUITE_P(
         LayerCase{"phi_of_no_block", Compressor::kMlp, GateKind::kSigmoid, true, 2, std::nullopt},
         LayerCase{"compressed_alone", Compressor::kMlp, GateKind::kSigmoid, true, 70, Branch::kCompressed},
         LayerCase{"selected_alone", Compressor::kMean, GateKind::kSoftmax, true, 70, Branch::kSelected}),
-    [](const auto& info) { return std::string{info.param.what}; });
+    [](const auto& layer) { return std::string{layer.param.what}; });
 
 // Blocks that are given are attended as they are.
 TEST(GatedAttention, is_the_gated_sum_of_its_branches_over_the_blocks_that_it_states) {
