@@ -199,20 +199,19 @@ tools::Outcome run_attention(const DecodeBenchOptions& o, tools::Output& output)
     const auto choice = tools::choose_device(o.device);
     if (const auto* skipped = std::get_if<tools::Skipped>(&choice)) return *skipped;
     const auto device = std::get<tools::DeviceKind>(choice);
-    const std::vector<tools::GpuInfo> gpus = tools::visible_gpus();
     const StepRequest request{.config = config,
                               .dtype = o.dtype,
                               .page_tokens = o.page,
                               .max_tokens = *std::max_element(o.seq.begin(), o.seq.end()),
                               .cuda = device == tools::DeviceKind::kCuda,
-                              .sm = gpus.empty() ? 0 : gpus.front().sm,
+                              .sm = tools::sm_of(device),
                               .kernels = kernels_built()};
     const RouteChoice route = choose_route(Route::kCuda, request);
     if (route.taken != Route::kCuda) return tools::Skipped{route.reason};
 
     const c10::NoGradGuard no_grad;
     const auto options = at::TensorOptions{scalar_type(o.dtype)}.device(tools::torch_device(device));
-    const tools::GpuMonitor monitor{gpus.front().uuid};
+    const tools::GpuMonitor monitor{tools::visible_gpus().front().uuid};
     tools::write_run_facts(output, device, o.dtype, o.seed);
     write_graph_facts(output, o, monitor.why_not());
     const Ceilings ceilings = ceilings_of(o, output, options.device());

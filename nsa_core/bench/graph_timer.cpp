@@ -8,15 +8,12 @@
 
 #include "nsa_core/bench/stopwatch.hpp"
 #include "nsa_core/cuda/measure.hpp"
+#include "nsa_core/routes/cuda_check.hpp"
 
 namespace nsa::core::bench {
 namespace {
 
 constexpr unsigned kQueueingNs = 30'000;  // longer than the host takes to queue two events and a graph
-
-void check(cudaError_t error, const char* what) {
-    TORCH_CHECK(error == cudaSuccess, what, ": ", cudaGetErrorString(error));
-}
 
 cudaStream_t current_stream() {
     return c10::cuda::getCurrentCUDAStream();
@@ -24,13 +21,15 @@ cudaStream_t current_stream() {
 
 int multiprocessors(at::Device device) {
     int count = 0;
-    check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device.index()), "multiprocessors");
+    check_cuda(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device.index()),
+               "multiprocessors");
     return count;
 }
 
 std::int64_t l2_bytes(at::Device device) {
     int bytes = 0;
-    check(cudaDeviceGetAttribute(&bytes, cudaDevAttrL2CacheSize, device.index()), "size of the L2 cache");
+    check_cuda(cudaDeviceGetAttribute(&bytes, cudaDevAttrL2CacheSize, device.index()),
+               "size of the L2 cache");
     return bytes;
 }
 
@@ -41,7 +40,7 @@ double queued_milliseconds(at::Device device, const Work& work) {
     const c10::Stream stream = driver.getStream(device);
     c10::Event start{device.type(), c10::EventFlag::BACKEND_DEFAULT};
     c10::Event stop{device.type(), c10::EventFlag::BACKEND_DEFAULT};
-    check(cuda::launch_spin(kQueueingNs, current_stream()), "the spin");
+    check_cuda(cuda::launch_spin(kQueueingNs, current_stream()), "the spin");
     start.record(stream);
     work();
     stop.record(stream);
@@ -58,10 +57,10 @@ double measure_read_gb_s(at::Device device) {
     double best_ms = 0;
     for (int pass = 0; pass < kPasses; ++pass) {
         const double ms = queued_milliseconds(device, [&] {
-            check(cuda::launch_read(data.const_data_ptr(), static_cast<std::size_t>(kBytes),
-                                    static_cast<unsigned*>(sums.mutable_data_ptr()),
-                                    static_cast<int>(sums.numel()), current_stream()),
-                  "reading memory");
+            check_cuda(cuda::launch_read(data.const_data_ptr(), static_cast<std::size_t>(kBytes),
+                                         static_cast<unsigned*>(sums.mutable_data_ptr()),
+                                         static_cast<int>(sums.numel()), current_stream()),
+                       "reading memory");
         });
         best_ms = pass == 0 ? ms : std::min(best_ms, ms);
     }
@@ -92,18 +91,19 @@ GraphTimer::GraphTimer(at::Device device, CachePolicy policy) : device_{device} 
 }
 
 double GraphTimer::once(const Replay& replay) const {
-    check(cudaDeviceSynchronize(), "work before a sample");
+    check_cuda(cudaDeviceSynchronize(), "work before a sample");
     if (other_data_.defined()) {
-        check(cuda::launch_read(other_data_.const_data_ptr(), static_cast<std::size_t>(other_data_.numel()),
-                                static_cast<unsigned*>(sums_.mutable_data_ptr()),
-                                static_cast<int>(sums_.numel()), current_stream()),
-              "filling the L2 cache");
+        check_cuda(
+            cuda::launch_read(other_data_.const_data_ptr(), static_cast<std::size_t>(other_data_.numel()),
+                              static_cast<unsigned*>(sums_.mutable_data_ptr()),
+                              static_cast<int>(sums_.numel()), current_stream()),
+            "filling the L2 cache");
     }
     return queued_milliseconds(device_, replay);
 }
 
 double GraphTimer::back_to_back(const Replay& replay, int count) const {
-    check(cudaDeviceSynchronize(), "work before a sample");
+    check_cuda(cudaDeviceSynchronize(), "work before a sample");
     const double all = queued_milliseconds(device_, [&] {
         for (int i = 0; i < count; ++i)
             replay();
@@ -153,7 +153,7 @@ Captured capture_empty(std::size_t nodes, at::Device device) {
     const int blocks = multiprocessors(device);
     return Captured{[nodes, blocks] {
         for (std::size_t i = 0; i < nodes; ++i)
-            check(cuda::launch_empty(blocks, /*dependent=*/i > 0, current_stream()), "an empty kernel");
+            check_cuda(cuda::launch_empty(blocks, /*dependent=*/i > 0, current_stream()), "an empty kernel");
     }};
 }
 

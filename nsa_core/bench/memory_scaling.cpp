@@ -149,12 +149,10 @@ class Report {
 
 std::optional<std::string> skip_reason(const MemoryScalingOptions& o, const NsaConfig& config,
                                        const RoutePolicy& policy, tools::DeviceKind device) {
-    const bool cuda = device == tools::DeviceKind::kCuda;
-    const auto gpus = tools::visible_gpus();
     tools::SequenceRequest request{.config = config,
                                    .dtype = o.dtype,
-                                   .cuda = cuda,
-                                   .sm = cuda && !gpus.empty() ? gpus.front().sm : 0,
+                                   .cuda = device == tools::DeviceKind::kCuda,
+                                   .sm = tools::sm_of(device),
                                    .kernels = kernels_built(),
                                    .batch = o.batch};
     for (const std::optional<Route>& route : o.routes) {

@@ -64,7 +64,7 @@ RoutesTaken choose_prefill_routes(const PrefillBenchOptions& o, const NsaConfig&
 std::optional<std::string> unavailable(const PrefillBenchOptions& o, const NsaConfig& c, at::Device device,
                                        const RoutePolicy& policy) {
     if (!o.route) return std::nullopt;
-    const bool fa2 = *o.route == Route::kFa2Dense || *o.route == Route::kFa2Varlen;
+    const bool fa2 = is_fa2(*o.route);
     for (const Branch branch : {Branch::kCompressed, Branch::kSliding}) {
         if (const auto fault = contradiction(policy, branch, *o.route)) throw InputError(*fault);
     }

@@ -12,9 +12,8 @@ namespace nsa::core::needle {
 namespace {
 
 RouteChoice choose(const NeedleOptions& o, const NsaConfig& config, tools::DeviceKind device) {
-    const std::vector<tools::GpuInfo> gpus = tools::visible_gpus();
     const bool cuda = device == tools::DeviceKind::kCuda;
-    const int sm = cuda && !gpus.empty() ? gpus.front().sm : 0;
+    const int sm = tools::sm_of(device);
     const std::int64_t longest = *std::ranges::max_element(o.seq);
     if (o.mode == Mode::kPrefill) {
         return choose_route(o.route,

@@ -99,11 +99,7 @@ DeviceFacts device_facts(const ParityOptions& options, DeviceKind kind) {
                 .why_no_cuda = by_flag ? "--device is cpu" : tools::no_cuda_reason(),
                 .kernels = kernels_built()};
     }
-    const auto gpus = tools::visible_gpus();
-    return {.kind = kind,
-            .sm = gpus.empty() ? 0 : gpus.front().sm,
-            .why_no_cuda = {},
-            .kernels = kernels_built()};
+    return {.kind = kind, .sm = tools::sm_of(kind), .why_no_cuda = {}, .kernels = kernels_built()};
 }
 
 }  // namespace
@@ -124,8 +120,7 @@ void add_flags(tools::FlagTable& table, ParityOptions& o) {
              {"decode_step", Subject::kDecodeStep}},
             "what to test: a branch, the layer, the layer decoding step by step, or one step of attention "
             "over a paged cache")
-        .choice("--route", o.route, routes, "implementation under test; auto: as the environment flags say")
-        .choice("--oracle", o.oracle, {{"fp64", Oracle::kFp64}}, "what is taken for true");
+        .choice("--route", o.route, routes, "implementation under test; auto: as the environment flags say");
     tools::add_device_flag(table, o.device);
     tools::add_dtype_flag(table, o.dtype);
     table.integer("--batch", o.batch, 1, kMany, "sequences")

@@ -32,15 +32,13 @@ enum class StepData {
     kHuge,      // scores of thousands: one key takes all, and an exponent that is not shifted overflows
     kEqualKeys  // every key of a sequence is the same: all inner blocks tie
 };
-enum class Oracle { kFp64 };
 
 // The default shape is that of the sliding-window case of the seed's report.
 struct ParityOptions : tools::AttentionShape {
     ParityOptions() : AttentionShape{.heads = 4, .dk = 64, .dv = 64, .w = 32} {}
 
     Subject subject = Subject::kSliding;
-    std::optional<Route> route;  // nothing: auto, as the environment flags say
-    Oracle oracle = Oracle::kFp64;
+    std::optional<Route> route;          // nothing: auto, as the environment flags say
     tools::CompressorFlags compression;  // of kModule and kDecode only
     tools::DeviceFlag device = tools::DeviceFlag::kAuto;
     DType dtype = DType::kFp32;

@@ -28,10 +28,6 @@ std::vector<Branch> branches_of(Subject subject) {
     return {std::begin(kBranches), std::end(kBranches)};
 }
 
-bool is_fa2(Route route) {
-    return route == Route::kFa2Dense || route == Route::kFa2Varlen;
-}
-
 // Positions of the sequences of a decode step.
 std::vector<std::int64_t> positions_of(const ParityOptions& o, const NsaConfig& config) {
     return o.positions.empty() ? edge_positions(config, o.seq) : o.positions;

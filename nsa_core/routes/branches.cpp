@@ -20,10 +20,6 @@ namespace {
 
 constexpr std::int64_t kFewQueries = 64;  // fewer in one product waste more time on calls than they save
 
-bool is_flash(Route route) {
-    return route == Route::kFa2Dense || route == Route::kFa2Varlen;
-}
-
 // Runs attend(begin, end) over chunks of the queries [first, last) and joins the results.
 template <class Attend>
 at::Tensor in_chunks(std::int64_t first, std::int64_t last, std::int64_t chunk, const Attend& attend) {
@@ -72,7 +68,7 @@ at::Tensor sliding_attention(const at::Tensor& q, const at::Tensor& k, const at:
     if (w < 1) throw InputError("sliding_attention: w is " + std::to_string(w) + "; it must be at least 1");
     const std::int64_t window = std::min(w, q.size(2));  // a longer one sees no more, and cannot overflow
     if (how.route == Route::kCuda) return sliding_on_cuda(q, {.k = k, .v = v}, window, scale);
-    if (is_flash(how.route)) return flash_attention(q, k, v, FlashMask::kWindow, window, scale, how.route);
+    if (is_fa2(how.route)) return flash_attention(q, k, v, FlashMask::kWindow, window, scale, how.route);
     if (how.route == Route::kSdpaCausalOneQuery) {
         return one_query_at_a_time(q, k, v, 0, scale, how.audit, [window](std::int64_t t) {
             return std::pair{std::max<std::int64_t>(0, t - window + 1), t + 1};
@@ -106,7 +102,7 @@ at::Tensor compressed_attention(const at::Tensor& q, const at::Tensor& k_cmp, co
         return at::zeros({q.size(0), q.size(1), q.size(2), v_cmp.size(3)}, q.options());
     }
     at::Tensor seeing;
-    if (is_flash(how.route)) {
+    if (is_fa2(how.route)) {
         const at::Tensor rows = runs_as_heads(q, k_cmp.size(2), c);
         const at::Tensor out =
             flash_attention(rows, k_cmp, v_cmp, FlashMask::kCausal, 0, c.scale(), how.route);

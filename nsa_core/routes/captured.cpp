@@ -4,12 +4,10 @@
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
+#include "nsa_core/routes/cuda_check.hpp"
+
 namespace nsa::core {
 namespace {
-
-void check(cudaError_t error, const char* what) {
-    TORCH_CHECK(error == cudaSuccess, what, ": ", cudaGetErrorString(error));
-}
 
 // Work that throws leaves the stream under capture: it is taken out of it, whatever that says.
 void capture(at::cuda::CUDAGraph& graph, const std::function<void()>& work) {
@@ -34,15 +32,16 @@ struct Captured::Impl {
 };
 
 Captured::Captured(const std::function<void()>& work, int eager_runs) : impl_{std::make_unique<Impl>()} {
-    check(cudaDeviceSynchronize(), "work before the capture");
+    check_cuda(cudaDeviceSynchronize(), "work before the capture");
     {
         const c10::cuda::CUDAStreamGuard aside{c10::cuda::getStreamFromPool()};
         for (int i = 0; i < eager_runs; ++i)
             work();
-        check(cudaStreamSynchronize(c10::cuda::getCurrentCUDAStream()), "the work to be captured");
+        check_cuda(cudaStreamSynchronize(c10::cuda::getCurrentCUDAStream()), "the work to be captured");
         capture(impl_->graph, work);
     }
-    check(cudaGraphGetNodes(impl_->graph.raw_cuda_graph(), nullptr, &impl_->nodes), "the nodes of a graph");
+    check_cuda(cudaGraphGetNodes(impl_->graph.raw_cuda_graph(), nullptr, &impl_->nodes),
+               "the nodes of a graph");
     impl_->graph.instantiate();
 }
 

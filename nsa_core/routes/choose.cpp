@@ -10,10 +10,6 @@ namespace {
 constexpr int kFa2MinSm = 80;
 constexpr std::int64_t kFa2MaxHeadDim = 256;
 
-bool is_fa2(Route route) {
-    return route == Route::kFa2Dense || route == Route::kFa2Varlen;
-}
-
 std::optional<std::string> fa2_unsupported(const RouteRequest& request) {
     if (request.branch == Branch::kSelected) {
         return "FlashAttention-2 has no mask of selected blocks per query";

@@ -11,18 +11,11 @@
 #include "nsa_core/cuda/device.hpp"
 #include "nsa_core/device.hpp"
 #include "nsa_core/errors.hpp"
+#include "nsa_core/routes/cuda_check.hpp"
 #include "nsa_core/routes/decode_params.hpp"
 #include "nsa_core/routes/decode_shape.hpp"
 
 namespace nsa::core {
-namespace {
-
-void check(cudaError_t error, const char* what) {
-    TORCH_CHECK(error == cudaSuccess, what, ": ", cudaGetErrorString(error));
-}
-
-}  // namespace
-
 struct CudaDecode::Impl {
     NsaConfig config;
     PagedCacheSize size;
@@ -42,7 +35,7 @@ CudaDecode::CudaDecode(const PagedCache& cache) {
     const at::Tensor& keys = cache.sel().k;
     const c10::cuda::CUDAGuard on_device{keys.device()};
     cuda::DeviceLimits limits;
-    check(cuda::device_limits(keys.device().index(), limits), "the limits of the device");
+    check_cuda(cuda::device_limits(keys.device().index(), limits), "the limits of the device");
     const cuda::DecodeShape shape = decode_shape(request_for(cache), cache.size().batch);
     if (const auto reason = cuda::decode_unsupported(shape)) throw InputError(*reason);  // the batch too
     const cuda::DecodePlan plan = cuda::plan_decode(shape, limits);
@@ -76,7 +69,7 @@ void CudaDecode::step(const PagedStepInputs& in, const PagedCache& cache, const 
     const cuda::DecodeParams params = decode_params(impl_->shape, in, cache, out, impl_->workspace);
     const c10::cuda::CUDAGuard on_device{impl_->device};
     const cudaStream_t stream = c10::cuda::getCurrentCUDAStream(impl_->device.index());
-    check(cuda::launch_decode(params, impl_->plan, stream, part), "the decode step");
+    check_cuda(cuda::launch_decode(params, impl_->plan, stream, part), "the decode step");
 }
 
 }  // namespace nsa::core

@@ -9,19 +9,16 @@
 #include "nsa_core/cuda/device.hpp"
 #include "nsa_core/cuda/prefill/prefill.hpp"
 #include "nsa_core/cuda/prefill/selected.hpp"
+#include "nsa_core/routes/cuda_check.hpp"
 #include "nsa_core/routes/prefill_kernels.hpp"
 
 namespace nsa::core {
 namespace {
 
-void check(cudaError_t error, const char* what) {
-    TORCH_CHECK(error == cudaSuccess, what, ": ", cudaGetErrorString(error));
-}
-
 class CudaPrefillKernels final : public PrefillKernels {
   public:
     explicit CudaPrefillKernels(c10::Device device) : device_{device} {
-        check(cuda::device_limits(device.index(), limits_), "the limits of the device");
+        check_cuda(cuda::device_limits(device.index(), limits_), "the limits of the device");
     }
 
     cuda::DeviceLimits limits() const override { return limits_; }
@@ -82,7 +79,7 @@ class CudaPrefillKernels final : public PrefillKernels {
     template <class Launch>
     void launch(const char* what, const Launch& start) const {
         const c10::cuda::CUDAGuard on_device{device_};
-        check(start(c10::cuda::getCurrentCUDAStream(device_.index())), what);
+        check_cuda(start(c10::cuda::getCurrentCUDAStream(device_.index())), what);
     }
 
     c10::Device device_;

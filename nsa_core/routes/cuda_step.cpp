@@ -8,15 +8,12 @@
 #include <vector>
 
 #include "nsa_core/errors.hpp"
+#include "nsa_core/routes/cuda_check.hpp"
 #include "nsa_core/routes/step_params.hpp"
 #include "nsa_core/src/checks.hpp"
 
 namespace nsa::core {
 namespace {
-
-void check(cudaError_t error, const char* what) {
-    TORCH_CHECK(error == cudaSuccess, what, ": ", cudaGetErrorString(error));
-}
 
 bool same_place(const cuda::StepRows& a, const cuda::StepRows& b) {
     return a.k == b.k && a.v == b.v;
@@ -71,7 +68,7 @@ CudaStep::Impl::Impl(const NSAAttention& module, DecodeCache& to, const cuda::St
       params(step_params(module, cache, shape, buffers, options.advance)),
       team(with),
       advance(options.advance) {
-    check(cuda::prepare_step(shape, team), "preparing the one-kernel step");
+    check_cuda(cuda::prepare_step(shape, team), "preparing the one-kernel step");
     if (options.graph) capture();
 }
 
@@ -79,14 +76,15 @@ void CudaStep::Impl::capture() {
     // A stream of its own: the legacy default stream, which may be the current one, cannot be captured.
     const c10::cuda::CUDAStream stream = c10::cuda::getStreamFromPool(false, buffers.x.device().index());
     cudaGraph_t captured = nullptr;
-    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "beginning a graph of the step");
+    check_cuda(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal),
+               "beginning a graph of the step");
     const cudaError_t launched = cuda::launch_step(params, team, stream);
     const cudaError_t ended = cudaStreamEndCapture(stream, &captured);
-    check(launched, "capturing the step");
-    check(ended, "ending a graph of the step");
+    check_cuda(launched, "capturing the step");
+    check_cuda(ended, "ending a graph of the step");
     const cudaError_t made = cudaGraphInstantiate(&graph, captured, 0);
     (void)cudaGraphDestroy(captured);
-    check(made, "making a graph of the step");
+    check_cuda(made, "making a graph of the step");
 }
 
 // The kernel counts on by itself; only when the cache was changed by other means must it be told.
@@ -127,9 +125,9 @@ std::optional<std::string> CudaStep::unsupported_reason(const NSAAttention& modu
     if (cuda::choose_step_team(shape)) return std::nullopt;
     if (auto reason = cuda::step_unsupported(shape, cuda::StepTeam::kGrid)) return reason;
     int shared_bytes = 0;
-    check(cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin,
-                                 weight.device().index()),
-          "the shared memory of the device");
+    check_cuda(cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin,
+                                      weight.device().index()),
+               "the shared memory of the device");
     if (auto reason = cuda::step_unsupported(shape, cuda::StepTeam::kGrid, shared_bytes)) return reason;
     return "the device runs neither clusters of 8 thread blocks nor cooperative launches of 16";
 }
@@ -160,10 +158,10 @@ at::Tensor CudaStep::step(const at::Tensor& token) {
     m.send_length();
     if (m.graph != nullptr) {
         if (token.const_data_ptr() != m.buffers.x.const_data_ptr()) m.buffers.x.copy_(token);
-        check(cudaGraphLaunch(m.graph, stream), "the one-kernel step");
+        check_cuda(cudaGraphLaunch(m.graph, stream), "the one-kernel step");
     } else {
         m.params.x = token.const_data_ptr<float>();
-        check(cuda::launch_step(m.params, m.team, stream), "the one-kernel step");
+        check_cuda(cuda::launch_step(m.params, m.team, stream), "the one-kernel step");
     }
     if (m.advance) {
         m.cache.extend_to(m.cache.length() + 1);

@@ -80,6 +80,12 @@ std::vector<GpuInfo> visible_gpus() {
     return gpus;
 }
 
+int sm_of(DeviceKind device) {
+    if (device == DeviceKind::kCpu) return 0;
+    const std::vector<GpuInfo> gpus = visible_gpus();
+    return gpus.empty() ? 0 : gpus.front().sm;
+}
+
 std::string torch_version() {
     return TORCH_VERSION;
 }

@@ -36,6 +36,7 @@ struct GpuInfo {
 };
 
 [[nodiscard]] std::vector<GpuInfo> visible_gpus();
+[[nodiscard]] int sm_of(DeviceKind device);  // of the first visible GPU, as above; 0 for the CPU
 [[nodiscard]] std::string torch_version();
 [[nodiscard]] std::string cuda_version();   // of the runtime linked; empty in a build without CUDA
 [[nodiscard]] std::string cudnn_version();  // empty when Torch has none or no device can load it

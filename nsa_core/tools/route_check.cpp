@@ -16,7 +16,7 @@ std::int64_t visible_keys(Branch branch, const SequenceRequest& r) {
 }  // namespace
 
 std::optional<std::string> why_not(Route asked, const SequenceRequest& r, const RoutePolicy& policy) {
-    const bool fa2 = asked == Route::kFa2Dense || asked == Route::kFa2Varlen;
+    const bool fa2 = is_fa2(asked);
     for (const Branch branch : kBranches) {
         if (fa2 && branch == Branch::kSelected) continue;
         if (const auto fault = contradiction(policy, branch, asked)) throw InputError{*fault};

@@ -36,13 +36,11 @@ NsaConfig config_of(const ModelFlags& f) {
 }
 
 tools::SequenceRequest request_of(const ModelFlags& f, const NsaConfig& config, tools::DeviceKind device) {
-    const auto gpus = tools::visible_gpus();
-    const bool cuda = device == tools::DeviceKind::kCuda;
     return {.config = config,
             .dtype = f.dtype,
             .seq = f.seq,
-            .cuda = cuda,
-            .sm = cuda && !gpus.empty() ? gpus.front().sm : 0,
+            .cuda = device == tools::DeviceKind::kCuda,
+            .sm = tools::sm_of(device),
             .kernels = kernels_built(),
             .batch = f.batch};
 }

@@ -14,8 +14,7 @@ constexpr std::array kParams = table_of(
                            "sliding|compressed|selected|module|decode|decode_step", "what is tested"},
                word("route", "auto", "auto|reference|sdpa|fa2_dense|fa2_varlen|sdpa_causal_one_query|cuda",
                     "implementation under test; auto: as the NSA_ flags say"),
-               word("oracle", "fp64", "fp64", "what is taken for true"), kDevice, kDtype,
-               whole("batch", "2", "sequences"), whole("seq", "64", "tokens in a sequence")},
+               kDevice, kDtype, whole("batch", "2", "sequences"), whole("seq", "64", "tokens in a sequence")},
     head_params("4", "64"), block_params("32"), kCompressorParams,
     std::array{
         seed("seed of the first trial"), whole("trials", "1", "trials, each with the next seed", 1, 10000),

@@ -30,6 +30,10 @@ inline constexpr Route kRoutes[] = {Route::kReference,          Route::kSdpa,
                                     Route::kFa2Dense,           Route::kFa2Varlen,
                                     Route::kSdpaCausalOneQuery, Route::kCuda};
 
+[[nodiscard]] constexpr bool is_fa2(Route route) {
+    return route == Route::kFa2Dense || route == Route::kFa2Varlen;
+}
+
 [[nodiscard]] std::string_view name(Branch branch);  // "compressed", "selected", "sliding"
 [[nodiscard]] std::string_view name(Route route);    // "reference", "sdpa", "fa2_dense", ...
 

@@ -50,10 +50,9 @@ Step golden(Params more = {}) {
 }
 
 TEST(GoldenParityTest, LeavesShapeAndTypeToTheFile) {
-    EXPECT_THAT(planned(golden()).argv,
-                ElementsAre("nsa-core", "parity", "--branch", "sliding", "--route", "auto", "--oracle",
-                            "fp64", "--device", "auto", "--trials", "1", "--gradients", "off", "--golden",
-                            "/data/x.safetensors"));
+    EXPECT_THAT(planned(golden()).argv, ElementsAre("nsa-core", "parity", "--branch", "sliding", "--route",
+                                                    "auto", "--device", "auto", "--trials", "1",
+                                                    "--gradients", "off", "--golden", "/data/x.safetensors"));
     EXPECT_THAT(planned(golden({{"dtype", text("fp64")}})).argv, Contains("--dtype"));
 }
 

@@ -60,11 +60,11 @@ TEST(ParityTest, SpellsOutEveryParameterOnTheCommandLine) {
     const PlannedCase result = planned(step);
     EXPECT_THAT(
         result.argv,
-        ElementsAre("nsa-core", "parity", "--branch", "sliding", "--route", "fa2_dense", "--oracle", "fp64",
-                    "--device", "auto", "--dtype", "fp32", "--batch", "2", "--seq", "64", "--heads", "4",
-                    "--groups", "2", "--dk", "64", "--dv", "64", "--l", "32", "--d", "16", "--l-sel", "16",
-                    "--n", "16", "--w", "32", "--compressor", "mean", "--phi-hidden", "64", "--seed", "0",
-                    "--trials", "1", "--gradients", "off", "--page", "64", "--data", "normal"));
+        ElementsAre("nsa-core", "parity", "--branch", "sliding", "--route", "fa2_dense", "--device", "auto",
+                    "--dtype", "fp32", "--batch", "2", "--seq", "64", "--heads", "4", "--groups", "2", "--dk",
+                    "64", "--dv", "64", "--l", "32", "--d", "16", "--l-sel", "16", "--n", "16", "--w", "32",
+                    "--compressor", "mean", "--phi-hidden", "64", "--seed", "0", "--trials", "1",
+                    "--gradients", "off", "--page", "64", "--data", "normal"));
     EXPECT_EQ(result.route_asked, "fa2_dense");
     EXPECT_TRUE(result.skip_exit_code);
     EXPECT_FALSE(result.exit_code_is_verdict);

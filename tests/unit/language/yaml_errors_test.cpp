@@ -230,7 +230,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Fault{"unknown", parity("{branch: sliding, hedas: 4}"),
               "f:7:31: unknown key 'hedas' in the params of kind parity; expected one of branch, route, "
-              "oracle, ..."},
+              "device, ..."},
         Fault{"word", parity("{branch: slidng}"),
               "f:7:22: param 'branch': expected one of sliding, compressed, selected, module, decode, "
               "decode_step, found "
