@@ -102,12 +102,12 @@ tools::Outcome run(const GateHealthOptions& o, tools::Output& output) {
     tools::write_run_facts(output, kind, o.dtype, o.seed);
     output.results.write(tools::Fact{.name = "data", .value = o.data});
     train::Trainer trainer{config, training_of(o), policy, kind};
-    if (const auto fault = train_some(trainer, sampler, o, output))
-        return tools::Failed{"training failed: " + *fault};
-    sample_gates(trainer.model(), sampler, o, tools::torch_device(kind), output);
+    const auto fault = train_some(trainer, sampler, o, output);
+    if (!fault) sample_gates(trainer.model(), sampler, o, tools::torch_device(kind), output);
     for (const auto& [branch, taken] : trainer.routes())
         tools::write_route_facts(output, branch, taken);
     tools::write_peak_memory(output, kind);
+    if (fault) return tools::Failed{"training failed: " + *fault};
     return tools::Done{};
 }
 

@@ -162,14 +162,14 @@ Array gate_backward(const Array& gates, const Array& d_gates, GateKind kind) {
     for (std::int64_t b = 0; b < gates.size(0); ++b) {
         for (std::int64_t t = 0; t < gates.size(1); ++t) {
             for (std::int64_t h = 0; h < gates.size(2); ++h) {
-                double mean = 0.0;
+                double weighted = 0.0;
                 for (std::int64_t i = 0; i < 3; ++i)
-                    mean += gates.at(b, t, h, i) * d_gates.at(b, t, h, i);
+                    weighted += gates.at(b, t, h, i) * d_gates.at(b, t, h, i);
                 for (std::int64_t i = 0; i < 3; ++i) {
                     const double g = gates.at(b, t, h, i);
                     const double d = d_gates.at(b, t, h, i);
                     d_logits.at(0, b, t, 3 * h + i) =
-                        kind == GateKind::kSigmoid ? g * (1.0 - g) * d : g * (d - mean);
+                        kind == GateKind::kSigmoid ? g * (1.0 - g) * d : g * (d - weighted);
                 }
             }
         }

@@ -74,7 +74,7 @@ class Parser {
         app_.formatter(std::make_shared<HelpFormatter>());
         app_.footer(kFooter);
         app_.add_option("--socket", invocation_.paths.socket,
-                        "Socket of nsad (nsad.sock in its state directory)")
+                        "Socket of nsad (nsad.sock in its state folder)")
             ->option_text("PATH");
         app_.add_option("--state-dir", invocation_.paths.state_dir, "State directory of nsad")
             ->option_text("DIR");

@@ -69,7 +69,7 @@ void record(RunContext& run, Gate& gate, const PlannedCase& planned, Executed do
     for (auto& chunk : in_chunks(planned.key, done.records))
         run.recorder().append(std::move(chunk));
     language::ProcessEnd& end = done.finished.end;
-    if (!done.disk_full && is_disk_full(run.run_dir())) {
+    if (!done.disk_full && has_no_room(run.run_dir())) {
         end.detail += (end.detail.empty() ? "" : "; ");
         end.detail += "the disk of the run directory is full (ENOSPC)";
     }

@@ -25,7 +25,7 @@ void remove_reserve(int run_dir) {
 
 }  // namespace
 
-bool is_disk_full(int run_dir) {
+bool has_no_room(int run_dir) {
     constexpr std::uint64_t kLeast = 1U << 20;
     struct statvfs disk {};
     if (::fstatvfs(run_dir, &disk) != 0) return false;

@@ -8,7 +8,7 @@
 namespace nsa::runner {
 
 // No room for another step: less than 1 MiB or no inode left to this user.
-bool is_disk_full(int run_dir);
+bool has_no_room(int run_dir);
 
 // Enough for a manifest of 20,000 files.
 inline constexpr std::uint64_t kReserveBytes = 4U << 20;

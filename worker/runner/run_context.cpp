@@ -61,7 +61,7 @@ bool RunContext::should_stop() {
                                              " without a cancel request: shutdown, or a limit of the host"};
     } else if (!written && !recorder_.ran_out_of_space()) {
         ending_ = failed(written.error());
-    } else if (recorder_.ran_out_of_space() || is_disk_full(run_dir_)) {
+    } else if (recorder_.ran_out_of_space() || has_no_room(run_dir_)) {
         ending_ = {RunEnd::kDiskFull, "the disk of the run directory is full (ENOSPC)"};
     }
     return ending_.end != RunEnd::kCompleted;

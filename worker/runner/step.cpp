@@ -130,7 +130,7 @@ StepResult Step::wait(EventLoop& loop, int run_dir) {
             const std::uint64_t size = size_of(stdout_) + size_of(stderr_);
             if (size != output) watch.saw_output(now);
             output = size;
-            if (is_disk_full(run_dir)) watch.stop(StopReason::kDiskFull);
+            if (has_no_room(run_dir)) watch.stop(StopReason::kDiskFull);
             next_sample = now + sampling;
         }
         if (loop.stop_signal() != 0) watch.stop(StopReason::kCancel);

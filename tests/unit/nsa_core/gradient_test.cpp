@@ -278,7 +278,8 @@ INSTANTIATE_TEST_SUITE_P(
         LayerCase{"phi_softmax", Compressor::kMlp, GateKind::kSoftmax, false, 70, std::nullopt},
         LayerCase{"phi_of_no_block", Compressor::kMlp, GateKind::kSigmoid, true, 2, std::nullopt},
         LayerCase{"compressed_alone", Compressor::kMlp, GateKind::kSigmoid, true, 70, Branch::kCompressed},
-        LayerCase{"selected_alone", Compressor::kMean, GateKind::kSoftmax, true, 70, Branch::kSelected}),
+        LayerCase{"selected_alone", Compressor::kMean, GateKind::kSoftmax, true, 70, Branch::kSelected},
+        LayerCase{"sliding_alone", Compressor::kMean, GateKind::kSigmoid, true, 70, Branch::kSliding}),
     [](const auto& layer) { return std::string{layer.param.what}; });
 
 // Blocks that are given are attended as they are.

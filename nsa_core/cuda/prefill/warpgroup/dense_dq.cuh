@@ -28,7 +28,7 @@ struct alignas(1024) WarpgroupDqShared {
     char d_out[kConsumers][BoxLayout<kDv>::bytes(kWarpgroupRows)];
     Stage stages[kStages];
     RowTerms terms[kWarpgroupDqRows];
-    StageBarriers<1> query_barriers;
+    StageBarriers<1> query_barriers;  // not kEveryLane, by which the compiler loses the warps' convergence
     StageBarriers<kStages> barriers;
 
     [[nodiscard]] __device__ __forceinline__ StageRing<1> queries() {
