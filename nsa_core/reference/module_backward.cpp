@@ -84,8 +84,8 @@ class Backward {
     // Of linear(x, NAME): adds to those of x and of the matrix.
     void add_linear(const Array& x, const std::string& name, const Array& d_y, Array& d_x);
     void add_bias(const std::string& name, const Array& d_y);
-    // Of mlp(x, PREFIX): adds to those of x and of the four parameters.
-    void add_mlp(const Array& x, const std::string& prefix, const Array& d_y, Array& d_x);
+    // Of m = mlp(x, PREFIX): adds to those of x and of the four parameters.
+    void add_mlp(const Mlp& m, const Array& x, const std::string& prefix, const Array& d_y, Array& d_x);
 
     const NsaConfig& config_;
     Weights weights_;
@@ -119,8 +119,8 @@ void Backward::add_bias(const std::string& name, const Array& d_y) {
         d_bias.at(0, 0, 0, i % width) += d_y.data()[i];
 }
 
-void Backward::add_mlp(const Array& x, const std::string& prefix, const Array& d_y, Array& d_x) {
-    const Mlp m = mlp(x, weights_, prefix);
+void Backward::add_mlp(const Mlp& m, const Array& x, const std::string& prefix, const Array& d_y,
+                       Array& d_x) {
     Array d_hidden = zeros_like(m.hidden);
     add_linear(m.hidden, prefix + "w2", d_y, d_hidden);
     add_bias(prefix + "b2", d_y);
@@ -137,7 +137,7 @@ Array Backward::compress_backward(const Array& rows, const std::string& phi, con
         return from_tensor(compress_mean_gradient(d_tokens, rows.size(2), config_.l, config_.d));
     const Array blocks = phi_blocks(rows, weights_.get(phi + ".position"), config_);
     Array d_blocks = zeros_like(blocks);
-    add_mlp(blocks, phi + ".", from_tensor(d_tokens), d_blocks);
+    add_mlp(mlp(blocks, weights_, phi + "."), blocks, phi + ".", from_tensor(d_tokens), d_blocks);
     Array d_rows = zeros_like(rows);
     Array& d_position = d_w_.get(phi + ".position");
     for (std::int64_t b = 0; b < blocks.size(0); ++b) {
@@ -179,7 +179,8 @@ Array gate_backward(const Array& gates, const Array& d_gates, GateKind kind) {
 
 std::array<Array, 3> Backward::combine_backward(const std::array<Array, 3>& branches, const Array& d_out,
                                                 std::optional<Branch> only) {
-    const Array gates = gates_of(mlp(x_, weights_, "gate_").out, config_, only);
+    const Mlp gate = mlp(x_, weights_, "gate_");
+    const Array gates = gates_of(gate.out, config_, only);
     const Array mixed = gated_sum(gates, branches);
     Array d_mixed = zeros_like(mixed);
     add_linear(mixed, "wo", d_out, d_mixed);
@@ -200,7 +201,7 @@ std::array<Array, 3> Backward::combine_backward(const std::array<Array, 3>& bran
             }
         }
     }
-    if (!only) add_mlp(x_, "gate_", gate_backward(gates, d_gates, config_.gate), d_x_);
+    if (!only) add_mlp(gate, x_, "gate_", gate_backward(gates, d_gates, config_.gate), d_x_);
     return d_branches;
 }
 

@@ -16,6 +16,7 @@
 #include "nsa_core/routes/decode_shape.hpp"
 
 namespace nsa::core {
+
 struct CudaDecode::Impl {
     NsaConfig config;
     PagedCacheSize size;

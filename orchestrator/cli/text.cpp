@@ -10,6 +10,7 @@
 #include "language/utf8.hpp"
 
 namespace nsa::cli {
+
 std::string human_duration(std::int64_t ms) {
     ms = std::max<std::int64_t>(ms, 0);
     constexpr std::int64_t kMinute = 60, kHour = 3600, kDay = 86'400;

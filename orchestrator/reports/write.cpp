@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <functional>
 
@@ -13,7 +12,7 @@
 #include "reports/load.hpp"
 #include "reports/render.hpp"
 #include "store/store.hpp"
-#include "system/disk_full.hpp"
+#include "system/file_error.hpp"
 #include "system/unique_fd.hpp"
 
 namespace nsa::reports {
@@ -22,12 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Error system_error(const std::string& what, const fs::path& path) {
-    const int number = errno;
-    const ErrorCode code = is_disk_full(number) ? ErrorCode::kNoSpace : ErrorCode::kInternal;
-    return fail(code, what + ": " + std::strerror(number), path.string());
-}
-
 // Puts the bytes of a new file into the descriptor.
 using Fill = std::function<Result<void>(int)>;
 
@@ -35,7 +28,7 @@ Result<void> write_bytes(int file, std::string_view bytes, const fs::path& path)
     while (!bytes.empty()) {
         const ssize_t written = ::write(file, bytes.data(), bytes.size());
         if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return system_error("cannot write", path);
+        if (written < 0) return file_error(errno, "cannot write", path);
         bytes.remove_prefix(static_cast<std::size_t>(written));
     }
     return {};
@@ -43,9 +36,9 @@ Result<void> write_bytes(int file, std::string_view bytes, const fs::path& path)
 
 Result<void> write_whole(const fs::path& path, const Fill& fill) {
     const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (!file) return system_error("cannot write", path);
+    if (!file) return file_error(errno, "cannot write", path);
     if (Result<void> filled = fill(file.get()); !filled) return filled;
-    if (::fsync(file.get()) != 0) return system_error("cannot sync", path);
+    if (::fsync(file.get()) != 0) return file_error(errno, "cannot sync", path);
     return {};
 }
 
@@ -54,11 +47,12 @@ Result<void> replace(const fs::path& path, const Fill& fill) {
     const fs::path temporary = path.string() + ".tmp";
     if (Result<void> written = write_whole(temporary, fill); !written) return written;
     failpoint("daemon.report.before_rename");
-    if (::rename(temporary.c_str(), path.c_str()) != 0) return system_error("cannot name the file", path);
+    if (::rename(temporary.c_str(), path.c_str()) != 0)
+        return file_error(errno, "cannot name the file", path);
     failpoint("daemon.report.after_rename");
     const UniqueFd folder(::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!folder || ::fsync(folder.get()) != 0)
-        return system_error("cannot sync the folder", path.parent_path());
+        return file_error(errno, "cannot sync the folder", path.parent_path());
     return {};
 }
 
@@ -71,7 +65,7 @@ Result<void> copy_bytes(int from, const fs::path& source, int to, const fs::path
     for (;;) {
         const ssize_t count = ::read(from, buffer.data(), buffer.size());
         if (count < 0 && errno == EINTR) continue;
-        if (count < 0) return system_error("cannot read", source);
+        if (count < 0) return file_error(errno, "cannot read", source);
         if (count == 0) return {};
         const std::string_view piece(buffer.data(), static_cast<std::size_t>(count));
         if (Result<void> written = write_bytes(to, piece, target); !written) return written;
@@ -87,7 +81,7 @@ Result<void> copy_decode_csv(const RunFacts& facts, const fs::path& folder) {
                        target = folder / "decode.csv";
         const UniqueFd file(::open(source.c_str(), O_RDONLY | O_CLOEXEC));
         if (!file && (errno == ENOENT || errno == ENOTDIR)) return {};
-        if (!file) return system_error("cannot read", source);
+        if (!file) return file_error(errno, "cannot read", source);
         return replace(target, [&](int copy) { return copy_bytes(file.get(), source, copy, target); });
     }
     return {};
@@ -97,8 +91,7 @@ Result<void> make_folder(const fs::path& folder) {
     std::error_code failed;
     fs::create_directories(folder, failed);
     if (!failed) return {};
-    errno = failed.value();
-    return system_error("cannot make the folder", folder);
+    return file_error(failed.value(), "cannot make the folder", folder);
 }
 
 Result<void> write_figures(const std::vector<Figure>& figures, const fs::path& folder) {

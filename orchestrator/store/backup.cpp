@@ -8,14 +8,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <optional>
 #include <utility>
 
 #include "language/failpoint.hpp"
 #include "language/utc_time.hpp"
 #include "store/disk_errors.hpp"
-#include "system/disk_full.hpp"
+#include "system/file_error.hpp"
 #include "system/unique_fd.hpp"
 
 namespace nsa::store {
@@ -24,25 +23,19 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Error system_error(const std::string& what, const fs::path& path) {
-    const int number = errno;
-    return fail(is_disk_full(number) ? ErrorCode::kNoSpace : ErrorCode::kInternal,
-                what + ": " + std::strerror(number), path.string());
-}
-
 UniqueFd open_file(const fs::path& path, int flags) {
     return UniqueFd(::open(path.c_str(), flags | O_CLOEXEC, 0600));
 }
 
 Result<void> sync(const UniqueFd& file, const fs::path& path) {
-    if (::fsync(file.get()) != 0) return system_error("cannot sync", path);
+    if (::fsync(file.get()) != 0) return file_error(errno, "cannot sync", path);
     return {};
 }
 
 Result<void> sync_folder_of(const fs::path& path) {
     const fs::path folder = fs::absolute(path).parent_path();
     const UniqueFd opened = open_file(folder, O_RDONLY);
-    if (!opened) return system_error("cannot open", folder);
+    if (!opened) return file_error(errno, "cannot open", folder);
     return sync(opened, folder);
 }
 
@@ -137,7 +130,7 @@ Result<void> copy_database(const fs::path& database, const fs::path& copy, std::
     const UniqueFd file = open_file(copy, O_RDWR | O_CREAT | O_EXCL);
     if (!file && errno == EEXIST)
         return fail(ErrorCode::kConflict, "there is a file already; give another name", copy.string());
-    if (!file) return system_error("cannot make the copy", copy);
+    if (!file) return file_error(errno, "cannot make the copy", copy);
     Result<void> copied = copy_and_check(database, copy, file, std::move(stop));
     if (copied) copied = sync(file, copy);
     if (copied) return sync_folder_of(copy);
@@ -153,7 +146,7 @@ Result<void> replace_copy(const fs::path& database, const fs::path& copy, std::s
         fs::remove(fresh.string() + rest, ignored);
     if (Result<void> copied = copy_database(database, fresh, std::move(stop)); !copied) return copied;
     failpoint("daemon.backup.before_rename");
-    if (::rename(fresh.c_str(), copy.c_str()) != 0) return system_error("cannot name the copy", fresh);
+    if (::rename(fresh.c_str(), copy.c_str()) != 0) return file_error(errno, "cannot name the copy", fresh);
     failpoint("daemon.backup.after_rename");
     return sync_folder_of(copy);
 }

@@ -4,13 +4,12 @@
 #include <sqlite3.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "language/failpoint.hpp"
 #include "store/backup.hpp"
 #include "store/impl.hpp"
 #include "store/migrate.hpp"
-#include "system/disk_full.hpp"
+#include "system/file_error.hpp"
 #include "system/unique_fd.hpp"
 
 namespace nsa::store {
@@ -23,10 +22,7 @@ constexpr int kSqliteFloor = 3037000;
 // SQLite would create the file with the umask's mode; its WAL and shared memory take the mode of the file.
 Result<void> create_private(const std::filesystem::path& path) {
     const UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (!file) {
-        return fail(is_disk_full(errno) ? ErrorCode::kNoSpace : ErrorCode::kInternal,
-                    std::string("cannot open the database: ") + std::strerror(errno), path.string());
-    }
+    if (!file) return file_error(errno, "cannot open the database", path);
     return {};
 }
 

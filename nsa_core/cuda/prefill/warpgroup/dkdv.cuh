@@ -58,6 +58,7 @@ struct alignas(1024) WarpgroupDkdvShared {
     static constexpr bool kOneTile = Plan::kOneTile;
     static constexpr bool kListed = Plan::kListTokens > 1;
     static constexpr int kTiles = kOneTile ? 1 : kConsumers;
+    using Ring = StageRing<kStages, /*kEveryLane=*/true>;
     struct Stage {
         char q[BoxLayout<kDk>::bytes(kRows)];
         char d_out[BoxLayout<kDv>::bytes(kRows)];
@@ -66,13 +67,13 @@ struct alignas(1024) WarpgroupDkdvShared {
     char v[kTiles][BoxLayout<kDv>::bytes(kConsumerKeys)];
     Stage stages[kStages];
     QuadTerms<kRows> terms[kStages];
-    StageBarriers<kStages, true> barriers;
+    typename Ring::Barriers barriers;
     std::uint64_t keys_full;
     Item item;                        // here, because the consumers have no registers to keep it in
     int first_seeing[kConsumerKeys];  // of a list: for each key, the first token that sees it
     int list[Plan::kListTokens];      // its tokens, unless they are adjacent
 
-    [[nodiscard]] __device__ __forceinline__ StageRing<kStages, true> ring() {
+    [[nodiscard]] __device__ __forceinline__ Ring ring() {
         return {barriers, shared_address(stages), sizeof(Stage)};
     }
     /// The walk begins with token item.start.
